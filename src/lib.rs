@@ -1,0 +1,22 @@
+//! Farthing: a secure payment backend in one binary.
+//!
+//! A guided tour, from the inside out. Imports go one way, down this list never up:
+//!
+//! 1. [`ledger`] is the pure core: money, ids, commands, and [`ledger::decide`], which holds every business rule.
+//!    No I/O, no clock, no randomness.
+//! 2. [`auth`] knows passwords, tokens, permissions and the login throttle.
+//! 3. [`clock`] is the only source of time and random bytes.
+//! 4. [`store`] carries what the ledger decided: engines load rows, run the decision, write the difference.
+//! 5. [`teller`] is the one door: authorise, stamp time and ids, commit. HTTP and command line both go through it.
+//! 6. [`http`] and [`cli`] translate between the world and the teller. [`telemetry`] watches, [`config`] refuses bad
+//!    settings at start.
+
+pub mod auth;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod ledger;
+pub mod store;
+pub mod telemetry;
+pub mod teller;
