@@ -25,11 +25,20 @@ impl IdempotencyKey {
             Some(rest) => unquote(rest.strip_suffix('"').ok_or(IdempotencyKeyError)?)?,
             None => value.to_owned(),
         };
+        Self::checked(text)
+    }
+
+    fn checked(text: String) -> Result<Self, IdempotencyKeyError> {
         let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         if text.is_empty() || text.len() > Self::MAX_LENGTH || !printable {
             return Err(IdempotencyKeyError);
         }
         Ok(Self(text.into_boxed_str()))
+    }
+
+    /// A key as a store kept it, that is without quotes around it.
+    pub fn from_stored(text: &str) -> Option<Self> {
+        Self::checked(text.to_owned()).ok()
     }
 
     /// The key's text.

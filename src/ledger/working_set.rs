@@ -4,7 +4,7 @@
 //! An engine fills it with what [`Needs`](super::Needs) names, and afterwards writes [`Changes`]. A row that was needed
 //! and is not here does not exist. Nothing here does I/O.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
@@ -75,9 +75,9 @@ pub struct RecentPayment {
 #[derive(Debug, Default)]
 pub struct Changes {
     /// Users that are new or not as they were; their last state is in the working set.
-    pub users: BTreeSet<UserId>,
+    pub users: Vec<UserId>,
     /// Sessions that are new or not as they were; their last state is in the working set.
-    pub sessions: BTreeSet<SessionId>,
+    pub sessions: Vec<SessionId>,
     /// Refresh tokens that were swapped, with their session.
     pub spent_tokens: Vec<(TokenHash, SessionId)>,
     /// New rows of the journal.
@@ -134,18 +134,15 @@ impl WorkingSet {
     }
 
     pub(super) fn put_user(&mut self, user: User) {
-        self.changes.users.insert(user.id);
+        push_new(&mut self.changes.users, user.id);
         self.emails.insert(user.email.folded().to_owned(), user.id);
         self.users.insert(user.id, Arc::new(user));
     }
 
     pub(super) fn put_session(&mut self, session: Session) {
-        self.changes.sessions.insert(session.id);
+        push_new(&mut self.changes.sessions, session.id);
         self.refresh_tokens.insert(session.refresh, (session.id, RefreshState::Current));
-        let of_user = self.sessions_of.entry(session.user).or_default();
-        if !of_user.contains(&session.id) {
-            of_user.push(session.id);
-        }
+        push_new(self.sessions_of.entry(session.user).or_default(), session.id);
         self.sessions.insert(session.id, Arc::new(session));
     }
 
@@ -169,9 +166,11 @@ impl WorkingSet {
     }
 
     pub(super) fn record(&mut self, command: &Command, draft: &EventDraft) {
-        let ordinal = u128::try_from(self.changes.events.len()).unwrap_or_default();
-        // A command's own UUID names its first event; later ones of the batch differ from it in their last bits.
-        let id = uuid::Uuid::from_u128(command.origin.request.uuid().as_u128() ^ ordinal);
+        let request = command.origin.request;
+        let earlier = self.changes.events.iter().rev().take_while(|event| event.request == request).count();
+        let ordinal = u128::try_from(earlier).unwrap_or_default();
+        // A command's own UUID names its first event; its later ones differ from it in their last bits.
+        let id = uuid::Uuid::from_u128(request.uuid().as_u128() ^ ordinal);
         self.changes.events.push(SecurityEvent {
             id: SecurityEventId::new(id),
             at: self.now,
@@ -180,9 +179,16 @@ impl WorkingSet {
             user: draft.user,
             ip: command.origin.ip,
             user_agent: command.origin.user_agent.clone(),
-            request: command.origin.request,
+            request,
             detail: serde_json::to_string(&draft.detail).unwrap_or_default(),
         });
+    }
+}
+
+/// Rows are written in the order of their first change, so that engines number new ones alike.
+fn push_new<T: PartialEq>(changed: &mut Vec<T>, id: T) {
+    if !changed.contains(&id) {
+        changed.push(id);
     }
 }
 

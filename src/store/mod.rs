@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::ledger::{
-    AccountKind, Balance, Command, Currency, Outcome, SecurityEvent, Session, Timestamp, TokenHash,
+    AccountKind, Balance, Command, Currency, Mode, Outcome, SecurityEvent, Session, Timestamp, TokenHash,
     Transaction, TransactionId, TransactionKind, User, UserId,
 };
 
@@ -37,6 +37,28 @@ pub enum StoreError {
     /// A row is not what this program writes.
     #[error("the database is damaged: {0}")]
     Damaged(String),
+}
+
+/// Why a ledger was not opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// It was made in the other mode: sandbox money never becomes live money.
+    #[error("this ledger was made in {} mode and cannot be served in {} mode", made.name(), asked.name())]
+    Mode {
+        /// The mode in which it was made.
+        made: Mode,
+        /// The mode that was asked for.
+        asked: Mode,
+    },
+    /// The database cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Unusable(error.to_string())
+    }
 }
 
 /// Keeps the ledger's rows. Cheap to share; every call may come from any thread.

@@ -173,7 +173,9 @@ pub(super) fn change_password(
     }
     set.put_user(User { password: change.new.clone(), password_changed_at: set.now, ..User::clone(&user) });
     set.record(command, &EventDraft::new(EventKind::PasswordChange, Some(user.id)));
-    let others = set.sessions_of.get(&user.id).cloned().unwrap_or_default();
+    let mut others = set.sessions_of.get(&user.id).cloned().unwrap_or_default();
+    // Engines load them in orders of their own; events must come in one.
+    others.sort_unstable();
     for id in others.into_iter().filter(|id| *id != change.caller.session) {
         let Some(session) = set.sessions.get(&id).filter(|session| session.is_live(set.now)).cloned() else {
             continue;
