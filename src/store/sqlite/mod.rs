@@ -1,0 +1,4 @@
+//! The SQLite engine.
+
+mod filter;
+pub mod key_index;
