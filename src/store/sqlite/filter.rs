@@ -4,7 +4,7 @@
 //! the hash's order (`hash × lines / 2⁶⁴`), not by its low bits: a filter filled in the order of the hashes is
 //! filled from its first line to its last, and no line needs a second visit.
 //!
-//! Sized at [`BITS_PER_ENTRY`] bits an entry with [`PROBES`] probes, about 0.6 % of absent hashes are taken for
+//! Sized at [`BITS_PER_ENTRY`] bits an entry with [`PROBES`] probes, about 0.5 % of absent hashes are taken for
 //! present. Size and probes are part of the file format: a filter that was written with other values denies hashes
 //! that it holds. A change of either needs a migration.
 

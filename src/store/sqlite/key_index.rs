@@ -14,7 +14,7 @@
 //!   write-ahead log and its checkpoint comes to 73 bytes a key.
 //! - Disk: 17.6 bytes a key, and as much again for the keys of the merges under way.
 //! - Runs: fewer than 8 per level when merging keeps up, and 8 more where a merge is under way. A new key asks the
-//!   filter of each (a cache miss) and reads a block for 0.6 % of them: about 0.1 reads with 20 runs. A known key costs
+//!   filter of each (a cache miss) and reads a block for 0.5 % of them: about 0.1 reads with 20 runs. A known key costs
 //!   one read more.
 //!
 //! The index does not know the journal: a hash is 64 bits, so the caller compares the whole key with the row of each
