@@ -3,9 +3,9 @@
 
 #![allow(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::format_push_string,
     reason = "a test may stop at what it did not expect"
 )]
 
