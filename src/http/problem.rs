@@ -13,7 +13,8 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
 
 use super::reply::{self, Reply};
-use crate::ledger::RequestId;
+use crate::ledger::{Balance, Refusal, RequestId};
+use crate::store::StoreError;
 
 /// What the catalogue says about one code.
 #[derive(Debug)]
@@ -199,6 +200,8 @@ struct Inner {
     detail: Cow<'static, str>,
     members: Vec<(&'static str, Value)>,
     headers: HeaderMap,
+    /// What the operator's log says about it; never sent.
+    fault: Option<String>,
 }
 
 impl Problem {
@@ -216,7 +219,12 @@ impl Problem {
         if code.entry().status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        Self(Box::new(Inner { code, detail: detail.into(), members: Vec::new(), headers }))
+        Self(Box::new(Inner { code, detail: detail.into(), members: Vec::new(), headers, fault: None }))
+    }
+
+    /// 500 for a fault that is ours; `fault` goes to the log alone.
+    pub fn internal(fault: impl Into<String>) -> Self {
+        Self::new(Code::InternalError).with_fault(fault)
     }
 
     /// 422 with every field that is wrong.
@@ -276,6 +284,23 @@ impl Problem {
         self
     }
 
+    /// Notes what the operator's log says about it.
+    #[must_use]
+    pub fn with_fault(mut self, fault: impl Into<String>) -> Self {
+        self.0.fault = Some(fault.into());
+        self
+    }
+
+    /// What the operator's log says about it, if it is a fault.
+    pub fn fault(&self) -> Option<&str> {
+        self.0.fault.as_deref()
+    }
+
+    /// A member of the code's own.
+    pub fn find_member(&self, name: &str) -> Option<&Value> {
+        self.0.members.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
     /// The code.
     pub fn code(&self) -> Code {
         self.0.code
@@ -288,6 +313,53 @@ impl Problem {
         let mut reply = reply::with_type(entry.status, "application/problem+json", body);
         reply.headers_mut().extend(self.0.headers);
         reply
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::TokenInvalid => Self::new(Code::TokenInvalid),
+            Refusal::TokenExpired => Self::new(Code::TokenExpired),
+            Refusal::TokenReused => Self::new(Code::TokenReused),
+            Refusal::InvalidCredentials => Self::new(Code::InvalidCredentials),
+            Refusal::EmailTaken => Self::new(Code::EmailTaken),
+            Refusal::SessionNotFound => Self::new(Code::NotFound),
+            Refusal::IdempotencyKeyReused { fields } => {
+                Self::new(Code::IdempotencyKeyReused).member("fields", fields)
+            }
+            Refusal::AccountFrozen => Self::new(Code::AccountFrozen),
+            Refusal::SandboxOnly => Self::new(Code::SandboxOnly),
+            Refusal::RecipientNotFound => Self::new(Code::RecipientNotFound),
+            Refusal::SelfPayment => Self::field("to", "self_payment", "must not be yourself"),
+            Refusal::DuplicatePayment { payment } => {
+                Self::new(Code::DuplicatePayment).member("payment", payment.to_string())
+            }
+            Refusal::BalanceLimit => {
+                Self::field("amount", "balance_limit", "is more than the receiving account can take")
+            }
+            Refusal::InsufficientFunds { payment, asked, available_minor } => {
+                let currency = asked.currency();
+                let available = Balance { amount_minor: available_minor, currency };
+                let detail = format!("{asked} {currency} was asked for, and {available} {currency} is available.");
+                Self::with_detail(Code::InsufficientFunds, detail)
+                    .member("payment", payment.to_string())
+                    .member("available", available.to_string())
+                    .member("currency", currency.code())
+            }
+            Refusal::TopupFailed { reason } => Self::new(Code::TopupFailed).member("reason", reason.name()),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::Overloaded | StoreError::Unavailable(_) => Code::Unavailable,
+            StoreError::OutcomeUnknown(_) => Code::OutcomeUnknown,
+            StoreError::Damaged(_) => Code::InternalError,
+        };
+        Self::new(code).with_fault(error.to_string())
     }
 }
 

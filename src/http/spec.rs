@@ -212,6 +212,8 @@ pub enum Kind {
     Email,
     /// A password, taken as it is.
     Password,
+    /// A password that exists already: no rules but that it is text.
+    Secret,
     /// A token.
     Token,
     /// An amount in major units, a string or a number.

@@ -6,7 +6,7 @@ mod headers;
 mod moment;
 mod query;
 
-pub use form::{Form, MAX_METADATA_PAIRS};
+pub use form::{Form, MAX_METADATA_PAIRS, Recipient};
 pub use headers::{bearer_token, idempotency_key, is_json, user_agent};
 pub use moment::{Moment, parse_end, parse_start};
 pub use query::{Cursor, MAX_LIMIT, Query};
@@ -37,7 +37,7 @@ impl Errors {
         if !self.0.is_empty() {
             return Err(Problem::validation(&self.0));
         }
-        value.ok_or_else(Problem::internal)
+        value.ok_or_else(|| Problem::internal("a value was refused without an error"))
     }
 }
 
