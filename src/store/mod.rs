@@ -1,1 +1,190 @@
-//! Placeholder header.
+//! The store: where the ledger's rows are kept. The only place that names engines.
+//!
+//! [`Store`] is the seam. An engine carries what the ledger decides: it gathers waiting commands into a batch, loads
+//! the rows that they need, runs [`decide`](crate::ledger::decide) over them, writes the difference, commits once, and
+//! then answers everybody. No engine holds a business rule. One contract suite (`tests/contract.rs`) keeps them in step.
+
+pub mod memory;
+pub mod sqlite;
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::ledger::{
+    AccountKind, Balance, Command, Currency, Outcome, SecurityEvent, Session, Timestamp, TokenHash,
+    Transaction, TransactionId, TransactionKind, User, UserId,
+};
+
+/// A future that an engine answers with.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// A fault: not a 'no' of the ledger, but a store that could not say yes or no.
+///
+/// The message is for the operator's log; a client is told only which of the three it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Too many commands wait; nothing was done.
+    #[error("too many commands are waiting")]
+    Overloaded,
+    /// The database cannot be used now; nothing was done.
+    #[error("the database cannot be used: {0}")]
+    Unavailable(String),
+    /// The commit failed, and whether it happened is not known: the same idempotency key tells.
+    #[error("the outcome of a commit is unknown: {0}")]
+    OutcomeUnknown(String),
+    /// A row is not what this program writes.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+}
+
+/// Keeps the ledger's rows. Cheap to share; every call may come from any thread.
+pub trait Store: Send + Sync {
+    /// Decides a command within a batch, and answers once that batch is durable.
+    fn execute(&self, command: Command) -> Answer<'_, Outcome>;
+
+    /// The session whose current access token has this hash, live or not, and its user.
+    fn session_by_access(&self, access: TokenHash) -> Answer<'_, Option<(Arc<Session>, Arc<User>)>>;
+
+    /// The user with this id.
+    fn user(&self, id: UserId) -> Answer<'_, Option<Arc<User>>>;
+
+    /// The user with this folded email.
+    fn user_by_email(&self, folded: String) -> Answer<'_, Option<Arc<User>>>;
+
+    /// Every user, in the order of their making, after a position.
+    fn users(&self, page: PageRequest) -> Answer<'_, Page<Arc<User>>>;
+
+    /// The user's sessions that still count at that time, newest first.
+    fn sessions(&self, user: UserId, now: Timestamp) -> Answer<'_, Vec<Session>>;
+
+    /// Whether the user ever began a session from this address.
+    fn has_logged_in_from(&self, user: UserId, ip: IpAddr) -> Answer<'_, bool>;
+
+    /// What the user's accounts hold, by currency.
+    fn wallets(&self, user: UserId) -> Answer<'_, Vec<AccountBalance>>;
+
+    /// The transactions that the user sees, newest first.
+    fn history(&self, query: HistoryQuery) -> Answer<'_, Page<Movement>>;
+
+    /// One transaction, with its entries, if the user sees it.
+    fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>>;
+
+    /// The security events that concern a user, newest first.
+    fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>>;
+
+    /// How the store is.
+    fn status(&self) -> Status;
+
+    /// Stops taking commands, makes durable what was accepted, and lets go of the database. Idempotent.
+    fn close(&self);
+}
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    /// The position after which to go on, as an earlier page gave it; none for the beginning.
+    pub after: Option<u64>,
+    /// How many rows at most.
+    pub limit: usize,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Where the next page goes on; none if this is the last.
+    pub next: Option<u64>,
+}
+
+/// Which transactions of a user are wanted. The position of a page is the commit sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Whose history.
+    pub user: UserId,
+    /// Which part.
+    pub page: PageRequest,
+    /// Only these.
+    pub filter: HistoryFilter,
+}
+
+/// What a transaction must be to be listed; an absent condition lets everything pass.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HistoryFilter {
+    /// In this currency.
+    pub currency: Option<Currency>,
+    /// Of this kind.
+    pub kind: Option<TransactionKind>,
+    /// Declined, or not.
+    pub declined: Option<bool>,
+    /// At or after this time.
+    pub from: Option<Timestamp>,
+    /// Before this time.
+    pub to: Option<Timestamp>,
+}
+
+impl HistoryFilter {
+    /// Whether the transaction is one of these.
+    pub fn matches(&self, transaction: &Transaction) -> bool {
+        self.currency.is_none_or(|currency| transaction.money.currency() == currency)
+            && self.kind.is_none_or(|kind| transaction.kind == kind)
+            && self.declined.is_none_or(|declined| transaction.decline.is_some() == declined)
+            && self.from.is_none_or(|from| transaction.created_at >= from)
+            && self.to.is_none_or(|to| transaction.created_at < to)
+    }
+}
+
+/// A transaction as one user sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movement {
+    /// Its place in the journal: the commit sequence.
+    pub sequence: u64,
+    /// The transaction; its entries may be left out.
+    pub transaction: Arc<Transaction>,
+    /// What the user's wallet held right after it, in minor units; none if it did not move.
+    pub balance_after_minor: Option<i64>,
+}
+
+/// What one account holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountBalance {
+    /// Wallet or holds.
+    pub kind: AccountKind,
+    /// How much.
+    pub balance: Balance,
+}
+
+/// How a store is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Whether it can write.
+    pub ready: bool,
+    /// The sequence number of the newest transaction.
+    pub sequence: u64,
+    /// How many blocks the hash chain has.
+    pub blocks: u64,
+    /// How many commands wait.
+    pub queued: u64,
+    /// How many transactions are not yet folded.
+    pub tail: u64,
+}
+
+/// Writes the events of a batch to the log, once they are durable.
+pub(crate) fn log_events(events: &[SecurityEvent]) {
+    for event in events {
+        tracing::info!(
+            target: "security",
+            id = %event.id,
+            at = event.at.as_millis(),
+            event = event.kind.name(),
+            severity = event.severity.name(),
+            user = event.user.map(|user| user.to_string()),
+            ip = event.ip.map(|ip| ip.to_string()),
+            user_agent = event.user_agent,
+            request_id = %event.request,
+            detail = event.detail,
+        );
+    }
+}
