@@ -5,16 +5,15 @@
 //! the last answers after it do not. Failures count whenever they come: a run that fails while it warms up is no good run.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use indicatif::{ProgressBar, ProgressStyle};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::task::JoinSet;
 
 use super::BenchError;
+use super::progress::Progress;
 use super::request::{Random, Traffic};
 use super::wire::{Connection, WireError};
 
@@ -98,11 +97,11 @@ pub async fn run(load: Load) -> Result<Measured, BenchError> {
     for _ in 0..connections {
         tasks.spawn(drive(Arc::clone(&run), random.fork()));
     }
-    let progress = Progress::new(unit);
+    let progress = Progress::new();
     tokio::time::sleep_until(measure_from.into()).await;
     let cpu_before = thread_cpu();
     while Instant::now() < run.end {
-        progress.show(&run);
+        show(&progress, &run, unit);
         tokio::time::sleep_until((Instant::now() + TICK).min(run.end).into()).await;
     }
     let generator_cpu = thread_cpu().saturating_sub(cpu_before);
@@ -208,46 +207,15 @@ fn thread_cpu() -> Duration {
     )
 }
 
-/// The live line on a terminal; nothing elsewhere.
-struct Progress {
-    bar: ProgressBar,
-    unit: &'static str,
-}
-
-impl Progress {
-    fn new(unit: &'static str) -> Self {
-        if !std::io::stderr().is_terminal() {
-            return Self { bar: ProgressBar::hidden(), unit };
-        }
-        let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
-            bar.set_style(style);
-        }
-        Self { bar, unit }
-    }
-
-    fn show(&self, run: &Run) {
-        if self.bar.is_hidden() {
-            return;
-        }
+fn show(progress: &Progress, run: &Run, unit: &str) {
+    progress.show(|| {
         let tally = run.tally();
         let rate = per_second(tally.acknowledged, run.measure_from.elapsed());
         let failed: u64 = tally.errors.values().sum();
         let p99_us = tally.latency_us.value_at_quantile(0.99);
-        self.bar.tick();
-        self.bar.set_message(format!(
-            "{rate} {}/s, p99 {}.{} ms, {failed} errors",
-            self.unit,
-            p99_us / 1_000,
-            p99_us % 1_000 / 100
-        ));
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
+        let (whole_ms, tenths_ms) = (p99_us / 1_000, p99_us % 1_000 / 100);
+        format!("{rate} {unit}/s, p99 {whole_ms}.{tenths_ms} ms, {failed} errors")
+    });
 }
 
 /// `count` in `duration` as a whole number a second.
