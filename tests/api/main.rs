@@ -1,0 +1,20 @@
+//! The HTTP API over real connections: one file a noun, and in each every sentence that the API promises about it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test code")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod activity;
+mod conventions;
+mod idempotency;
+mod lists;
+mod me;
+mod payments;
+mod refresh;
+mod register;
+mod sessions;
+mod system;
+mod throttle;
+mod transactions;
+mod wallets;
