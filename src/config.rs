@@ -12,6 +12,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
+pub use crate::ledger::Mode;
+pub use crate::telemetry::LogFormat;
 pub use keys::{KEYS, Key};
 pub use load::{ConfigError, ConfigErrors, Loaded, Origin, Override, load};
 
@@ -172,54 +174,7 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Json, level: "info".to_owned() }
-    }
-}
-
-/// Play money or real money; fixed in a ledger when it is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Play money: new users start with a grant, and top-ups are simulated.
-    Sandbox,
-    /// Real money.
-    Live,
-}
-
-impl Mode {
-    /// `sandbox` or `live`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sandbox => "sandbox",
-            Self::Live => "live",
-        }
-    }
-
-    /// The mode of that name.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Sandbox, Self::Live].into_iter().find(|mode| mode.name() == text)
-    }
-}
-
-/// What a line of the log looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Text,
-}
-
-impl LogFormat {
-    /// `json` or `text`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Text => "text",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        [Self::Json, Self::Text].into_iter().find(|format| format.name() == text)
+        Self { format: LogFormat::Auto, level: "info".to_owned() }
     }
 }
 

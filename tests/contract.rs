@@ -38,7 +38,7 @@ fn rules() -> Rules {
 
 fn sqlite(folder: &Path, clock: &Clock) -> SqliteStore {
     let pace = FoldPace { begin_at: 50, slice_rows: 7 };
-    SqliteStore::open(folder, rules(), clock.clone(), pace).unwrap()
+    SqliteStore::open(folder, rules(), clock.clone(), pace, None).unwrap()
 }
 
 /// `SplitMix64`: small, seeded, and the same everywhere.

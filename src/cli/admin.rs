@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::control::{self, ControlCommand, ControlError, ControlRequest, ControlResponse, SecretText};
 use super::lock::{FolderLock, LockError};
-use super::open::{self, Access, Teller};
+use super::open::{self, Teller};
 use super::terminal::{Failure, print, tell};
 use super::{CreateArgs, ListArgs};
 use crate::clock::{Clock, RandomError};
@@ -58,9 +58,8 @@ pub fn create(args: &CreateArgs) -> Result<(), Failure> {
 /// `admin list`.
 pub fn list(args: &ListArgs) -> Result<(), Failure> {
     let loaded = args.ledger.load(&[])?;
-    let ledger = open::ledger(&loaded.settings, Access::Read)?;
-    let users = ledger.run(open::users(ledger.teller()))?;
-    ledger.close();
+    let users = crate::store::read_users(&loaded.settings.server.data)
+        .map_err(|error| Failure::Database(error.to_string()))?;
     print(if args.json { json(&users) } else { table(&users) }.trim_end())
 }
 
@@ -82,7 +81,7 @@ fn send(settings: &Settings, request: ControlRequest) -> Result<ControlResponse,
     loop {
         let held = match FolderLock::acquire(&settings.server.data) {
             Ok(lock) => {
-                let ledger = open::ledger(settings, Access::Write(lock))?;
+                let ledger = open::ledger(settings, lock)?;
                 let response = ledger.run(carry_out(ledger.teller(), request));
                 ledger.close();
                 return Ok(response);

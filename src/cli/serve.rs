@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -16,7 +17,7 @@ use super::admin;
 use super::banner::Banner;
 use super::control::ControlSocket;
 use super::lock::FolderLock;
-use super::open::{self, Access};
+use super::open;
 use super::terminal::{Failure, print, tell};
 use crate::config::Loaded;
 
@@ -35,15 +36,15 @@ pub fn run(loaded: &Loaded) -> Result<(), Failure> {
     if lock.open_to_others() {
         warnings.push("other users of this machine may enter the data folder; chmod 700 mends it".to_owned());
     }
-    let ledger = open::ledger(settings, Access::Write(lock))?;
+    let ledger = open::ledger(settings, lock)?;
     let result = ledger.run(async {
         let listener = listen(settings.server.listen).await?;
         let address = listener.local_addr().map_err(|error| cannot_listen(settings.server.listen, &error))?;
         match ControlSocket::open(&settings.server.data) {
             Ok(socket) => {
-                let teller = ledger.teller().clone();
+                let teller = Arc::clone(ledger.teller());
                 tokio::spawn(socket.serve(move |request| {
-                    let teller = teller.clone();
+                    let teller = Arc::clone(&teller);
                     async move { admin::carry_out(&teller, request).await }
                 }));
             }

@@ -90,7 +90,7 @@ pub static KEYS: &[Key] = &[
     ),
     key!(
         server.mode,
-        Mode::parse,
+        Mode::from_name,
         "sandbox or live",
         "sandbox",
         "Play money or real money. A ledger keeps the mode that it was made with.",
@@ -194,15 +194,15 @@ pub static KEYS: &[Key] = &[
     ),
     key!(
         log.format,
-        LogFormat::parse,
-        "json or text",
-        "json",
-        "One JSON object a line, or lines for people."
+        |text: &str| text.parse::<LogFormat>().ok(),
+        "auto, json or text",
+        "auto",
+        "One JSON object a line, or lines for people; auto is text on a terminal and JSON elsewhere."
     ),
     key!(
         log.level,
         log_filter,
-        "error, warn, info, debug, trace or off, or a filter such as info,farthing=debug",
+        "error, warn, info, debug, trace or off, or levels of modules such as info,farthing=debug",
         "info",
         "How much is logged."
     ),
@@ -288,7 +288,8 @@ fn listen_address(text: &str) -> Option<SocketAddr> {
 fn log_filter(text: &str) -> Option<String> {
     // The filter's parser takes any word for the name of a module; a lone word that is no level is a mistake.
     let is_level = |word: &str| word.parse::<tracing::level_filters::LevelFilter>().is_ok();
-    let words_are_levels = text.split(',').all(|part| part.contains(['=', '[']) || is_level(part.trim()));
-    let parses = tracing_subscriber::EnvFilter::try_new(text).is_ok();
-    (!text.is_empty() && words_are_levels && parses).then(|| text.to_owned())
+    let words_are_levels = text.split(',').all(|part| {
+        part.split_once('=').map_or_else(|| is_level(part.trim()), |(_, level)| is_level(level.trim()))
+    });
+    (!text.is_empty() && words_are_levels).then(|| text.to_owned())
 }

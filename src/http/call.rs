@@ -11,17 +11,18 @@ use super::extract::{self, Form, Query};
 use super::problem::{Code, Problem};
 use super::spec::Route;
 use crate::ledger::{IdempotencyKey, Origin, RequestId};
+use crate::teller::{Identity, Teller};
 
 /// A request whose caller has been let in and whose body is all there.
 pub struct Call {
     /// The server.
     pub app: Arc<App>,
+    /// Who calls; none on public routes.
+    pub who: Option<Identity>,
     /// The route that it matched.
     pub route: &'static Route,
-    /// Its own id.
-    pub request_id: RequestId,
-    /// The client's address, as the connection gives it.
-    pub address: IpAddr,
+    /// Where it came from, and its own id.
+    pub origin: Origin,
     /// Its path and query.
     pub uri: Uri,
     /// Its headers.
@@ -46,6 +47,19 @@ impl Call {
         Query::read(self.uri.query(), self.route.doc.query)
     }
 
+    /// Who calls.
+    ///
+    /// # Errors
+    /// 401 on a public route, which would be a mistake of ours.
+    pub fn who(&self) -> Result<&Identity, Problem> {
+        self.who.as_ref().ok_or_else(|| Problem::new(Code::TokenMissing))
+    }
+
+    /// The one door.
+    pub fn teller(&self) -> &Teller {
+        self.app.teller()
+    }
+
     /// The path's parameter as an id; what is no id of that kind is not found.
     ///
     /// # Errors
@@ -65,11 +79,6 @@ impl Call {
     /// 400 `idempotency_key_invalid`.
     pub fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Problem> {
         extract::idempotency_key(&self.headers)
-    }
-
-    /// Where it came from.
-    pub fn origin(&self) -> Origin {
-        origin(self.request_id, self.address, &self.headers)
     }
 }
 

@@ -214,7 +214,12 @@ pub fn codes(route: &Route) -> Vec<Code> {
     }
     codes.push(Code::InternalError);
     let mut seen = Vec::with_capacity(codes.len());
-    codes.retain(|code| !seen.contains(code) && { seen.push(*code); true });
+    codes.retain(|code| {
+        !seen.contains(code) && {
+            seen.push(*code);
+            true
+        }
+    });
     codes
 }
 
@@ -258,7 +263,10 @@ mod tests {
             assert!(!operations.contains(&name), "{name}");
             operations.push(name);
             assert!(operation["responses"].get("500").is_some(), "{name}");
-            assert_eq!(operation["responses"].get("401").is_some(), route.access != Access::Public || !codes_401(route).is_empty());
+            assert_eq!(
+                operation["responses"].get("401").is_some(),
+                route.access != Access::Public || !codes_401(route).is_empty()
+            );
             assert!(route.doc.success.iter().all(|success| (200..300).contains(&success.status)), "{name}");
             assert!(!route.doc.success.is_empty(), "{name}");
         }

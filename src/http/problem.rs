@@ -13,8 +13,14 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
 
 use super::reply::{self, Reply};
+use crate::auth::password::{HashError, PasswordFault};
+use crate::auth::throttle::Limited;
 use crate::ledger::{Balance, Refusal, RequestId};
 use crate::store::StoreError;
+use crate::teller::TellerError;
+
+/// Marks the first answer to an idempotency key, given again.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// What the catalogue says about one code.
 #[derive(Debug)]
@@ -166,19 +172,6 @@ catalogue! {
         "Repeat the request with the same Idempotency-Key: it then happens exactly once. Without a key, look at GET /payments first.";
 }
 
-/// A limit that was reached, for the `RateLimit` fields of the IETF draft.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
-    /// The policy's name: letters, digits and dashes.
-    pub policy: &'static str,
-    /// Requests in a window.
-    pub quota: u32,
-    /// The window, in seconds.
-    pub window_seconds: u64,
-    /// Seconds until a request is taken again.
-    pub retry_after_seconds: u64,
-}
-
 /// One wrong field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
@@ -252,7 +245,7 @@ impl Problem {
     }
 
     /// 429 with `Retry-After`, `RateLimit` and `RateLimit-Policy`.
-    pub fn rate_limited(limit: Limit) -> Self {
+    pub fn rate_limited(limit: Limited) -> Self {
         let wait = limit.retry_after_seconds.max(1);
         let detail = format!("The limit '{}' was reached; try again in {wait} s.", limit.policy);
         let mut problem = Self::with_detail(Code::RateLimited, detail);
@@ -341,7 +334,8 @@ impl From<Refusal> for Problem {
             Refusal::InsufficientFunds { payment, asked, available_minor } => {
                 let currency = asked.currency();
                 let available = Balance { amount_minor: available_minor, currency };
-                let detail = format!("{asked} {currency} was asked for, and {available} {currency} is available.");
+                let detail =
+                    format!("{asked} {currency} was asked for, and {available} {currency} is available.");
                 Self::with_detail(Code::InsufficientFunds, detail)
                     .member("payment", payment.to_string())
                     .member("available", available.to_string())
@@ -361,6 +355,36 @@ impl From<StoreError> for Problem {
         };
         Self::new(code).with_fault(error.to_string())
     }
+}
+
+impl From<TellerError> for Problem {
+    fn from(error: TellerError) -> Self {
+        match error {
+            TellerError::Refused { refusal, replayed } => {
+                let problem = Self::from(refusal);
+                if replayed { problem.header(REPLAYED, HeaderValue::from_static("true")) } else { problem }
+            }
+            TellerError::Throttled(limited) => Self::rate_limited(limited),
+            TellerError::PasswordRefused { field, faults } => {
+                Self::validation(&password_errors(field, &faults))
+            }
+            TellerError::Hashing(HashError::Busy { retry_after_seconds }) => {
+                Self::new(Code::Unavailable).header(RETRY_AFTER, retry_after_seconds.into())
+            }
+            TellerError::Hashing(HashError::Fault) => Self::internal(error.to_string()),
+            TellerError::Store(fault) => fault.into(),
+            TellerError::Random(_) => Self::new(Code::Unavailable).with_fault(error.to_string()),
+        }
+    }
+}
+
+fn password_errors(field: &str, faults: &[PasswordFault]) -> Vec<FieldError> {
+    let error = |fault: &PasswordFault| FieldError {
+        field: field.to_owned(),
+        code: fault.code(),
+        message: fault.message(),
+    };
+    faults.iter().map(error).collect()
 }
 
 /// The problem as it is sent, its members in a fixed order.
@@ -445,15 +469,25 @@ mod tests {
     fn every_401_carries_a_challenge_and_every_503_a_retry_after() {
         for entry in CATALOGUE {
             let reply = Problem::new(entry.code).into_reply(RequestId::new(Uuid::nil()));
-            assert_eq!(reply.headers().contains_key("www-authenticate"), entry.status == 401, "{}", entry.name);
+            assert_eq!(
+                reply.headers().contains_key("www-authenticate"),
+                entry.status == 401,
+                "{}",
+                entry.name
+            );
             assert_eq!(reply.headers().contains_key("retry-after"), entry.status == 503, "{}", entry.name);
         }
     }
 
     #[test]
     fn a_reached_limit_says_which_and_for_how_long() {
-        let limit =
-            Limit { policy: "login-account", quota: 5, window_seconds: 900, retry_after_seconds: 0 };
+        let limit = Limited {
+            policy: "login-account",
+            quota: 5,
+            window_seconds: 900,
+            remaining: 0,
+            retry_after_seconds: 0,
+        };
         let reply = Problem::rate_limited(limit).into_reply(RequestId::new(Uuid::nil()));
         assert_eq!(reply.headers()["retry-after"], "1");
         assert_eq!(reply.headers()["ratelimit"], "\"login-account\";r=0;t=1");

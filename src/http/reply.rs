@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Entry, HeaderName, HeaderValue, LINK, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Entry, HeaderName, HeaderValue, LINK,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
@@ -132,7 +132,11 @@ mod tests {
     #[test]
     fn the_link_keeps_the_other_parameters() {
         let list = List::new(vec![1, 2], Some(Cursor::new(7)));
-        let query = [("currency", "USD".into()), ("after", "old".into()), ("from", "2026-01-01T00:00:00+02:00".into())];
+        let query = [
+            ("currency", "USD".into()),
+            ("after", "old".into()),
+            ("from", "2026-01-01T00:00:00+02:00".into()),
+        ];
         let reply = list.into_reply("/transactions", &query);
         let expected = format!(
             "</transactions?currency=USD&from=2026-01-01T00%3A00%3A00%2B02%3A00&after={}>; rel=\"next\"",

@@ -197,12 +197,12 @@ fn payment() -> Value {
         ("to", reference("Party"), "Who is paid."),
         ("description", text_or_null(), "For people."),
         ("reference", text_or_null(), "For the books."),
-        ("metadata", json!({"type": "object", "additionalProperties": {"type": "string"}}), "The payer's own pairs."),
         (
-            "decline",
-            json!({"anyOf": [decline(), {"type": "null"}]}),
-            "Why nothing moved; null if it did.",
+            "metadata",
+            json!({"type": "object", "additionalProperties": {"type": "string"}}),
+            "The payer's own pairs.",
         ),
+        ("decline", json!({"anyOf": [decline(), {"type": "null"}]}), "Why nothing moved; null if it did."),
         ("created_at", time(), "When it was made."),
     ])
 }
@@ -226,7 +226,11 @@ fn transaction() -> Value {
         ("status", one_of(&["succeeded", "declined"]), "Whether money moved."),
         ("description", text_or_null(), "For people."),
         ("reference", text_or_null(), "For the books."),
-        ("balance_after", json!({"type": ["string", "null"]}), "Your balance right after it; null if declined."),
+        (
+            "balance_after",
+            json!({"type": ["string", "null"]}),
+            "Your balance right after it; null if declined.",
+        ),
         ("created_at", time(), "When it happened."),
     ])
 }

@@ -11,6 +11,7 @@ use hyper::Method;
 use super::call::Call;
 use super::problem::{Code, Problem};
 use super::reply::Reply;
+pub use crate::auth::permission::{Access, Permission};
 
 /// What a handler gives back.
 pub type Answer = Result<Reply, Problem>;
@@ -56,22 +57,6 @@ impl Verb {
     pub const fn has_body(self) -> bool {
         matches!(self, Self::Post | Self::Patch)
     }
-}
-
-/// Who may call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Anybody, without a token.
-    Public,
-    /// Whoever's token stands for a role with this permission.
-    Needs(Permission),
-}
-
-/// Stands in for `auth::Permission`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permission {
-    /// Own wallet, payments, history.
-    Own,
 }
 
 /// One entry of the route table.

@@ -35,7 +35,7 @@ pub use key::{IdempotencyKey, IdempotencyKeyError};
 pub use money::{Balance, Currency, Money, MoneyError};
 pub use refusal::Refusal;
 pub use session::{Caller, Origin, Session, SessionEnd};
-pub use time::Timestamp;
+pub use time::{Timestamp, date_of};
 pub use transaction::{
     Decline, Entry, Memo, Party, PaymentShape, TopupFailure, TopupMethod, Transaction, TransactionKind,
 };

@@ -13,9 +13,7 @@ use crate::ledger::{
     User, UserId, WorkingSet, decide,
 };
 
-use super::{
-    AccountBalance, Answer, HistoryQuery, Movement, Page, PageRequest, Status, Store, StoreError, log_events,
-};
+use super::{AccountBalance, Answer, HistoryQuery, Movement, Page, PageRequest, Status, Store, StoreError};
 
 /// A ledger in memory.
 #[derive(Debug)]
@@ -260,7 +258,6 @@ impl State {
             self.blocks = self.blocks.saturating_add(1);
         }
         self.transactions.extend(transactions);
-        log_events(&events);
         self.events.extend(events);
     }
 }

@@ -7,18 +7,96 @@
 pub mod memory;
 pub mod sqlite;
 
+use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use serde::Serialize;
+
+use crate::clock::Clock;
+use crate::telemetry::Telemetry;
+
 use crate::ledger::{
-    AccountKind, Balance, Command, Currency, Mode, Outcome, SecurityEvent, Session, Timestamp, TokenHash,
-    Transaction, TransactionId, TransactionKind, User, UserId,
+    AccountKind, Balance, Command, Currency, Mode, Outcome, Rules, SecurityEvent, Session, Timestamp,
+    TokenHash, Transaction, TransactionId, TransactionKind, User, UserId,
 };
 
 /// A future that an engine answers with.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Opens the ledger in that folder, and makes it where there is none. The caller holds the folder's lock.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn open(
+    folder: &Path,
+    rules: Rules,
+    clock: Clock,
+    telemetry: Option<Telemetry>,
+) -> Result<Arc<dyn Store>, OpenError> {
+    let pace = sqlite::FoldPace::default();
+    Ok(Arc::new(sqlite::SqliteStore::open(folder, rules, clock, pace, telemetry)?))
+}
+
+/// Whether there is a ledger in that folder.
+pub fn exists(folder: &Path) -> bool {
+    sqlite::exists(folder)
+}
+
+/// Every user of the ledger in that folder, in the order of their making; also while a server writes.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
+pub fn read_users(folder: &Path) -> Result<Vec<Arc<User>>, OpenError> {
+    sqlite::read_users(folder)
+}
+
+/// Recomputes everything from the journal of the ledger in that folder; also while a server writes.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
+pub fn verify(folder: &Path) -> Result<VerifyReport, OpenError> {
+    sqlite::verify(folder)
+}
+
+/// What a verification looked at and found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct VerifyReport {
+    /// Transactions of the journal.
+    pub transactions: u64,
+    /// Their entries.
+    pub entries: u64,
+    /// Accounts.
+    pub accounts: u64,
+    /// Users.
+    pub users: u64,
+    /// Security events.
+    pub events: u64,
+    /// Blocks of the hash chain.
+    pub blocks: u64,
+    /// The hash of the last block, in hexadecimal.
+    pub head: String,
+    /// Everything that is wrong, each with the row that it is about; empty if nothing is.
+    pub discrepancies: Vec<String>,
+}
+
+impl fmt::Display for VerifyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { transactions, entries, accounts, users, events, blocks, head, discrepancies } = self;
+        write!(
+            f,
+            "{transactions} transactions, {entries} entries, {accounts} accounts, {users} users, {events} security \
+             events, {blocks} blocks\nchain head {head}"
+        )?;
+        if discrepancies.is_empty() {
+            return write!(f, "\nEverything follows from the journal.");
+        }
+        discrepancies.iter().try_for_each(|discrepancy| write!(f, "\n- {discrepancy}"))
+    }
+}
 
 /// A fault: not a 'no' of the ledger, but a store that could not say yes or no.
 ///
@@ -191,22 +269,4 @@ pub struct Status {
     pub queued: u64,
     /// How many transactions are not yet folded.
     pub tail: u64,
-}
-
-/// Writes the events of a batch to the log, once they are durable.
-pub(crate) fn log_events(events: &[SecurityEvent]) {
-    for event in events {
-        tracing::info!(
-            target: "security",
-            id = %event.id,
-            at = event.at.as_millis(),
-            event = event.kind.name(),
-            severity = event.severity.name(),
-            user = event.user.map(|user| user.to_string()),
-            ip = event.ip.map(|ip| ip.to_string()),
-            user_agent = event.user_agent,
-            request_id = %event.request,
-            detail = event.detail,
-        );
-    }
 }

@@ -35,6 +35,17 @@ pub enum LogFormat {
     Text,
 }
 
+impl LogFormat {
+    /// The format's name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Json => "json",
+            Self::Text => "text",
+        }
+    }
+}
+
 impl FromStr for LogFormat {
     type Err = LogError;
 
@@ -130,7 +141,10 @@ pub fn install_logs(settings: &LogSettings) -> Result<(), LogError> {
 ///
 /// # Errors
 /// If the filter cannot be read.
-pub fn subscriber<W>(settings: &LogSettings, writer: W) -> Result<impl Subscriber + Send + Sync + use<W>, LogError>
+pub fn subscriber<W>(
+    settings: &LogSettings,
+    writer: W,
+) -> Result<impl Subscriber + Send + Sync + use<W>, LogError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -155,7 +169,9 @@ fn parse_filter(text: &str) -> Result<Targets, LogError> {
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let refused = || LogError::Filter(part.to_owned());
         targets = match part.split_once('=') {
-            Some((target, level)) => targets.with_target(target, level.parse::<LevelFilter>().map_err(|_| refused())?),
+            Some((target, level)) => {
+                targets.with_target(target, level.parse::<LevelFilter>().map_err(|_| refused())?)
+            }
             None => targets.with_default(part.parse::<LevelFilter>().map_err(|_| refused())?),
         };
     }
@@ -174,7 +190,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         if event.metadata().target() == SECURITY {
             let mut found = LineField(None);
             event.record(&mut found);
@@ -300,7 +321,9 @@ mod tests {
     #[test]
     fn a_security_event_is_one_json_line_in_every_format_and_under_every_filter() {
         let detail = serde_json::json!({"failures": 3});
-        for (format, filter) in [(LogFormat::Json, "info"), (LogFormat::Text, "info"), (LogFormat::Text, "off")] {
+        for (format, filter) in
+            [(LogFormat::Json, "info"), (LogFormat::Text, "info"), (LogFormat::Text, "off")]
+        {
             let lines = logged(format, filter, || record("curl/8", &detail).log());
             assert_eq!(lines.len(), 1, "{lines:?}");
             let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();

@@ -10,10 +10,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, SharedString};
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 
 use super::logs::SecurityRecord;
 use super::process;
+use crate::ledger::SecurityEvent;
 
 const REQUESTS: &str = "farthing_http_requests_total";
 const REQUEST_DURATION: &str = "farthing_http_request_duration_seconds";
@@ -120,6 +123,24 @@ impl Telemetry {
     /// How many password hashes wait for their turn.
     pub fn password_queue(&self, jobs: usize) {
         self.shared.password_queue.set(as_f64(jobs));
+    }
+
+    /// Counts security events and writes their log lines, once they are durable.
+    pub fn security_events(&self, events: &[SecurityEvent]) {
+        for event in events {
+            let detail = serde_json::from_str(&event.detail).unwrap_or_default();
+            self.security(&SecurityRecord {
+                id: &event.id.to_string(),
+                at: &event.at.to_string(),
+                event: event.kind.name(),
+                severity: event.severity.name(),
+                user: event.user.map(|user| user.to_string()).as_deref(),
+                ip: event.ip.map(|ip| ip.to_string()).as_deref(),
+                user_agent: event.user_agent.as_deref(),
+                request_id: Some(&event.request.to_string()),
+                detail: &detail,
+            });
+        }
     }
 
     /// Counts a security event and writes its log line.
@@ -291,12 +312,12 @@ impl EngineMetrics {
     }
 
     /// So many commands wait for the next batch.
-    pub fn queue(&self, commands: usize) {
+    pub fn queue(&self, commands: u64) {
         self.queue.set(as_f64(commands));
     }
 
     /// So many transactions wait in the tail to be folded in.
-    pub fn tail(&self, transactions: usize) {
+    pub fn tail(&self, transactions: u64) {
         self.tail.set(as_f64(transactions));
     }
 
@@ -423,7 +444,8 @@ mod tests {
             .expect("promtool is needed (Debian: prometheus)");
         promtool.stdin.take().unwrap().write_all(used().render().as_bytes()).unwrap();
         let output = promtool.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        let said =
+            String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && said.is_empty(), "{said}");
     }
 
@@ -454,7 +476,9 @@ mod tests {
             assert!(text.lines().any(|rendered| rendered == line), "missing: {line}\n{text}");
         }
         assert!(!text.contains("quantile="), "buckets can be added up over nodes, quantiles cannot");
-        for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds"] {
+        for name in
+            ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds"]
+        {
             let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
             assert!(value.unwrap().parse::<f64>().unwrap() >= 0.0, "{name}");
         }
@@ -474,7 +498,8 @@ mod tests {
             telemetry.engine().payment(outcome);
         }
         let text = telemetry.render();
-        let counted = text.lines().filter(|line| line.starts_with("farthing_payments_total{") && line.ends_with(" 1"));
+        let counted =
+            text.lines().filter(|line| line.starts_with("farthing_payments_total{") && line.ends_with(" 1"));
         assert_eq!(counted.count(), PaymentOutcome::ALL.len());
     }
 }

@@ -14,7 +14,13 @@ pub(super) fn render(out: &mut String) {
     let stat = fs::read_to_string("/proc/self/stat").ok();
     let times = stat.as_deref().and_then(Times::parse);
     let cpu = times.as_ref().map(|times| seconds(times.cpu_ticks));
-    family(out, "process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds.", cpu);
+    family(
+        out,
+        "process_cpu_seconds_total",
+        "counter",
+        "Total user and system CPU time spent in seconds.",
+        cpu,
+    );
 
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let resident = kibibytes(&status, "VmRSS:");
@@ -26,7 +32,13 @@ pub(super) fn render(out: &mut String) {
     let open = fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count().saturating_sub(1));
     family(out, "process_open_fds", "gauge", "Number of open file descriptors.", open);
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    family(out, "process_max_fds", "gauge", "Maximum number of open file descriptors.", soft_fd_limit(&limits));
+    family(
+        out,
+        "process_max_fds",
+        "gauge",
+        "Maximum number of open file descriptors.",
+        soft_fd_limit(&limits),
+    );
 
     let boot = fs::read_to_string("/proc/stat").ok().and_then(|stat| boot_seconds(&stat));
     let start = times.zip(boot).map(|(times, boot)| seconds(times.start_ticks + boot * TICKS_PER_SECOND));
@@ -94,7 +106,10 @@ mod tests {
     fn sizes_and_limits_are_read_in_bytes_and_numbers() {
         assert_eq!(kibibytes("VmSize:\t  20 kB\nVmRSS:\t    3 kB\n", "VmRSS:"), Some(3072));
         assert_eq!(kibibytes("VmSize: 20 kB\n", "VmRSS:"), None);
-        assert_eq!(soft_fd_limit("Limit  Soft  Hard  Units\nMax open files   1024   524288   files\n"), Some(1024));
+        assert_eq!(
+            soft_fd_limit("Limit  Soft  Hard  Units\nMax open files   1024   524288   files\n"),
+            Some(1024)
+        );
         assert_eq!(soft_fd_limit("Max open files   unlimited   unlimited   files\n"), None);
         assert_eq!(boot_seconds("cpu 1 2\nbtime 1700000000\n"), Some(1_700_000_000));
     }

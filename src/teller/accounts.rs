@@ -93,7 +93,7 @@ impl Teller {
         if !check.matches {
             return Err(Refusal::InvalidCredentials.into());
         }
-        let new = self.checked_hash(new, &who.user.email, who.user.role).await?;
+        let new = self.checked_hash("new_password", new, &who.user.email, who.user.role).await?;
         let change = ChangePassword { caller: who.caller, verified, new };
         self.execute(origin, Action::ChangePassword(change)).await?;
         Ok(())
@@ -127,7 +127,7 @@ impl Teller {
 
     async fn create(&self, origin: Origin, new: NewUser, role: Role) -> Result<Arc<User>, TellerError> {
         let NewUser { email, password, name } = new;
-        let password = self.checked_hash(password, &email, role).await?;
+        let password = self.checked_hash("password", password, &email, role).await?;
         let user = UserId::new(self.clock.uuid()?);
         let grant = TransactionId::new(self.clock.uuid()?);
         let register = Register { user, grant, email, name, password, role };

@@ -41,7 +41,12 @@ pub enum TellerError {
     Throttled(Limited),
     /// The new password does not pass; says everything that is wrong with it.
     #[error("the password does not pass the policy")]
-    PasswordRefused(Vec<PasswordFault>),
+    PasswordRefused {
+        /// The field that holds it, by its name in the API.
+        field: &'static str,
+        /// Everything that is wrong.
+        faults: Vec<PasswordFault>,
+    },
     /// The passwords' pool is full, or failed.
     #[error("password hashing: {0}")]
     Hashing(#[from] HashError),

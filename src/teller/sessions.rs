@@ -161,6 +161,7 @@ impl Teller {
     /// Checks a new password and hashes it, both on the passwords' own pool.
     pub(super) async fn checked_hash(
         &self,
+        field: &'static str,
         password: Password,
         email: &Email,
         role: Role,
@@ -168,7 +169,7 @@ impl Teller {
         let faults =
             self.hasher.check(Arc::clone(&self.policy), password.clone(), email.clone(), role).await?;
         if !faults.is_empty() {
-            return Err(TellerError::PasswordRefused(faults));
+            return Err(TellerError::PasswordRefused { field, faults });
         }
         Ok(self.hasher.hash(password).await?)
     }

@@ -72,8 +72,10 @@ fn guesses_at_one_account_from_many_addresses_are_stopped() {
 fn one_guess_at_each_of_many_accounts_from_one_address_is_stopped() {
     let server = limited();
     let mut thief = server.client().from_address([127, 0, 0, 68]);
-    let looked_at =
-        (0..300).map(|n| wrong(&mut thief, &format!("user{n}@example.org")).status).filter(|status| *status == 401).count();
+    let looked_at = (0..300)
+        .map(|n| wrong(&mut thief, &format!("user{n}@example.org")).status)
+        .filter(|status| *status == 401)
+        .count();
     assert!(looked_at < 300, "none was stopped");
 }
 

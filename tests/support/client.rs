@@ -234,7 +234,10 @@ impl Client {
 impl Response {
     /// The first header of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(header, _)| header.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// The body as text.
@@ -316,7 +319,8 @@ fn read_body(reader: &mut impl BufRead, response: &Response) -> io::Result<Vec<u
     if response.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
         loop {
             let line = read_line(reader)?;
-            let size = usize::from_str_radix(line.trim(), 16).map_err(|_| invalid(format!("no chunk: {line:?}")))?;
+            let size =
+                usize::from_str_radix(line.trim(), 16).map_err(|_| invalid(format!("no chunk: {line:?}")))?;
             let start = body.len();
             body.resize(start + size, 0);
             reader.read_exact(&mut body[start..])?;

@@ -98,8 +98,12 @@ impl Server {
         let mut command = self.command();
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(&self.builder.args);
         let stderr = OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().expect("the program starts");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .expect("the program starts");
         let addresses = listen(child.stdout.take().unwrap(), &self.stdout);
         let address = addresses.recv_timeout(PATIENCE);
         self.child = Some(child);
@@ -108,7 +112,10 @@ impl Server {
             Err(error) => {
                 let _ = self.child.as_mut().unwrap().kill();
                 let status = self.wait(PATIENCE);
-                panic!("the server did not say that it listens ({error}, {status:?}); its log:\n{}", self.log());
+                panic!(
+                    "the server did not say that it listens ({error}, {status:?}); its log:\n{}",
+                    self.log()
+                );
             }
         }
     }
@@ -164,7 +171,8 @@ impl Server {
 
     /// Sends a signal, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
+        let status =
+            Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
         assert!(status.success(), "kill -{name}: {status}");
     }
 

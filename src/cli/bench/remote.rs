@@ -34,8 +34,14 @@ pub fn authority(url: &str) -> Result<String, BenchError> {
 ///
 /// # Errors
 /// If the server is no sandbox, lets too few users in, or answers otherwise than the contract says.
-pub async fn users(authority: &str, count: usize, least: usize, random: &mut Random) -> Result<Seeded, BenchError> {
-    let mut client = Client { connection: Connection::open(authority).await.map_err(unreachable(authority))?, authority };
+pub async fn users(
+    authority: &str,
+    count: usize,
+    least: usize,
+    random: &mut Random,
+) -> Result<Seeded, BenchError> {
+    let mut client =
+        Client { connection: Connection::open(authority).await.map_err(unreachable(authority))?, authority };
     let mut seeded = Seeded::default();
     while seeded.tokens.len() < count.min(USERS_LIMIT) {
         match client.new_user(random).await? {
@@ -85,7 +91,9 @@ impl Client<'_> {
         if owns_something {
             return Ok(());
         }
-        Err(BenchError::Server("this server is no sandbox: new users own nothing there, so no load is put on it".into()))
+        Err(BenchError::Server(
+            "this server is no sandbox: new users own nothing there, so no load is put on it".into(),
+        ))
     }
 
     async fn ask(&mut self, path: &str, status: u16, body: &str) -> Result<Option<Value>, BenchError> {
@@ -93,13 +101,18 @@ impl Client<'_> {
         self.exchange(&request, path, status).await
     }
 
-    async fn exchange(&mut self, request: &[u8], path: &str, status: u16) -> Result<Option<Value>, BenchError> {
+    async fn exchange(
+        &mut self,
+        request: &[u8],
+        path: &str,
+        status: u16,
+    ) -> Result<Option<Value>, BenchError> {
         let answer = self.connection.exchange(request).await.map_err(unreachable(self.authority))?;
         match answer.status {
             429 => Ok(None),
-            got if got == status => serde_json::from_slice(answer.body)
-                .map(Some)
-                .map_err(|error| BenchError::Server(format!("{path} answered with what is no JSON: {error}"))),
+            got if got == status => serde_json::from_slice(answer.body).map(Some).map_err(|error| {
+                BenchError::Server(format!("{path} answered with what is no JSON: {error}"))
+            }),
             got => {
                 let body = String::from_utf8_lossy(answer.body);
                 Err(BenchError::Server(format!("{path} answered {got} instead of {status}: {body}")))
@@ -118,7 +131,8 @@ fn find_wallets(answer: &Value) -> &[Value] {
 /// # Errors
 /// If the server answers otherwise than the contract says.
 pub async fn cursors(authority: &str, token: &str, limit: usize) -> Result<Vec<String>, BenchError> {
-    let mut client = Client { connection: Connection::open(authority).await.map_err(unreachable(authority))?, authority };
+    let mut client =
+        Client { connection: Connection::open(authority).await.map_err(unreachable(authority))?, authority };
     let mut cursors: Vec<String> = Vec::new();
     while cursors.len() < limit {
         let after = cursors.last().map(|cursor| format!("&after={cursor}")).unwrap_or_default();

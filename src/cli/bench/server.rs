@@ -113,7 +113,8 @@ impl Server {
             tokio::spawn(last_lines.clone().collect(BufReader::new(stderr).lines()));
         }
         let mut stdout = child.stdout.take().map(|stdout| BufReader::new(stdout).lines());
-        let listening = tokio::time::timeout(START_LIMIT, wait_until_listening(stdout.as_mut(), &last_lines)).await;
+        let listening =
+            tokio::time::timeout(START_LIMIT, wait_until_listening(stdout.as_mut(), &last_lines)).await;
         let Ok(Some(authority)) = listening else {
             // What it says of its end may still be on its way.
             let _ = tokio::time::timeout(Duration::from_secs(1), child.wait()).await;
@@ -143,10 +144,12 @@ impl Server {
     /// # Errors
     /// If it ended before, does not stop, or says that something went wrong.
     pub async fn stop(mut self) -> Result<(), BenchError> {
-        let failed = |why: &str, lines: &LastLines| BenchError::Server(format!("the server {why}: {}", lines.text()));
+        let failed =
+            |why: &str, lines: &LastLines| BenchError::Server(format!("the server {why}: {}", lines.text()));
         let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let Some(pid) = pid else { return Err(failed("ended during the load", &self.last_lines)) };
-        kill_process(pid, Signal::TERM).map_err(|error| BenchError::Server(format!("the server cannot be stopped: {error}")))?;
+        kill_process(pid, Signal::TERM)
+            .map_err(|error| BenchError::Server(format!("the server cannot be stopped: {error}")))?;
         match tokio::time::timeout(STOP_LIMIT, self.child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(failed(&format!("ended badly ({status})"), &self.last_lines)),
@@ -170,7 +173,9 @@ pub async fn verify(data: &Path) -> Result<(ExitStatus, String), BenchError> {
         .output()
         .await
         .map_err(|error| BenchError::Server(format!("verify cannot be run: {error}")))?;
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()).join("\n");
+    let text = [output.stdout, output.stderr]
+        .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
+        .join("\n");
     Ok((output.status, text))
 }
 
@@ -188,7 +193,10 @@ fn this_binary() -> Result<Command, BenchError> {
     Ok(command)
 }
 
-async fn wait_until_listening(stdout: Option<&mut Lines<BufReader<ChildStdout>>>, last: &LastLines) -> Option<String> {
+async fn wait_until_listening(
+    stdout: Option<&mut Lines<BufReader<ChildStdout>>>,
+    last: &LastLines,
+) -> Option<String> {
     let lines = stdout?;
     while let Ok(Some(line)) = lines.next_line().await {
         if let Some((_, address)) = line.split_once(LISTENING) {

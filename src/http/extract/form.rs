@@ -46,7 +46,8 @@ impl<'a> Form<'a> {
             return Err(malformed(format!("The body is nested deeper than {MAX_DEPTH} levels.")));
         }
         let mut reader = serde_json::Deserializer::from_str(text);
-        let pairs = reader.deserialize_map(PairsVisitor(fields)).and_then(|pairs| reader.end().map(|()| pairs));
+        let pairs =
+            reader.deserialize_map(PairsVisitor(fields)).and_then(|pairs| reader.end().map(|()| pairs));
         let pairs = pairs.map_err(|error| {
             malformed(format!(
                 "The body is not one JSON object: reading stopped at line {}, column {}.",
@@ -138,13 +139,20 @@ impl<'a> Form<'a> {
     /// Whom to pay: a user id or an email address.
     pub fn recipient(&mut self, name: &'static str) -> Option<Recipient> {
         let text = self.string(name)?;
+        if text.trim() == "house" {
+            return Some(Recipient::House);
+        }
         if let Ok(user) = text.trim().parse::<UserId>() {
             return Some(Recipient::User(user));
         }
         match Email::parse(&text) {
             Ok(email) => Some(Recipient::Email(email)),
             Err(_) => {
-                self.errors.push(name, "invalid_recipient", "must be an email address or a user id");
+                self.errors.push(
+                    name,
+                    "invalid_recipient",
+                    "must be an email address, a user id or \"house\"; leave it out to pay the house",
+                );
                 None
             }
         }
@@ -269,6 +277,8 @@ impl<'a> Form<'a> {
 /// Whom a payment goes to, as the client names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recipient {
+    /// The house, by its name in answers.
+    House,
     /// By id.
     User(UserId),
     /// By email.

@@ -61,7 +61,8 @@ pub fn is_json(headers: &HeaderMap) -> bool {
 /// What the client calls itself: at most 200 characters, without control characters.
 pub fn user_agent(headers: &HeaderMap) -> Option<String> {
     let text = String::from_utf8_lossy(headers.get(USER_AGENT)?.as_bytes());
-    let clean: String = text.chars().filter(|character| !character.is_control()).take(MAX_USER_AGENT).collect();
+    let clean: String =
+        text.chars().filter(|character| !character.is_control()).take(MAX_USER_AGENT).collect();
     (!clean.is_empty()).then_some(clean)
 }
 
@@ -80,15 +81,15 @@ mod tests {
     }
 
     #[rstest]
-    #[case(&[b"Bearer abc"], Ok("abc"))]
-    #[case(&[b"bEARER   abc "], Ok("abc"))]
+    #[case(&[&b"Bearer abc"[..]], Ok("abc"))]
+    #[case(&[&b"bEARER   abc "[..]], Ok("abc"))]
     #[case(&[], Err(Code::TokenMissing))]
-    #[case(&[b""], Err(Code::TokenInvalid))]
-    #[case(&[b"Bearer"], Err(Code::TokenInvalid))]
-    #[case(&[b"Bearer "], Err(Code::TokenInvalid))]
-    #[case(&[b"Basic YTpi"], Err(Code::TokenInvalid))]
-    #[case(&[b"Bearer \xff"], Err(Code::TokenInvalid))]
-    #[case(&[b"Bearer a", b"Bearer a"], Err(Code::TokenInvalid))]
+    #[case(&[&b""[..]], Err(Code::TokenInvalid))]
+    #[case(&[&b"Bearer"[..]], Err(Code::TokenInvalid))]
+    #[case(&[&b"Bearer "[..]], Err(Code::TokenInvalid))]
+    #[case(&[&b"Basic YTpi"[..]], Err(Code::TokenInvalid))]
+    #[case(&[&b"Bearer \xff"[..]], Err(Code::TokenInvalid))]
+    #[case(&[&b"Bearer a"[..], b"Bearer a"], Err(Code::TokenInvalid))]
     fn tokens_are_taken_from_one_bearer_header(
         #[case] values: &[&[u8]],
         #[case] expected: Result<&str, Code>,
@@ -99,25 +100,28 @@ mod tests {
 
     #[rstest]
     #[case(&[], Ok(None))]
-    #[case(&[b"k1"], Ok(Some("k1")))]
-    #[case(&[b"\"k1\""], Ok(Some("k1")))]
-    #[case(&[b""], Err(Code::IdempotencyKeyInvalid))]
-    #[case(&[b"\xc3\xa9"], Err(Code::IdempotencyKeyInvalid))]
-    #[case(&[b"k1", b"k1"], Err(Code::IdempotencyKeyInvalid))]
-    fn a_key_is_taken_from_one_header(#[case] values: &[&[u8]], #[case] expected: Result<Option<&str>, Code>) {
+    #[case(&[&b"k1"[..]], Ok(Some("k1")))]
+    #[case(&[&b"\"k1\""[..]], Ok(Some("k1")))]
+    #[case(&[&b""[..]], Err(Code::IdempotencyKeyInvalid))]
+    #[case(&[&b"\xc3\xa9"[..]], Err(Code::IdempotencyKeyInvalid))]
+    #[case(&[&b"k1"[..], b"k1"], Err(Code::IdempotencyKeyInvalid))]
+    fn a_key_is_taken_from_one_header(
+        #[case] values: &[&[u8]],
+        #[case] expected: Result<Option<&str>, Code>,
+    ) {
         let key = idempotency_key(&headers("idempotency-key", values)).map_err(|problem| problem.code());
         assert_eq!(key.map(|key| key.map(|key| key.to_string())), expected.map(|key| key.map(str::to_owned)));
     }
 
     #[rstest]
-    #[case(&[b"application/json"], true)]
-    #[case(&[b"Application/JSON; charset=\"UTF-8\""], true)]
-    #[case(&[b"application/json; charset=utf-16"], false)]
-    #[case(&[b"application/problem+json"], false)]
-    #[case(&[b"text/plain"], false)]
-    #[case(&[b"application/jsonx"], false)]
+    #[case(&[&b"application/json"[..]], true)]
+    #[case(&[&b"Application/JSON; charset=\"UTF-8\""[..]], true)]
+    #[case(&[&b"application/json; charset=utf-16"[..]], false)]
+    #[case(&[&b"application/problem+json"[..]], false)]
+    #[case(&[&b"text/plain"[..]], false)]
+    #[case(&[&b"application/jsonx"[..]], false)]
     #[case(&[], false)]
-    #[case(&[b"application/json", b"application/json"], false)]
+    #[case(&[&b"application/json"[..], b"application/json"], false)]
     fn only_json_in_utf8_is_json(#[case] values: &[&[u8]], #[case] expected: bool) {
         assert_eq!(is_json(&headers("content-type", values)), expected);
     }

@@ -43,5 +43,7 @@ impl Errors {
 
 /// Reads a currency's code; shared by bodies and queries.
 fn currency(errors: &mut Errors, field: &str, text: &str) -> Option<Currency> {
-    Currency::parse(text).map_err(|error: MoneyError| errors.push(field, error.code(), error.to_string())).ok()
+    Currency::parse(text)
+        .map_err(|error: MoneyError| errors.push(field, error.code(), error.to_string()))
+        .ok()
 }

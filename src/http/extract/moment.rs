@@ -2,11 +2,9 @@
 //!
 //! Years 0001 to 9999 of the proleptic Gregorian calendar, which is what RFC 3339 can write.
 
-use std::fmt;
-
 use serde::{Serialize, Serializer};
 
-use crate::ledger::Timestamp;
+use crate::ledger::{Timestamp, date_of};
 
 const MS_PER_DAY: i64 = 86_400_000;
 
@@ -14,20 +12,9 @@ const MS_PER_DAY: i64 = 86_400_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment(pub Timestamp);
 
-impl fmt::Display for Moment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.as_millis();
-        let (year, month, day) = date_of(millis.div_euclid(MS_PER_DAY));
-        let of_day = millis.rem_euclid(MS_PER_DAY);
-        let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
-        let (second, milli) = (of_day / 1000 % 60, of_day % 1000);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
-    }
-}
-
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.collect_str(&self.0)
     }
 }
 
@@ -122,20 +109,6 @@ impl Reader<'_> {
     }
 }
 
-/// Year, month and day of a count of days since 1970: Howard Hinnant's `civil_from_days`, whose years begin in March
-/// so that the leap day comes last.
-fn date_of(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
 /// The inverse of [`date_of`].
 fn days_of(year: i64, month: i64, day: i64) -> i64 {
     let year = year - i64::from(month <= 2);
@@ -160,7 +133,7 @@ mod tests {
     #[case(4_107_542_400_000, "2100-03-01T00:00:00.000Z")]
     #[case(253_402_300_799_999, "9999-12-31T23:59:59.999Z")]
     fn times_are_written_and_read_back(#[case] millis: i64, #[case] text: &str) {
-        assert_eq!(Moment(Timestamp::from_millis(millis)).to_string(), text);
+        assert_eq!(Timestamp::from_millis(millis).to_string(), text);
         assert_eq!(parse_start(text), Some(Timestamp::from_millis(millis)));
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
@@ -64,6 +65,7 @@ pub(super) struct Engine {
     pub(super) key_index: KeyIndex,
     pub(super) recents: Recents,
     pub(super) fold: Option<Fold>,
+    last_commit: Duration,
 }
 
 impl Engine {
@@ -92,6 +94,7 @@ impl Engine {
             key_index,
             recents,
             fold: None,
+            last_commit: Duration::ZERO,
         };
         engine.rebuild()?;
         engine.publish();
@@ -105,6 +108,9 @@ impl Engine {
         if !set.changes.is_empty() {
             self.write(&set)?;
             self.apply(&set);
+            if let Some(telemetry) = &self.shared.telemetry {
+                telemetry.engine().batch(commands.len(), self.last_commit);
+            }
         }
         Ok(outcomes)
     }
@@ -184,7 +190,9 @@ impl Engine {
             head.hash = link(&head.hash, &digest);
             super::save::block(&self.connection, &head, &digest)?;
         }
+        let began = Instant::now();
         self.connection.execute_batch("COMMIT").map_err(Fault::Commit)?;
+        self.last_commit = began.elapsed();
         self.head = head;
         Ok(())
     }
@@ -237,7 +245,9 @@ impl Engine {
             let folded_to = self.folded_to;
             self.accounts.retain(|_, known| known.last_transaction > folded_to);
         }
-        crate::store::log_events(&set.changes.events);
+        if let Some(telemetry) = &self.shared.telemetry {
+            telemetry.security_events(&set.changes.events);
+        }
         self.publish();
     }
 

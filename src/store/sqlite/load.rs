@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::engine::{Head, KnownAccount};
 use super::fault::Fault;
@@ -173,19 +173,7 @@ pub(super) fn entries(connection: &Connection, no: i64) -> Result<Vec<Entry>, Fa
 
 /// Where the journal ends, as the last block says and the tables confirm.
 pub(super) fn head(connection: &Connection) -> Result<Head, Fault> {
-    let mut statement = connection.prepare_cached(statements::LAST_BLOCK)?;
-    let head = statement
-        .query_row([], |row| {
-            Ok(Head {
-                block: row.get(0)?,
-                transaction: row.get(1)?,
-                event: row.get(2)?,
-                at: Timestamp::from_millis(row.get(3)?),
-                hash: row.get(4)?,
-            })
-        })
-        .optional()?
-        .unwrap_or_default();
+    let head = last_block(connection)?;
     for (table, expected) in [("transactions", head.transaction), ("security_events", head.event)] {
         let sql = format!("SELECT coalesce(max(no), 0) FROM {table}");
         let last: i64 = connection.query_row(&sql, [], |row| row.get(0))?;
@@ -197,6 +185,23 @@ pub(super) fn head(connection: &Connection) -> Result<Head, Fault> {
         }
     }
     Ok(head)
+}
+
+/// Where the journal ends, as the last block says.
+pub(super) fn last_block(connection: &Connection) -> Result<Head, Fault> {
+    let mut statement = connection.prepare_cached(statements::LAST_BLOCK)?;
+    Ok(statement.query_row([], head_of).optional()?.unwrap_or_default())
+}
+
+/// Where the journal ended with a block, from its number, last transaction, last event, time and hash.
+pub(super) fn head_of(row: &Row<'_>) -> rusqlite::Result<Head> {
+    Ok(Head {
+        block: row.get(0)?,
+        transaction: row.get(1)?,
+        event: row.get(2)?,
+        at: Timestamp::from_millis(row.get(3)?),
+        hash: row.get(4)?,
+    })
 }
 
 /// Reads the journal above a number, transactions and entries side by side, and hands out each transaction with its

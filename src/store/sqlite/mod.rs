@@ -21,6 +21,7 @@ mod rows;
 mod save;
 mod statements;
 mod tail;
+mod verify;
 mod writer;
 
 use std::net::IpAddr;
@@ -41,10 +42,12 @@ use crate::ledger::{
     Command, Mode, Outcome, Rules, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
 };
 
+use crate::telemetry::Telemetry;
 pub use fold::FoldPace;
 use identities::{Identities, Lookup};
 use readers::Readers;
 use tail::Tail;
+pub use verify::verify;
 use writer::{Source, Waiting};
 
 /// Commands that may wait before more are turned away.
@@ -58,6 +61,7 @@ struct Shared {
     tail: Tail,
     identities: Identities,
     gauges: Gauges,
+    telemetry: Option<Telemetry>,
 }
 
 /// What the store tells of itself.
@@ -87,8 +91,14 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError::Mode`] if the ledger was made in the other mode; [`OpenError::Unusable`] if the file cannot be
     /// used: newer schema, damaged, not writable.
-    pub fn open(folder: &Path, rules: Rules, clock: Clock, pace: FoldPace) -> Result<Self, OpenError> {
-        let shared = Arc::new(Shared::default());
+    pub fn open(
+        folder: &Path,
+        rules: Rules,
+        clock: Clock,
+        pace: FoldPace,
+        telemetry: Option<Telemetry>,
+    ) -> Result<Self, OpenError> {
+        let shared = Arc::new(Shared { telemetry, ..Shared::default() });
         let mut connection = connect::writer(folder)?;
         settle_properties(&mut connection, &rules, &clock)?;
         drop(connection);
@@ -118,6 +128,21 @@ impl SqliteStore {
         })?;
         Ok(answered)
     }
+}
+
+/// Whether there is a ledger in that folder.
+pub fn exists(folder: &Path) -> bool {
+    folder.join(connect::FILE).exists()
+}
+
+/// Every user of the ledger in that folder, in the order of their making; also while a server writes.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
+pub fn read_users(folder: &Path) -> Result<Vec<Arc<User>>, OpenError> {
+    let connection = connect::reader(folder)?;
+    let page = reads::users(&connection, PageRequest { after: None, limit: usize::MAX });
+    page.map(|page| page.rows).map_err(|fault| OpenError::Unusable(fault.to_string()))
 }
 
 /// Writes what the ledger is when it is made; refuses to serve it as something else later.
