@@ -76,16 +76,16 @@ enum Command {
 /// Which ledger is meant, and how it is configured.
 #[derive(Debug, Clone, Default, Args)]
 pub struct LedgerArgs {
-    /// The data folder [env: FARTHING_DATA] [default: farthing-data]
+    /// The data folder [env: `FARTHING_DATA`] [default: farthing-data]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// A PostgreSQL database instead of the embedded one [env: FARTHING_DATABASE_URL]
+    /// A PostgreSQL database instead of the embedded one [env: `FARTHING_DATABASE_URL`]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
-    /// The ledger's key file [env: FARTHING_KEY_FILE] [default: farthing.key in the data folder]
+    /// The ledger's key file [env: `FARTHING_KEY_FILE`] [default: farthing.key in the data folder]
     #[arg(long, value_name = "FILE")]
     key_file: Option<String>,
-    /// A configuration file in TOML [env: FARTHING_CONFIG]
+    /// A configuration file in TOML [env: `FARTHING_CONFIG`]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -121,10 +121,10 @@ pub struct ServeArgs {
     /// Which ledger.
     #[command(flatten)]
     pub ledger: LedgerArgs,
-    /// Where to accept connections [env: FARTHING_LISTEN] [default: 127.0.0.1:8080]
+    /// Where to accept connections [env: `FARTHING_LISTEN`] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// sandbox (play money) or live [env: FARTHING_MODE] [default: sandbox]
+    /// sandbox (play money) or live [env: `FARTHING_MODE`] [default: sandbox]
     #[arg(long, value_name = "MODE")]
     mode: Option<String>,
 }

@@ -61,7 +61,7 @@ struct Times {
 }
 
 impl Times {
-    /// Fields 14, 15 and 22 of proc_pid_stat(5). Counted from the last `)`, for the second field is the program's
+    /// Fields 14, 15 and 22 of `proc_pid_stat(5)`. Counted from the last `)`, for the second field is the program's
     /// name and may hold anything.
     fn parse(stat: &str) -> Option<Self> {
         let (_, after_name) = stat.rsplit_once(')')?;

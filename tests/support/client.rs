@@ -13,7 +13,7 @@ use socket2::{Domain, Socket, Type};
 use super::shape;
 
 /// Longer than any answer may take, so that a test fails instead of hanging.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// One connection to the server, with a token to send if there is one.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use super::{Client, User};
 pub const FARTHING: &str = env!("CARGO_BIN_EXE_farthing");
 
 /// Longer than any start or stop may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server that is about to be started.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use super::BenchError;
 
 /// How long a server may take until it accepts connections.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 /// How long a server may take to stop: the contract's 10 s and some slack.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 /// How many of the server's last lines are kept, to show them if it fails.

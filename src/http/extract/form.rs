@@ -145,16 +145,15 @@ impl<'a> Form<'a> {
         if let Ok(user) = text.trim().parse::<UserId>() {
             return Some(Recipient::User(user));
         }
-        match Email::parse(&text) {
-            Ok(email) => Some(Recipient::Email(email)),
-            Err(_) => {
-                self.errors.push(
-                    name,
-                    "invalid_recipient",
-                    "must be an email address, a user id or \"house\"; leave it out to pay the house",
-                );
-                None
-            }
+        if let Ok(email) = Email::parse(&text) {
+            Some(Recipient::Email(email))
+        } else {
+            self.errors.push(
+                name,
+                "invalid_recipient",
+                "must be an email address, a user id or \"house\"; leave it out to pay the house",
+            );
+            None
         }
     }
 
@@ -250,12 +249,11 @@ impl<'a> Form<'a> {
 
     fn string(&mut self, name: &'static str) -> Option<Cow<'a, str>> {
         let raw = self.present(name)?;
-        match read_string(raw) {
-            Some(text) => Some(text),
-            None => {
-                self.errors.push(name, "wrong_type", "must be a string of valid Unicode");
-                None
-            }
+        if let Some(text) = read_string(raw) {
+            Some(text)
+        } else {
+            self.errors.push(name, "wrong_type", "must be a string of valid Unicode");
+            None
         }
     }
 
