@@ -115,7 +115,7 @@ impl Policy {
     }
 
     /// Everything that is wrong with the password; empty if it passes.
-    pub fn check(&self, password: &Password, email: &Email, role: Role) -> Vec<PasswordFault> {
+    pub fn check(&self, password: &Password, email: Option<&Email>, role: Role) -> Vec<PasswordFault> {
         let mut faults = Vec::new();
         let length = password.0.chars().count();
         let at_least = if role.is_operator() { MIN_OPERATOR_LENGTH } else { MIN_LENGTH };
@@ -125,12 +125,12 @@ impl Policy {
         if length > MAX_LENGTH {
             faults.push(PasswordFault::TooLong);
         }
-        let local_part = email.local_part().to_lowercase();
+        let local_part = email.map(|email| email.local_part().to_lowercase()).unwrap_or_default();
         if local_part.chars().count() >= 4 && password.0.to_lowercase().contains(&local_part) {
             faults.push(PasswordFault::ContainsEmail);
         }
         let head: String = password.0.chars().take(ESTIMATED_LENGTH).collect();
-        let words = [CONTEXT_WORDS.as_slice(), &[email.as_str(), &local_part]].concat();
+        let words = [CONTEXT_WORDS.as_slice(), &[email.map_or("", Email::as_str), &local_part]].concat();
         let estimate = zxcvbn::zxcvbn(&head, &words);
         if self.breached.contains(&fingerprint(password)) || is_common(&estimate) {
             faults.push(PasswordFault::TooCommon);
@@ -242,10 +242,10 @@ impl Hasher {
         &self,
         policy: Arc<Policy>,
         password: Password,
-        email: Email,
+        email: Option<Email>,
         role: Role,
     ) -> Result<Vec<PasswordFault>, HashError> {
-        self.pool.run(move || policy.check(&password, &email, role)).await
+        self.pool.run(move || policy.check(&password, email.as_ref(), role)).await
     }
 
     /// How many jobs wait.
@@ -282,7 +282,7 @@ mod tests {
 
     fn faults(password: &str, role: Role) -> Vec<&'static str> {
         let email = Email::parse("lovelace@example.com").unwrap();
-        let found = Policy::default().check(&Password::new(password), &email, role);
+        let found = Policy::default().check(&Password::new(password), Some(&email), role);
         found.into_iter().map(PasswordFault::code).collect()
     }
 
@@ -316,7 +316,7 @@ mod tests {
         std::fs::write(file.path(), "violet tractor umbrella\r\n").unwrap();
         let policy = Policy::with_breached_file(file.path()).unwrap();
         let email = Email::parse("a@example.com").unwrap();
-        let check = |text: &str| policy.check(&Password::new(text), &email, Role::Customer);
+        let check = |text: &str| policy.check(&Password::new(text), Some(&email), Role::Customer);
         assert_eq!(check("violet tractor umbrella"), [PasswordFault::TooCommon]);
         assert_eq!(check("violet tractor umbrellas"), []);
     }

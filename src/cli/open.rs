@@ -1,7 +1,8 @@
 //! Opens what the settings name: the ledger, its key file, the log; and serves it.
 
+use std::fmt::Write as _;
 use std::future::Future;
-use std::io::Write;
+use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -113,7 +114,7 @@ pub fn rules(settings: &Settings) -> Result<Rules, Failure> {
 }
 
 /// Makes the key file with a new ledger; refuses one that others can read, or that is gone from an old ledger.
-fn settle_key_file(path: &Path, data: &Path, clock: &Clock) -> Result<(), Failure> {
+pub(super) fn settle_key_file(path: &Path, data: &Path, clock: &Clock) -> Result<(), Failure> {
     let unusable = |error: &dyn std::fmt::Display| {
         Failure::Database(format!("the key file {}: {error}", path.display()))
     };
@@ -128,12 +129,20 @@ fn settle_key_file(path: &Path, data: &Path, clock: &Clock) -> Result<(), Failur
         }
         Err(_) => {
             let key = clock.random::<32>().map_err(|error| unusable(&error))?;
-            let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+            let text = hex(&key);
             let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
             let mut file = made.map_err(|error| unusable(&error))?;
             file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| unusable(&error))
         }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Starts the log.

@@ -126,7 +126,7 @@ fn every_mistake_is_reported_at_once() {
     for part in [
         "line 2: \"0\" is not allowed for server.workers; allowed: a whole number from 1 to 1024",
         "line 3: \"8080\" is not allowed for server.listen",
-        "line 5: array is not allowed for log.format; allowed: json or text",
+        "line 5: array is not allowed for log.format; allowed: auto, json or text",
         "line 6: unknown key \"log.levl\"; did you mean \"log.level\"?",
         "FARTHING_MODE: \"prod\" is not allowed for server.mode; allowed: sandbox or live",
         "FARTHING_LISTEN: \"here\" is not allowed for server.listen",

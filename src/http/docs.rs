@@ -95,10 +95,15 @@ impl Call<'_> {
     /// A line that can be pasted into a terminal; what must be filled in is in capitals.
     fn curl(&self, example: &Value) -> String {
         let mut line = String::from("curl -sS");
-        if self.method != "get" && !(self.method == "post" && !example.is_null()) {
-            line += &format!(" -X {}", self.method.to_uppercase());
+        // With a body curl sends POST by itself, without one GET.
+        let is_told = self.method == if example.is_null() { "get" } else { "post" };
+        if !is_told {
+            line += " -X ";
+            line += &self.method.to_uppercase();
         }
-        line += &format!(" {BASE}{}", self.path.replace("{id}", "ID").replace("{code}", "not_found"));
+        line += " ";
+        line += BASE;
+        line += &self.path.replace("{id}", "ID").replace("{code}", "not_found");
         if self.operation.get("x-permission").is_some() {
             line += " \\\n  -H \"Authorization: Bearer $TOKEN\"";
         }
@@ -107,7 +112,9 @@ impl Call<'_> {
             line += " \\\n  -H \"Idempotency-Key: $(uuidgen)\"";
         }
         if !example.is_null() {
-            line += &format!(" \\\n  -H 'Content-Type: application/json' \\\n  -d '{example}'");
+            line += " \\\n  -H 'Content-Type: application/json' \\\n  -d '";
+            line += &example.to_string();
+            line += "'";
         }
         line
     }

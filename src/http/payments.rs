@@ -27,8 +27,7 @@ fn read_payment(call: &Call) -> Result<PayRequest, Problem> {
     let mut form = call.form()?;
     let money = form.money("amount", "currency");
     let to = match form.recipient("to") {
-        None => teller::Recipient::House,
-        Some(Recipient::House) => teller::Recipient::House,
+        None | Some(Recipient::House) => teller::Recipient::House,
         Some(Recipient::User(id)) => teller::Recipient::Id(id),
         Some(Recipient::Email(email)) => teller::Recipient::Email(email),
     };

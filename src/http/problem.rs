@@ -67,8 +67,8 @@ macro_rules! catalogue {
 
 catalogue! {
     MalformedJson = "malformed_json", BAD_REQUEST,
-        "The body is not a JSON object",
-        "The body is not valid JSON in UTF-8, is nested too deeply, has something after its end, or is not an object.",
+        "The body is not JSON",
+        "The body is not valid JSON in UTF-8, is nested too deeply, or has something after its end.",
         "Send one JSON object. The detail names the line and column where reading stopped.";
     IdempotencyKeyInvalid = "idempotency_key_invalid", BAD_REQUEST,
         "The Idempotency-Key header is not usable",

@@ -13,7 +13,6 @@ pub fn of_kind(kind: Kind) -> Value {
         Kind::Email => json!({"type": "string", "format": "email", "maxLength": 254}),
         Kind::Password => json!({"type": "string", "format": "password", "minLength": 8, "maxLength": 128}),
         Kind::Secret => json!({"type": "string", "format": "password"}),
-        Kind::Token => json!({"type": "string"}),
         Kind::Amount => json!({"oneOf": [
             {"type": "string", "pattern": "^(0|[1-9][0-9]*)(\\.[0-9]+)?$"},
             {"type": "number", "exclusiveMinimum": 0},
@@ -27,7 +26,7 @@ pub fn of_kind(kind: Kind) -> Value {
         }),
         Kind::OneOf(words) => json!({"type": "string", "enum": words}),
         Kind::Limit => json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
-        Kind::After => json!({"type": "string"}),
+        Kind::Token | Kind::After => json!({"type": "string"}),
         Kind::Moment => json!({"anyOf": [
             {"type": "string", "format": "date-time"}, {"type": "string", "format": "date"},
         ]}),

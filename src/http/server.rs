@@ -1,7 +1,7 @@
 //! The accept loop: HTTP/1.1 over TCP, one task a connection.
 //!
-//! Bounds: a fixed number of connections (more wait in the kernel's queue), a head read within 10 s, and a stop that
-//! answers every accepted request within [`GRACE`]. A connection without a request for 10 s is closed.
+//! Bounds: a fixed number of connections (more wait in the kernel's queue), a head read within 20 s, and a stop that
+//! answers every accepted request within [`GRACE`]. A connection without a request for 20 s is closed.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,7 +20,7 @@ use super::App;
 /// The most connections at once.
 const MAX_CONNECTIONS: usize = 10_000;
 /// How long a request's head may take; also how long a connection may wait between requests.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a stop waits for requests under way. The process has promised to be gone within 10 s.
 const GRACE: Duration = Duration::from_secs(8);
 /// How long to wait after the kernel had no file for a connection, so that some can close.

@@ -86,7 +86,7 @@ impl Teller {
         current: Password,
         new: Password,
     ) -> Result<(), TellerError> {
-        let attempt = self.begin_password_attempt(&who.user.email, true, &origin)?;
+        let attempt = self.begin_password_attempt(who.user.email.folded(), true, &origin)?;
         let verified = who.user.password.clone();
         let check = self.hasher.verify(current, verified.clone()).await?;
         self.settle_password_attempt(attempt, check.matches, Some(&who.user), &origin).await?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::auth::password::Password;
+use crate::auth::password::{Password, PasswordFault};
 use crate::auth::throttle::{Attempt, Settled};
 use crate::auth::token::{AccessToken, RefreshToken};
 use crate::ledger::{
@@ -27,8 +27,8 @@ pub struct Identity {
 /// Somebody who wants to log in.
 #[derive(Debug)]
 pub struct LoginRequest {
-    /// Their email.
-    pub email: Email,
+    /// Their email; none if what they gave is none, which is told as any unknown one is.
+    pub email: Option<Email>,
     /// Their password.
     pub password: Password,
 }
@@ -82,12 +82,16 @@ impl Teller {
     /// [`TellerError::Throttled`], [`Refusal::InvalidCredentials`]; faults.
     pub async fn login(&self, origin: Origin, request: LoginRequest) -> Result<Login, TellerError> {
         let LoginRequest { email, password } = request;
-        let user = self.store.user_by_email(email.folded().to_owned()).await?;
+        let account = email.as_ref().map(Email::folded).unwrap_or_default();
+        let user = match &email {
+            Some(_) => self.store.user_by_email(account.to_owned()).await?,
+            None => None,
+        };
         let known_address = match (&user, origin.ip) {
             (Some(user), Some(ip)) => self.store.has_logged_in_from(user.id, ip).await?,
             _ => false,
         };
-        let attempt = self.begin_password_attempt(&email, known_address, &origin)?;
+        let attempt = self.begin_password_attempt(account, known_address, &origin)?;
         let (matches, needs_rehash) = if let Some(user) = &user {
             let check = self.hasher.verify(password.clone(), user.password.clone()).await?;
             (check.matches, check.needs_rehash)
@@ -166,23 +170,35 @@ impl Teller {
         email: &Email,
         role: Role,
     ) -> Result<PasswordHash, TellerError> {
-        let faults =
-            self.hasher.check(Arc::clone(&self.policy), password.clone(), email.clone(), role).await?;
+        let faults = self.password_faults(password.clone(), Some(email.clone()), role).await?;
         if !faults.is_empty() {
             return Err(TellerError::PasswordRefused { field, faults });
         }
         Ok(self.hasher.hash(password).await?)
     }
 
+    /// Everything that is wrong with a new password; empty if it passes.
+    ///
+    /// # Errors
+    /// If the passwords' pool is full or failed.
+    pub async fn password_faults(
+        &self,
+        password: Password,
+        email: Option<Email>,
+        role: Role,
+    ) -> Result<Vec<PasswordFault>, TellerError> {
+        Ok(self.hasher.check(Arc::clone(&self.policy), password, email, role).await?)
+    }
+
     /// Asks the throttle, before any password is looked at.
     pub(super) fn begin_password_attempt(
         &self,
-        email: &Email,
+        account: &str,
         known_address: bool,
         origin: &Origin,
     ) -> Result<Attempt, TellerError> {
         let now = self.clock.now();
-        self.throttle.begin_login(email.folded(), origin.ip, known_address, now).map_err(|limited| {
+        self.throttle.begin_login(account, origin.ip, known_address, now).map_err(|limited| {
             self.note_anonymous(EventKind::RateLimitExceeded, origin);
             TellerError::Throttled(limited)
         })

@@ -127,7 +127,6 @@ fn malformed_json_is_told_as_such() {
         "[1,2",
         "{\"amount\":\"\u{1}\"}",
         "{\"amount\":\"\\x\"}",
-        "{\"amount\":\"\\ud800\"}",
         "\u{feff}{}",
         "// {}",
         "{\"amount\":1 /* */}",
@@ -329,8 +328,10 @@ fn broken_http_harms_nobody() {
         if let Ok(response) = server.client().send_raw(raw.as_bytes()) {
             assert!((400..500).contains(&response.status), "{shown:?}: {response}");
         }
-        ada.client.get("/me").expect(200);
+        // On a connection of its own: the first may have been idle for too long by now.
+        server.client().call(&Request::get("/me").bearer(&token)).expect(200);
     }
+    ada.client = server.client().with_token(&token);
     assert!(ada.list("/payments").is_empty(), "a broken request paid");
 }
 

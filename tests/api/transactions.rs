@@ -125,7 +125,8 @@ fn history(server: &Server) -> (User, Vec<Value>) {
 fn filters_narrow_the_list_alone_and_together() {
     let server = Server::start();
     let (mut ada, rows) = history(&server);
-    let table: [(&str, &dyn Fn(&Value) -> bool, usize); 11] = [
+    type Row<'a> = (&'a str, &'a dyn Fn(&Value) -> bool, usize);
+    let table: [Row<'_>; 11] = [
         ("currency=USD", &|row| row["currency"] == "USD", 4),
         ("currency=eur", &|row| row["currency"] == "EUR", 2),
         ("currency=JPY", &|_| false, 0),

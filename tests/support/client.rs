@@ -133,7 +133,7 @@ impl Client {
 
     /// The same, connecting from this loopback address.
     #[must_use]
-    pub fn from_address(mut self, source: [u8; 4]) -> Self {
+    pub fn connecting_from(mut self, source: [u8; 4]) -> Self {
         self.source = Ipv4Addr::from(source).into();
         self
     }

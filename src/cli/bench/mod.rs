@@ -88,6 +88,8 @@ async fn measure_throw_away(args: &BenchArgs, random: &mut Random) -> Result<(Re
     };
     let loaded = crate::config::load(None, &[], []).map_err(|error| BenchError::Usage(error.to_string()))?;
     let rules = super::open::rules(&loaded.settings).map_err(|error| BenchError::Usage(error.to_string()))?;
+    super::open::settle_key_file(&folder.path().join("farthing.key"), folder.path(), &Clock::system())
+        .map_err(|error| BenchError::Server(error.to_string()))?;
     let prefill = match args.mix {
         BenchMix::Payments => Prefill::Spread(args.prefill),
         BenchMix::Transactions => Prefill::OneHistory(args.prefill.max(HISTORY_ROWS)),

@@ -35,7 +35,7 @@ impl<'a> Form<'a> {
     /// Reads a body; an empty one is an empty object.
     ///
     /// # Errors
-    /// 400 `malformed_json` if it is not one JSON object in UTF-8, or nested too deeply.
+    /// 400 `malformed_json` if it is not JSON in UTF-8, or nested too deeply; 422 if it is JSON and no object.
     pub fn read(body: &'a [u8], fields: &'static [Field]) -> Result<Self, Problem> {
         let mut form = Self { fields, values: Vec::with_capacity(fields.len()), errors: Errors::default() };
         if body.is_empty() {
@@ -49,6 +49,9 @@ impl<'a> Form<'a> {
         let pairs =
             reader.deserialize_map(PairsVisitor(fields)).and_then(|pairs| reader.end().map(|()| pairs));
         let pairs = pairs.map_err(|error| {
+            if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
+                return Problem::field("body", "wrong_type", "must be a JSON object");
+            }
             malformed(format!(
                 "The body is not one JSON object: reading stopped at line {}, column {}.",
                 error.line(),
@@ -93,6 +96,11 @@ impl<'a> Form<'a> {
         self.errors.push(name, code, message);
     }
 
+    /// Whether any field was wrong so far.
+    pub fn has_errors(&self) -> bool {
+        !self.errors.0.is_empty()
+    }
+
     /// Whether the field is there and not null.
     pub fn has(&self, name: &str) -> bool {
         self.raw(name).is_some()
@@ -123,10 +131,6 @@ impl<'a> Form<'a> {
     /// A secret's text as it is: a password or a token.
     pub fn secret(&mut self, name: &'static str) -> Option<Cow<'a, str>> {
         let text = self.string(name)?;
-        if text.len() > MAX_SECRET {
-            self.errors.push(name, "too_long", "is too long");
-            return None;
-        }
         Some(text)
     }
 
@@ -418,9 +422,9 @@ mod tests {
 
     #[rstest]
     #[case("")]
-    #[case("null")]
-    #[case("[]")]
-    #[case("\"a\"")]
+    #[case("nul")]
+    #[case("[1,")]
+    #[case("\"a")]
     #[case("{")]
     #[case("{} x")]
     #[case("{}{}")]
@@ -433,7 +437,7 @@ mod tests {
     #[case("{\"a\":\"\u{1}\"}")]
     #[case("\u{feff}{}")]
     #[case("{\"\\ud800\":1}")]
-    fn what_is_not_one_object_is_malformed(#[case] body: &str) {
+    fn what_is_no_json_is_malformed(#[case] body: &str) {
         // An empty body is an empty object to the reader; whether it may be left out is the dispatcher's question.
         let Err(problem) = Form::read(body.as_bytes(), FIELDS) else {
             assert_eq!(body, "");
