@@ -13,7 +13,7 @@ use super::open::{self, Teller};
 use super::terminal::{Failure, print, tell};
 use super::{CreateArgs, ListArgs};
 use crate::clock::{Clock, RandomError};
-use crate::config::Settings;
+use crate::config::Loaded;
 use crate::ledger::{Email, Role, User};
 
 /// Letters and digits that nobody mistakes for one another: no `i`, `l`, `o`, `0`, `1`.
@@ -41,7 +41,7 @@ pub fn create(args: &CreateArgs) -> Result<(), Failure> {
         role: args.role.name().to_owned(),
         password: password.clone(),
     };
-    match send(&loaded.settings, ControlRequest { command })? {
+    match send(&loaded, ControlRequest { command })? {
         ControlResponse::User { id, email, role } => {
             print(&format!("id        {id}\nemail     {email}\nrole      {role}"))?;
             if given.is_none() {
@@ -58,6 +58,7 @@ pub fn create(args: &CreateArgs) -> Result<(), Failure> {
 /// `admin list`.
 pub fn list(args: &ListArgs) -> Result<(), Failure> {
     let loaded = args.ledger.load(&[])?;
+    open::embedded(&loaded.settings)?;
     let users = crate::store::read_users(&loaded.settings.server.data)
         .map_err(|error| Failure::Database(error.to_string()))?;
     print(if args.json { json(&users) } else { table(&users) }.trim_end())
@@ -76,12 +77,21 @@ pub async fn carry_out(teller: &Teller, request: ControlRequest) -> ControlRespo
 }
 
 /// Has the request carried out by whoever holds the data folder.
-fn send(settings: &Settings, request: ControlRequest) -> Result<ControlResponse, Failure> {
+fn send(loaded: &Loaded, request: ControlRequest) -> Result<ControlResponse, Failure> {
+    let folder = &loaded.settings.server.data;
     let give_up = Instant::now().checked_add(SERVER_START);
     loop {
-        let held = match FolderLock::acquire(&settings.server.data) {
+        let held = match FolderLock::acquire(folder) {
             Ok(lock) => {
-                let ledger = open::ledger(settings, lock)?;
+                let is_new = !crate::store::exists(folder);
+                let ledger = open::ledger(loaded, lock)?;
+                if is_new {
+                    tell(&format!(
+                        "made a new ledger in {}, in {} mode",
+                        folder.display(),
+                        ledger.mode().name()
+                    ));
+                }
                 let response = ledger.run(carry_out(ledger.teller(), request));
                 ledger.close();
                 return Ok(response);
@@ -89,7 +99,7 @@ fn send(settings: &Settings, request: ControlRequest) -> Result<ControlResponse,
             Err(held @ LockError::Held { .. }) => held,
             Err(error) => return Err(error.into()),
         };
-        match control::ask(&settings.server.data, &request) {
+        match control::ask(folder, &request) {
             Ok(response) => return Ok(response),
             // Nobody took the request, so asking again cannot do it twice: the server is starting, or has just ended.
             Err(ControlError::NobodyListens(_)) if give_up.is_some_and(|end| Instant::now() < end) => {

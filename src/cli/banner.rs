@@ -24,14 +24,14 @@ pub struct Banner {
 }
 
 impl Banner {
-    /// The banner of a server with these settings.
-    pub fn new(loaded: &Loaded, address: SocketAddr, warnings: Vec<String>) -> Self {
+    /// The banner of a server with these settings, on a ledger in this mode.
+    pub fn new(loaded: &Loaded, mode: Mode, address: SocketAddr, warnings: Vec<String>) -> Self {
         let server = &loaded.settings.server;
         Self {
             address,
             data: std::path::absolute(&server.data).unwrap_or_else(|_| server.data.clone()),
             data_must_be_named: loaded.origin("server.data") != Origin::Default,
-            mode: server.mode,
+            mode,
             program: std::env::args().next().unwrap_or_else(|| "farthing".to_owned()),
             warnings: warnings.into_iter().chain(settings_warnings(loaded, address)).collect(),
         }
@@ -159,12 +159,12 @@ mod tests {
         let environment = [("FARTHING_RATE_LIMITS_ENABLED", "false"), ("FARTHING_RISK_ENABLED", "false")];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let dangerous = crate::config::load(None, &[], environment).unwrap();
-        let text = Banner::new(&dangerous, "0.0.0.0:80".parse().unwrap(), Vec::new()).text();
+        let text = Banner::new(&dangerous, Mode::Sandbox, "0.0.0.0:80".parse().unwrap(), Vec::new()).text();
         for part in ["rate limits", "risk rules are off", "without encryption"] {
             assert!(text.contains(part), "no {part:?} in\n{text}");
         }
         let calm = crate::config::load(None, &[], []).unwrap();
-        let text = Banner::new(&calm, "127.0.0.1:80".parse().unwrap(), Vec::new()).text();
+        let text = Banner::new(&calm, Mode::Sandbox, "127.0.0.1:80".parse().unwrap(), Vec::new()).text();
         assert!(!text.contains("warning") && !text.contains("--data"), "{text}");
     }
 

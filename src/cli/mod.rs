@@ -76,17 +76,21 @@ enum Command {
 /// Which ledger is meant, and how it is configured.
 #[derive(Debug, Clone, Default, Args)]
 pub struct LedgerArgs {
-    /// The data folder [env: `FARTHING_DATA`] [default: farthing-data]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help = "The data folder [env: FARTHING_DATA] [default: farthing-data]")]
     data: Option<String>,
-    /// A PostgreSQL database instead of the embedded one [env: `FARTHING_DATABASE_URL`]
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "A PostgreSQL database instead of the embedded one [env: FARTHING_DATABASE_URL]"
+    )]
     database: Option<String>,
-    /// The ledger's key file [env: `FARTHING_KEY_FILE`] [default: farthing.key in the data folder]
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "The ledger's key file [env: FARTHING_KEY_FILE] [default: farthing.key in the data folder]"
+    )]
     key_file: Option<String>,
-    /// A configuration file in TOML [env: `FARTHING_CONFIG`]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help = "A configuration file in TOML [env: FARTHING_CONFIG]")]
     config: Option<PathBuf>,
 }
 
@@ -121,11 +125,17 @@ pub struct ServeArgs {
     /// Which ledger.
     #[command(flatten)]
     pub ledger: LedgerArgs,
-    /// Where to accept connections [env: `FARTHING_LISTEN`] [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        help = "Where to accept connections [env: FARTHING_LISTEN] [default: 127.0.0.1:8080]"
+    )]
     listen: Option<String>,
-    /// sandbox (play money) or live [env: `FARTHING_MODE`] [default: sandbox]
-    #[arg(long, value_name = "MODE")]
+    #[arg(
+        long,
+        value_name = "MODE",
+        help = "sandbox (play money) or live [env: FARTHING_MODE] [default: sandbox]"
+    )]
     mode: Option<String>,
 }
 

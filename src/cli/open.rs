@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -14,20 +14,22 @@ use tokio::sync::oneshot;
 
 use super::control::{ControlResponse, SecretText};
 use super::lock::FolderLock;
-use super::terminal::Failure;
+use super::terminal::{Failure, tell};
 use crate::auth::password::{Hasher, Password, PasswordFault, Policy};
 use crate::auth::throttle::{Throttle, ThrottleLimits};
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Loaded, Mode, Origin, Settings};
 use crate::http::{App, Surface};
 use crate::ledger::{Currency, Email, Money, Refusal, Role, Rules};
-use crate::store::{self, OpenError};
+use crate::store::{self, OpenError, Store};
 use crate::telemetry::{LogSettings, Telemetry, install_logs};
 pub use crate::teller::Teller;
 use crate::teller::{NewUser, OperatorRequest, TellerError, TellerParts};
 
 /// How often the anonymous security events that are due are written.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// How long the database may take to close: what remains of the 10 s that a stop may take, after the requests.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// What a new customer of a sandbox starts with: 1000.00 USD.
 const SANDBOX_GRANT_MINOR: i64 = 100_000;
 
@@ -37,6 +39,7 @@ pub struct Ledger {
     runtime: Runtime,
     teller: Arc<Teller>,
     telemetry: Telemetry,
+    mode: Mode,
     _lock: FolderLock,
 }
 
@@ -51,23 +54,36 @@ impl Ledger {
         &self.teller
     }
 
-    /// Makes durable what was accepted, and lets go of the folder.
+    /// Play money or real money: what the ledger was made with.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Makes durable what was accepted, and lets go of the folder. A disk that hangs ends this, too, after a while:
+    /// nobody was told yes for what is not durable by then.
     pub fn close(self) {
-        self.runtime.block_on(self.teller.close());
+        let (teller, (done, closed)) = (Arc::clone(&self.teller), mpsc::channel());
+        self.runtime.spawn(async move {
+            teller.close().await;
+            // Whoever waited may have given up.
+            let _ = done.send(());
+        });
+        if closed.recv_timeout(CLOSE_LIMIT).is_err() {
+            tell("the database did not close in time");
+            // Dropping the store would wait for it again.
+            std::mem::forget(self.teller);
+        }
         self.runtime.shutdown_background();
     }
 }
 
-/// Opens the ledger for writing.
+/// Opens the ledger for writing. It says itself which mode it is in, unless somebody asked for one.
 ///
 /// # Errors
 /// If the key file, the database or the settings cannot be used.
-pub fn ledger(settings: &Settings, lock: FolderLock) -> Result<Ledger, Failure> {
-    if settings.database.url.is_some() {
-        return Err(Failure::Usage(
-            "this version serves the embedded database only; leave --database out".into(),
-        ));
-    }
+pub fn ledger(loaded: &Loaded, lock: FolderLock) -> Result<Ledger, Failure> {
+    let mut settings = loaded.settings.clone();
+    embedded(&settings)?;
     let clock = Clock::system();
     settle_key_file(&settings.key_file(), &settings.server.data, &clock)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -75,14 +91,17 @@ pub fn ledger(settings: &Settings, lock: FolderLock) -> Result<Ledger, Failure> 
         .enable_all()
         .build()
         .map_err(|error| Failure::Database(format!("cannot start threads: {error}")))?;
-    let telemetry = Telemetry::new(env!("CARGO_PKG_VERSION"), settings.server.mode.name())
-        .map_err(|error| Failure::Database(error.to_string()))?;
-    let rules = rules(settings)?;
-    let store = store::open(&settings.server.data, rules.clone(), clock.clone(), Some(telemetry.clone()))
-        .map_err(|error| match error {
-            OpenError::Mode { .. } => Failure::Usage(error.to_string()),
-            OpenError::Unusable(_) => Failure::Database(error.to_string()),
-        })?;
+    let opened = match open_store(&settings, &clock)? {
+        Err(OpenError::Mode { made, .. }) if loaded.origin("server.mode") == Origin::Default => {
+            settings.server.mode = made;
+            open_store(&settings, &clock)?
+        }
+        opened => opened,
+    };
+    let Opened { store, rules, telemetry } = opened.map_err(|error| match error {
+        OpenError::Mode { .. } => Failure::Usage(error.to_string()),
+        OpenError::Unusable(_) => Failure::Database(error.to_string()),
+    })?;
     let policy = match &settings.passwords.breached_file {
         None => Policy::default(),
         Some(path) => Policy::with_breached_file(path).map_err(|error| {
@@ -93,7 +112,34 @@ pub fn ledger(settings: &Settings, lock: FolderLock) -> Result<Ledger, Failure> 
         .map_err(|error| Failure::Database(error.to_string()))?;
     let throttle = Throttle::new(settings.rate_limits.enabled.then(ThrottleLimits::default));
     let teller = Arc::new(Teller::new(TellerParts { store, clock, rules, hasher, policy, throttle }));
-    Ok(Ledger { runtime, teller, telemetry, _lock: lock })
+    Ok(Ledger { runtime, teller, telemetry, mode: settings.server.mode, _lock: lock })
+}
+
+/// Refuses settings that name another database than the embedded one.
+///
+/// # Errors
+/// If they do.
+pub fn embedded(settings: &Settings) -> Result<(), Failure> {
+    match settings.database.url {
+        None => Ok(()),
+        Some(_) => Err(Failure::Usage(
+            "this version knows the embedded database only; leave database.url (--database) out".into(),
+        )),
+    }
+}
+
+struct Opened {
+    store: Arc<dyn Store>,
+    rules: Rules,
+    telemetry: Telemetry,
+}
+
+fn open_store(settings: &Settings, clock: &Clock) -> Result<Result<Opened, OpenError>, Failure> {
+    let telemetry = Telemetry::new(env!("CARGO_PKG_VERSION"), settings.server.mode.name())
+        .map_err(|error| Failure::Database(error.to_string()))?;
+    let rules = rules(settings)?;
+    let store = store::open(&settings.server.data, rules.clone(), clock.clone(), Some(telemetry.clone()));
+    Ok(store.map(|store| Opened { store, rules, telemetry }))
 }
 
 /// The rules that follow from the settings.
@@ -154,22 +200,20 @@ pub fn start_log(settings: &Settings) -> Result<(), Failure> {
     install_logs(&log).map_err(|error| Failure::Usage(error.to_string()))
 }
 
+/// Where the server listens.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For the API.
+    pub api: TcpListener,
+    /// For the metrics, if they have an address of their own.
+    pub metrics: Option<TcpListener>,
+}
+
 /// Serves until told to stop, and answers what was accepted.
-///
-/// # Errors
-/// If the metrics' own address cannot be used.
-pub async fn serve(
-    ledger: &Ledger,
-    listener: TcpListener,
-    settings: &Settings,
-    stop: oneshot::Receiver<()>,
-) -> Result<(), Failure> {
-    let surface = if settings.metrics.listen.is_some() { Surface::ApiWithoutMetrics } else { Surface::Api };
+pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: oneshot::Receiver<()>) {
+    let surface = if listeners.metrics.is_some() { Surface::ApiWithoutMetrics } else { Surface::Api };
     let app = App::new(Arc::clone(&ledger.teller), ledger.telemetry.clone(), surface);
-    if let Some(address) = settings.metrics.listen {
-        let metrics = TcpListener::bind(address).await.map_err(|error| {
-            Failure::Usage(format!("metrics.listen: cannot listen on {address}: {error}"))
-        })?;
+    if let Some(metrics) = listeners.metrics {
         let app = App::new(Arc::clone(&ledger.teller), ledger.telemetry.clone(), Surface::Metrics);
         tokio::spawn(crate::http::serve(metrics, app, std::future::pending()));
     }
@@ -185,9 +229,8 @@ pub async fn serve(
         // A sender that is gone means the same.
         let _ = stop.await;
     };
-    crate::http::serve(listener, app, stopped).await;
+    crate::http::serve(listeners.api, app, stopped).await;
     flushing.abort();
-    Ok(())
 }
 
 /// Makes an operator for the person at the host.

@@ -17,12 +17,12 @@ use super::admin;
 use super::banner::Banner;
 use super::control::ControlSocket;
 use super::lock::FolderLock;
-use super::open;
+use super::open::{self, Listeners};
 use super::terminal::{Failure, print, tell};
 use crate::config::Loaded;
 
-/// The server cuts what is still open after 8 s by itself; this is for a server that hangs.
-const STOP_LIMIT: Duration = Duration::from_secs(9);
+/// The server cuts what is still open after 8 s by itself; this is for a server that hangs. Closing comes on top.
+const STOP_LIMIT: Duration = Duration::from_millis(8_500);
 
 /// Serves until it is told to stop.
 ///
@@ -36,10 +36,13 @@ pub fn run(loaded: &Loaded) -> Result<(), Failure> {
     if lock.open_to_others() {
         warnings.push("other users of this machine may enter the data folder; chmod 700 mends it".to_owned());
     }
-    let ledger = open::ledger(settings, lock)?;
+    let ledger = open::ledger(loaded, lock)?;
     let result = ledger.run(async {
-        let listener = listen(settings.server.listen).await?;
-        let address = listener.local_addr().map_err(|error| cannot_listen(settings.server.listen, &error))?;
+        let (api, address) = listen("server.listen", settings.server.listen).await?;
+        let metrics = match settings.metrics.listen {
+            Some(address) => Some(listen("metrics.listen", address).await?.0),
+            None => None,
+        };
         match ControlSocket::open(&settings.server.data) {
             Ok(socket) => {
                 let teller = Arc::clone(ledger.teller());
@@ -52,49 +55,41 @@ pub fn run(loaded: &Loaded) -> Result<(), Failure> {
             Err(error) => warnings.push(format!("admin commands will not reach this server: {error}")),
         }
         let mut signals = Signals::listen()?;
-        tell(&Banner::new(loaded, address, warnings).text());
+        tell(&Banner::new(loaded, ledger.mode(), address, warnings).text());
         print(&format!("listening on http://{address}"))?;
-        until_stopped(|stop| open::serve(&ledger, listener, settings, stop), &mut signals).await
+        until_stopped(|stop| open::serve(&ledger, Listeners { api, metrics }, stop), &mut signals).await;
+        Ok(())
     });
     ledger.close();
     result
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))
-}
-
-fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
-    Failure::Usage(format!("cannot listen on {address}: {error}; choose another address with --listen"))
+/// Listens, and says where: with port 0 the system chooses.
+async fn listen(key: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let cannot = |error| Failure::Usage(format!("cannot listen on {address}: {error}; choose another {key}"));
+    let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    Ok((listener, address))
 }
 
 /// Runs a server until the first signal, then lets it finish what it accepted; a second signal or the limit ends it.
-async fn until_stopped<F>(
-    server: impl FnOnce(oneshot::Receiver<()>) -> F,
-    signals: &mut Signals,
-) -> Result<(), Failure>
+async fn until_stopped<F>(server: impl FnOnce(oneshot::Receiver<()>) -> F, signals: &mut Signals)
 where
-    F: Future<Output = Result<(), Failure>>,
+    F: Future<Output = ()>,
 {
     let (stop, stopped) = oneshot::channel();
     let mut serving = std::pin::pin!(server(stopped));
     tokio::select! {
-        result = &mut serving => return result,
+        () = &mut serving => return,
         () = signals.next() => {}
     }
     tell("stopping: what was accepted is finished first; a second signal stops at once");
     // If nobody receives it, the server has ended already.
     let _ = stop.send(());
     tokio::select! {
-        result = &mut serving => result,
-        () = signals.next() => {
-            tell("stopped at once");
-            Ok(())
-        }
-        () = tokio::time::sleep(STOP_LIMIT) => {
-            tell("stopped, though not everything had finished");
-            Ok(())
-        }
+        () = &mut serving => {}
+        () = signals.next() => tell("stopped at once"),
+        () = tokio::time::sleep(STOP_LIMIT) => tell("stopped, though not everything had finished"),
     }
 }
 
