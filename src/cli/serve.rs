@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::admin;
 use super::banner::Banner;
@@ -43,10 +44,11 @@ pub fn run(loaded: &Loaded) -> Result<(), Failure> {
             Some(address) => Some(listen("metrics.listen", address).await?.0),
             None => None,
         };
+        let mut control = JoinSet::new();
         match ControlSocket::open(&settings.server.data) {
             Ok(socket) => {
                 let teller = Arc::clone(ledger.teller());
-                tokio::spawn(socket.serve(move |request| {
+                control.spawn(socket.serve(move |request| {
                     let teller = Arc::clone(&teller);
                     async move { admin::carry_out(&teller, request).await }
                 }));
@@ -58,6 +60,8 @@ pub fn run(loaded: &Loaded) -> Result<(), Failure> {
         tell(&Banner::new(loaded, ledger.mode(), address, warnings).text());
         print(&format!("listening on http://{address}"))?;
         until_stopped(|stop| open::serve(&ledger, Listeners { api, metrics }, stop), &mut signals).await;
+        // The socket goes before the database, so that no command comes to a ledger that is closing.
+        control.shutdown().await;
         Ok(())
     });
     ledger.close();
