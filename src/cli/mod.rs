@@ -26,14 +26,15 @@ use terminal::{Failure, tell};
 
 const EXAMPLES: &str = "\
 Examples:
-  farthing                                            serve on 127.0.0.1:8080, ledger in ./farthing-data
-  farthing serve --data /srv/farthing --listen 0.0.0.0:8080
-  farthing admin create --email you@example.com       make the first admin, also while the server runs
-  farthing verify                                     prove that every balance follows from the journal
-  farthing config show                                what is in force, and where each value came from
+  farthing                                       serve on 127.0.0.1:8080
+  farthing serve --listen 0.0.0.0:8080           serve the network
+  farthing admin create --email you@example.com  make the first admin
+  farthing verify                                prove the books
+  farthing config show                           what is in force, and why
 
-Every setting is also an environment variable and a key of the file named by --config: see 'farthing man'.
-Exit codes: 0 well, 1 the check failed, 2 usage or configuration, 3 the database cannot be used.";
+Every setting is also an environment variable and a key of a TOML file:
+'farthing man' lists them. Exit codes: 0 well, 1 the check failed,
+2 usage or configuration, 3 the database cannot be used.";
 
 /// A secure payment backend in one binary.
 #[derive(Debug, Parser)]
