@@ -68,7 +68,7 @@ pub struct App {
     route_metrics: Vec<RouteMetrics>,
     surface: Surface,
     openapi: Bytes,
-    docs: Bytes,
+    docs: String,
 }
 
 /// What a listener shows.
@@ -96,7 +96,7 @@ impl App {
             route_metrics,
             surface,
             openapi: Bytes::from(document.to_string()),
-            docs: Bytes::from(docs::render(&document)),
+            docs: docs::render(&document),
         })
     }
 
@@ -116,8 +116,8 @@ impl App {
     }
 
     /// The reference page.
-    pub fn docs(&self) -> Bytes {
-        self.docs.clone()
+    pub fn docs(&self) -> &str {
+        &self.docs
     }
 
     /// Whether metrics may be shown to this address here.

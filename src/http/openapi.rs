@@ -14,10 +14,10 @@ use super::spec::{Access, Content, Field, Route, Success, Tag};
 /// The document for these routes.
 pub fn document(routes: &[Route]) -> Value {
     let mut paths: Map<String, Value> = Map::new();
-    for route in routes {
+    for (order, route) in routes.iter().enumerate() {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
-            path.insert(route.verb.name().to_lowercase(), operation(route));
+            path.insert(route.verb.name().to_lowercase(), operation(route, order));
         }
     }
     let tags: Vec<Value> =
@@ -49,7 +49,7 @@ UTC with milliseconds. Lists are newest first and go on at the cursor in `next`.
 every error is a problem (RFC 9457) whose `code` is stable and whose `type` is a page that explains it. A payment with \
 an `Idempotency-Key` happens exactly once, however often it is sent.";
 
-fn operation(route: &Route) -> Value {
+fn operation(route: &Route, order: usize) -> Value {
     let doc = &route.doc;
     let mut operation = json!({
         "operationId": doc.operation,
@@ -59,6 +59,7 @@ fn operation(route: &Route) -> Value {
         "parameters": parameters(route),
         "responses": responses(route),
         "security": security(route),
+        "x-order": order,
     });
     let body = (!doc.body.is_empty()).then(|| request_body(doc.body, doc.example));
     if let (Some(body), Some(operation)) = (body, operation.as_object_mut()) {
@@ -89,10 +90,15 @@ fn request_body(fields: &[Field], example: &str) -> Value {
 fn parameters(route: &Route) -> Vec<Value> {
     let mut parameters = Vec::new();
     if let Some(name) = route.path.split_once('{').and_then(|(_, rest)| Some(rest.split_once('}')?.0)) {
-        parameters.push(json!({
-            "name": name, "in": "path", "required": true, "schema": {"type": "string"},
-            "description": if name == "id" { "The object's id." } else { "The problem's code." },
-        }));
+        let mut parameter =
+            json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}});
+        if name == "code" {
+            parameter["description"] = "The problem's code.".into();
+            parameter["example"] = "not_found".into();
+        } else {
+            parameter["description"] = "The object's id.".into();
+        }
+        parameters.push(parameter);
     }
     parameters.extend(route.doc.query.iter().map(|field| {
         json!({

@@ -1,6 +1,7 @@
 //! The server itself: health, metrics, and the pages that explain it.
 
 use hyper::StatusCode;
+use hyper::header::HOST;
 use serde::Serialize;
 
 use super::call::Call;
@@ -46,7 +47,7 @@ pub(super) async fn openapi(call: Call) -> Answer {
 }
 
 pub(super) async fn docs(call: Call) -> Answer {
-    Ok(reply::html(call.app.docs(), PAGE_CSP))
+    Ok(reply::html(pages::for_host(call.app.docs(), host(&call)), PAGE_CSP))
 }
 
 pub(super) async fn style(_: Call) -> Answer {
@@ -55,7 +56,12 @@ pub(super) async fn style(_: Call) -> Answer {
 
 pub(super) async fn root(call: Call) -> Answer {
     let rules = call.teller().rules();
-    Ok(reply::html(pages::root(&rules.house_name, rules.mode), PAGE_CSP))
+    let page = pages::root(&rules.house_name, rules.mode);
+    Ok(reply::html(pages::for_host(&page, host(&call)), PAGE_CSP))
+}
+
+fn host(call: &Call) -> Option<&str> {
+    call.headers.get(HOST)?.to_str().ok()
 }
 
 pub(super) async fn problems(_: Call) -> Answer {
