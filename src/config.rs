@@ -1,1 +1,251 @@
-//! Placeholder header.
+//! Settings: flags beat the environment, the environment beats the file, the file beats the defaults.
+//!
+//! Everything is parsed before anything starts, and every mistake is reported at once: an unknown key with the nearest
+//! known one, a bad value with where it came from and what is allowed. The keys stand in one table, [`KEYS`].
+//! A file is read only when it is named: a stray file in the working folder must never change how money is handled.
+
+mod keys;
+mod load;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+
+pub use crate::ledger::Mode;
+pub use crate::telemetry::LogFormat;
+pub use keys::{KEYS, Key};
+pub use load::{ConfigError, ConfigErrors, Loaded, Origin, Override, load};
+
+/// The whole configuration. Its fields are the sections and keys of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// `[server]`
+    pub server: Server,
+    /// `[database]`
+    pub database: Database,
+    /// `[rate_limits]`
+    pub rate_limits: RateLimits,
+    /// `[risk]`
+    pub risk: Risk,
+    /// `[tokens]`
+    pub tokens: Tokens,
+    /// `[payments]`
+    pub payments: Payments,
+    /// `[passwords]`
+    pub passwords: Passwords,
+    /// `[metrics]`
+    pub metrics: Metrics,
+    /// `[log]`
+    pub log: Log,
+}
+
+impl Settings {
+    /// Where the ledger's key file is: as configured, else `farthing.key` in the data folder.
+    pub fn key_file(&self) -> PathBuf {
+        self.database.key_file.clone().unwrap_or_else(|| self.server.data.join("farthing.key"))
+    }
+}
+
+/// How and where the server runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Where it accepts connections.
+    pub listen: SocketAddr,
+    /// The data folder.
+    pub data: PathBuf,
+    /// Play money or real money.
+    pub mode: Mode,
+    /// Threads that answer requests.
+    pub workers: usize,
+    /// The name of the house, as payers see it.
+    pub house_name: String,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
+            data: PathBuf::from("farthing-data"),
+            mode: Mode::Sandbox,
+            workers: half_of_the_cores(),
+            house_name: "House".to_owned(),
+        }
+    }
+}
+
+/// Where the ledger is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Database {
+    /// A PostgreSQL database, or none for the embedded ledger.
+    pub url: Option<DatabaseUrl>,
+    /// The role that owns the tables, if it is another.
+    pub migration_url: Option<DatabaseUrl>,
+    /// The key file, if it is not in the data folder. [`Settings::key_file`] gives the path in force.
+    pub key_file: Option<PathBuf>,
+}
+
+/// Limits on requests and login attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Off for load tests only.
+    pub enabled: bool,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// Risk rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Risk {
+    /// Off for load tests only.
+    pub enabled: bool,
+}
+
+impl Default for Risk {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// Lifetimes of tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    /// Of an access token, in seconds.
+    pub access_ttl_seconds: u64,
+    /// Of a refresh token, in seconds.
+    pub refresh_ttl_seconds: u64,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self { access_ttl_seconds: 15 * 60, refresh_ttl_seconds: 30 * 24 * 60 * 60 }
+    }
+}
+
+/// Rules of payments that an operator may set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payments {
+    /// How long the same payment without a key counts as a duplicate, in seconds; 0 is never.
+    pub duplicate_window_seconds: u64,
+}
+
+impl Default for Payments {
+    fn default() -> Self {
+        Self { duplicate_window_seconds: 60 }
+    }
+}
+
+/// Passwords and the pool that hashes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passwords {
+    /// A file of breached passwords to refuse, one a line.
+    pub breached_file: Option<PathBuf>,
+    /// Threads that hash.
+    pub hash_threads: usize,
+    /// Hashes that may wait for a thread.
+    pub hash_queue: usize,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self { breached_file: None, hash_threads: half_of_the_cores(), hash_queue: 64 }
+    }
+}
+
+/// Where metrics are served.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Metrics {
+    /// A listener of their own; without one they are on the server's address, for loopback only.
+    pub listen: Option<SocketAddr>,
+}
+
+/// The log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// For machines or for people.
+    pub format: LogFormat,
+    /// A level, or a filter in the syntax of `tracing_subscriber::EnvFilter`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, level: "info".to_owned() }
+    }
+}
+
+/// The URL of a PostgreSQL database. It may hold a password, so `Debug` and [`DatabaseUrl::masked`] hide that.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"))?;
+        let allowed = !rest.is_empty() && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+        allowed.then(|| Self(text.to_owned()))
+    }
+
+    /// The URL as it is, password and all: for the driver, never for a message.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The URL with `***` for its password.
+    pub fn masked(&self) -> String {
+        mask(&self.0)
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+/// Hides what may be a password in a text that should be a database URL but need not be one: the part of
+/// `//user:password@` after the colon and the value of each query parameter but a few that are known to be harmless.
+/// A text without `//` is hidden whole.
+fn mask(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("//") else { return "***".to_owned() };
+    let (before_query, query) = match rest.split_once('?') {
+        Some((before, query)) => (before, Some(query)),
+        None => (rest, None),
+    };
+    // The last '@' ends the credentials: a password may hold one that nobody escaped, and a '/' or a '?' as well.
+    let (credentials, place, query) = match (before_query.rsplit_once('@'), query) {
+        (_, Some(query)) if query.contains('@') => (rest.split(['@', '?']).next(), "…", None),
+        (Some((credentials, place)), query) => (Some(credentials), place, query),
+        (None, query) => (None, before_query, query),
+    };
+    let mut masked = format!("{scheme}//");
+    if let Some(credentials) = credentials {
+        let user = credentials.split(':').next().unwrap_or_default();
+        masked.push_str(user);
+        masked.push_str(if user.len() < credentials.len() { ":***@" } else { "@" });
+    }
+    masked.push_str(place);
+    if let Some(query) = query {
+        masked.push('?');
+        masked.push_str(&query.split('&').map(mask_parameter).collect::<Vec<_>>().join("&"));
+    }
+    masked
+}
+
+fn mask_parameter(parameter: &str) -> String {
+    const HARMLESS: [&str; 4] = ["sslmode", "application_name", "connect_timeout", "host"];
+    match parameter.split_once('=') {
+        Some((name, _)) if !HARMLESS.contains(&name) => format!("{name}=***"),
+        _ => parameter.to_owned(),
+    }
+}
+
+fn half_of_the_cores() -> usize {
+    available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}
+
+#[cfg(test)]
+mod tests;

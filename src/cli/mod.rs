@@ -1,1 +1,272 @@
-//! Placeholder header.
+//! The command line: one file a command.
+//!
+//! Exit codes: 0 well, 1 the check failed or the ledger said no, 2 usage or configuration, 3 the database cannot be
+//! used. What a script may want goes to standard output, everything else to standard error.
+
+pub mod admin;
+pub mod banner;
+pub mod bench;
+pub mod completions;
+pub mod config;
+pub mod control;
+pub mod lock;
+pub mod open;
+pub mod serve;
+pub mod terminal;
+pub mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Loaded, Override};
+use crate::ledger::Role;
+use terminal::{Failure, tell};
+
+const EXAMPLES: &str = "\
+Examples:
+  farthing                                            serve on 127.0.0.1:8080, ledger in ./farthing-data
+  farthing serve --data /srv/farthing --listen 0.0.0.0:8080
+  farthing admin create --email you@example.com       make the first admin, also while the server runs
+  farthing verify                                     prove that every balance follows from the journal
+  farthing config show                                what is in force, and where each value came from
+
+Every setting is also an environment variable and a key of the file named by --config: see 'farthing man'.
+Exit codes: 0 well, 1 the check failed, 2 usage or configuration, 3 the database cannot be used.";
+
+/// A secure payment backend in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "farthing", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server (what happens without a command, too)
+    Serve(ServeArgs),
+    /// Make and list operators
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// Recompute every balance from the journal and check every invariant
+    #[command(after_help = "Works while a server is running. Exit code 1 if anything is wrong.")]
+    Verify(VerifyArgs),
+    /// Measure payments per second
+    Bench(BenchArgs),
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  farthing completions bash > ~/.local/share/bash-completion/completions/farthing"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  farthing man | man -l -")]
+    Man,
+}
+
+/// Which ledger is meant, and how it is configured.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LedgerArgs {
+    /// The data folder [env: `FARTHING_DATA`] [default: farthing-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// A PostgreSQL database instead of the embedded one [env: `FARTHING_DATABASE_URL`]
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// The ledger's key file [env: `FARTHING_KEY_FILE`] [default: farthing.key in the data folder]
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<String>,
+    /// A configuration file in TOML [env: `FARTHING_CONFIG`]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl LedgerArgs {
+    /// The settings in force, with these flags and those of `more`. Warnings are told.
+    ///
+    /// # Errors
+    /// If the configuration has mistakes.
+    pub fn load(&self, more: &[(&'static str, &'static str, Option<&String>)]) -> Result<Loaded, Failure> {
+        let own = [
+            ("server.data", "--data", self.data.as_ref()),
+            ("database.url", "--database", self.database.as_ref()),
+            ("database.key_file", "--key-file", self.key_file.as_ref()),
+        ];
+        let given = own
+            .iter()
+            .chain(more)
+            .filter_map(|(key, flag, value)| value.map(|value| Override { key, flag, value: value.clone() }));
+        let environment = std::env::vars_os()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
+        let loaded = crate::config::load(self.config.as_deref(), &given.collect::<Vec<_>>(), environment)?;
+        for warning in &loaded.warnings {
+            tell(&format!("warning: {warning}"));
+        }
+        Ok(loaded)
+    }
+}
+
+/// What `farthing serve` can be told.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeArgs {
+    /// Which ledger.
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
+    /// Where to accept connections [env: `FARTHING_LISTEN`] [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// sandbox (play money) or live [env: `FARTHING_MODE`] [default: sandbox]
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
+}
+
+impl ServeArgs {
+    fn load(&self) -> Result<Loaded, Failure> {
+        self.ledger.load(&[
+            ("server.listen", "--listen", self.listen.as_ref()),
+            ("server.mode", "--mode", self.mode.as_ref()),
+        ])
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum AdminCommand {
+    /// Make an operator, and a password unless one is given
+    #[command(after_help = "\
+Works while a server is running. The password that is made up is shown once.
+
+Examples:
+  farthing admin create --email you@example.com
+  farthing admin create --email sam@example.com --role support --name Sam
+  printf %s \"$PASSWORD\" | farthing admin create --email you@example.com --password-stdin")]
+    Create(CreateArgs),
+    /// List users and their roles
+    List(ListArgs),
+}
+
+/// What `farthing admin create` can be told.
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// The operator's email
+    #[arg(long)]
+    email: String,
+    /// customer, support, cashier, auditor or admin
+    #[arg(long, default_value = "admin", value_parser = role)]
+    role: Role,
+    /// The name that others see
+    #[arg(long)]
+    name: Option<String>,
+    /// Read the password from standard input (its first line) instead of making one up
+    #[arg(long)]
+    password_stdin: bool,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+/// What `farthing admin list` can be told.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// One JSON array instead of a table
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+/// What `farthing verify` can be told.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// One JSON object instead of sentences
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check the configuration: exit code 0, or 2 and every mistake
+    Check(ServeArgs),
+    /// Print the configuration in force as TOML, secrets masked
+    Show(ServeArgs),
+    /// Print every key with its variable, default and meaning, as Markdown
+    Keys,
+}
+
+/// What `farthing bench` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct BenchArgs {
+    /// Load this server instead of a throw-away one.
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Connections kept open, each with one request under way.
+    #[arg(long, default_value_t = 64)]
+    pub connections: usize,
+    /// Seconds of load that count; a short warm-up comes before.
+    #[arg(long, default_value_t = 10)]
+    pub duration: u64,
+    /// Users that pay each other.
+    #[arg(long, default_value_t = 10_000)]
+    pub users: usize,
+    /// Every payment goes to the house.
+    #[arg(long)]
+    pub hot: bool,
+    /// One JSON object instead of the summary.
+    #[arg(long)]
+    pub json: bool,
+    /// Payments that are in the ledger before the load begins.
+    #[arg(long, default_value_t = 0)]
+    pub prefill: u64,
+    /// Where the throw-away ledger is made; it must be empty, and stays afterwards.
+    #[arg(long, hide = true)]
+    pub data: Option<PathBuf>,
+    /// What is asked of the server.
+    #[arg(long, value_enum, default_value_t = BenchMix::Payments)]
+    pub mix: BenchMix,
+    /// Leaves out the check of the ledger afterwards.
+    #[arg(long)]
+    pub no_verify: bool,
+}
+
+/// What `farthing bench` asks of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum BenchMix {
+    /// `POST /payment`.
+    Payments,
+    /// `GET /transactions`: random pages of one long history.
+    Transactions,
+}
+
+/// Reads the command line and does what it says.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(args) => args.load().and_then(|loaded| serve::run(&loaded)),
+        Command::Admin(AdminCommand::Create(args)) => admin::create(&args),
+        Command::Admin(AdminCommand::List(args)) => admin::list(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Config(ConfigCommand::Check(args)) => args.load().and_then(|loaded| config::check(&loaded)),
+        Command::Config(ConfigCommand::Show(args)) => args.load().and_then(|loaded| config::show(&loaded)),
+        Command::Config(ConfigCommand::Keys) => config::keys(),
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Man => completions::man(),
+    };
+    terminal::finish(result)
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::from_name(text).ok_or_else(|| {
+        let names = Role::ALL.map(Role::name).join(", ");
+        format!("there is no such role; the roles are {names}")
+    })
+}

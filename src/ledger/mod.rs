@@ -1,9 +1,43 @@
-//! The pure core. Std, serde and the vocabulary of ISO 4217 and UUIDs; no I/O, no clock, no randomness.
+//! The pure core: what can be asked, what is decided, what is written down.
+//!
+//! Every engine runs commands the same way: it loads the rows that [`Command::add_needs`] names into a [`WorkingSet`],
+//! lets [`decide`] apply the commands to it one after another, and writes its [`Changes`]. All business rules live in
+//! [`decide`] and only there. No I/O, no clock, no randomness: the time comes with the batch, ids with the command.
+//!
+//! Money is never created: every [`Transaction`]'s entries sum to zero per currency, and the journal is only appended.
 
+#![deny(clippy::arithmetic_side_effects)]
+
+mod account;
+pub mod chain;
+mod command;
+mod decide;
+mod event;
 mod id;
+mod key;
 mod money;
+mod refusal;
+mod session;
 mod time;
+mod transaction;
+mod user;
+mod working_set;
 
+pub use account::{AccountKey, AccountKind};
+pub use command::{
+    Action, ChangePassword, Command, EndSession, Needs, OpenSession, Pay, RefreshSession, Register, Rename,
+    TokenPair, Topup,
+};
+pub use decide::{Outcome, Reply, check_session, decide};
+pub use event::{Detail, EventDraft, EventKind, SecurityEvent, Severity};
 pub use id::{IdError, PaymentId, RequestId, SecurityEventId, SessionId, TransactionId, UserId};
+pub use key::{IdempotencyKey, IdempotencyKeyError};
 pub use money::{Balance, Currency, Money, MoneyError};
-pub use time::Timestamp;
+pub use refusal::Refusal;
+pub use session::{Caller, Origin, Session, SessionEnd};
+pub use time::{Timestamp, date_of};
+pub use transaction::{
+    Decline, Entry, Memo, Party, PaymentShape, TopupFailure, TopupMethod, Transaction, TransactionKind,
+};
+pub use user::{Email, EmailError, PasswordHash, Role, TokenHash, User};
+pub use working_set::{Changes, Mode, RecentPayment, RefreshState, Rules, WorkingSet};

@@ -1,1 +1,272 @@
-//! Placeholder header.
+//! The store: where the ledger's rows are kept. The only place that names engines.
+//!
+//! [`Store`] is the seam. An engine carries what the ledger decides: it gathers waiting commands into a batch, loads
+//! the rows that they need, runs [`decide`](crate::ledger::decide) over them, writes the difference, commits once, and
+//! then answers everybody. No engine holds a business rule. One contract suite (`tests/contract.rs`) keeps them in step.
+
+pub mod memory;
+pub mod sqlite;
+
+use std::fmt;
+use std::future::Future;
+use std::net::IpAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::clock::Clock;
+use crate::telemetry::Telemetry;
+
+use crate::ledger::{
+    AccountKind, Balance, Command, Currency, Mode, Outcome, Rules, SecurityEvent, Session, Timestamp,
+    TokenHash, Transaction, TransactionId, TransactionKind, User, UserId,
+};
+
+/// A future that an engine answers with.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Opens the ledger in that folder, and makes it where there is none. The caller holds the folder's lock.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn open(
+    folder: &Path,
+    rules: Rules,
+    clock: Clock,
+    telemetry: Option<Telemetry>,
+) -> Result<Arc<dyn Store>, OpenError> {
+    let pace = sqlite::FoldPace::default();
+    Ok(Arc::new(sqlite::SqliteStore::open(folder, rules, clock, pace, telemetry)?))
+}
+
+/// Whether there is a ledger in that folder.
+pub fn exists(folder: &Path) -> bool {
+    sqlite::exists(folder)
+}
+
+/// Every user of the ledger in that folder, in the order of their making; also while a server writes.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
+pub fn read_users(folder: &Path) -> Result<Vec<Arc<User>>, OpenError> {
+    sqlite::read_users(folder)
+}
+
+/// Recomputes everything from the journal of the ledger in that folder; also while a server writes.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
+pub fn verify(folder: &Path) -> Result<VerifyReport, OpenError> {
+    sqlite::verify(folder)
+}
+
+/// What a verification looked at and found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct VerifyReport {
+    /// Transactions of the journal.
+    pub transactions: u64,
+    /// Their entries.
+    pub entries: u64,
+    /// Accounts.
+    pub accounts: u64,
+    /// Users.
+    pub users: u64,
+    /// Security events.
+    pub events: u64,
+    /// Blocks of the hash chain.
+    pub blocks: u64,
+    /// The hash of the last block, in hexadecimal.
+    pub head: String,
+    /// Everything that is wrong, each with the row that it is about; empty if nothing is.
+    pub discrepancies: Vec<String>,
+}
+
+impl fmt::Display for VerifyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { transactions, entries, accounts, users, events, blocks, head, discrepancies } = self;
+        write!(
+            f,
+            "{transactions} transactions, {entries} entries, {accounts} accounts, {users} users, {events} security \
+             events, {blocks} blocks\nchain head {head}"
+        )?;
+        if discrepancies.is_empty() {
+            return write!(f, "\nEverything follows from the journal.");
+        }
+        discrepancies.iter().try_for_each(|discrepancy| write!(f, "\n- {discrepancy}"))
+    }
+}
+
+/// A fault: not a 'no' of the ledger, but a store that could not say yes or no.
+///
+/// The message is for the operator's log; a client is told only which of the three it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Too many commands wait; nothing was done.
+    #[error("too many commands are waiting")]
+    Overloaded,
+    /// The database cannot be used now; nothing was done.
+    #[error("the database cannot be used: {0}")]
+    Unavailable(String),
+    /// The commit failed, and whether it happened is not known: the same idempotency key tells.
+    #[error("the outcome of a commit is unknown: {0}")]
+    OutcomeUnknown(String),
+    /// A row is not what this program writes.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+}
+
+/// Why a ledger was not opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// It was made in the other mode: sandbox money never becomes live money.
+    #[error("this ledger was made in {} mode and cannot be served in {} mode", made.name(), asked.name())]
+    Mode {
+        /// The mode in which it was made.
+        made: Mode,
+        /// The mode that was asked for.
+        asked: Mode,
+    },
+    /// The database cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Unusable(error.to_string())
+    }
+}
+
+/// Keeps the ledger's rows. Cheap to share; every call may come from any thread.
+pub trait Store: Send + Sync {
+    /// Decides a command within a batch, and answers once that batch is durable.
+    fn execute(&self, command: Command) -> Answer<'_, Outcome>;
+
+    /// The session whose current access token has this hash, live or not, and its user.
+    fn session_by_access(&self, access: TokenHash) -> Answer<'_, Option<(Arc<Session>, Arc<User>)>>;
+
+    /// The user with this id.
+    fn user(&self, id: UserId) -> Answer<'_, Option<Arc<User>>>;
+
+    /// The user with this folded email.
+    fn user_by_email(&self, folded: String) -> Answer<'_, Option<Arc<User>>>;
+
+    /// Every user, in the order of their making, after a position.
+    fn users(&self, page: PageRequest) -> Answer<'_, Page<Arc<User>>>;
+
+    /// The user's sessions that still count at that time, newest first.
+    fn sessions(&self, user: UserId, now: Timestamp) -> Answer<'_, Vec<Session>>;
+
+    /// Whether the user ever began a session from this address.
+    fn has_logged_in_from(&self, user: UserId, ip: IpAddr) -> Answer<'_, bool>;
+
+    /// What the user's accounts hold, by currency.
+    fn wallets(&self, user: UserId) -> Answer<'_, Vec<AccountBalance>>;
+
+    /// The transactions that the user sees, newest first.
+    fn history(&self, query: HistoryQuery) -> Answer<'_, Page<Movement>>;
+
+    /// One transaction, with its entries, if the user sees it.
+    fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>>;
+
+    /// The security events that concern a user, newest first.
+    fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>>;
+
+    /// How the store is.
+    fn status(&self) -> Status;
+
+    /// Stops taking commands, makes durable what was accepted, and lets go of the database. Idempotent.
+    fn close(&self);
+}
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    /// The position after which to go on, as an earlier page gave it; none for the beginning.
+    pub after: Option<u64>,
+    /// How many rows at most.
+    pub limit: usize,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Where the next page goes on; none if this is the last.
+    pub next: Option<u64>,
+}
+
+/// Which transactions of a user are wanted. The position of a page is the commit sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Whose history.
+    pub user: UserId,
+    /// Which part.
+    pub page: PageRequest,
+    /// Only these.
+    pub filter: HistoryFilter,
+}
+
+/// What a transaction must be to be listed; an absent condition lets everything pass.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HistoryFilter {
+    /// In this currency.
+    pub currency: Option<Currency>,
+    /// Of this kind.
+    pub kind: Option<TransactionKind>,
+    /// Declined, or not.
+    pub declined: Option<bool>,
+    /// At or after this time.
+    pub from: Option<Timestamp>,
+    /// Before this time.
+    pub to: Option<Timestamp>,
+}
+
+impl HistoryFilter {
+    /// Whether the transaction is one of these.
+    pub fn matches(&self, transaction: &Transaction) -> bool {
+        self.currency.is_none_or(|currency| transaction.money.currency() == currency)
+            && self.kind.is_none_or(|kind| transaction.kind == kind)
+            && self.declined.is_none_or(|declined| transaction.decline.is_some() == declined)
+            && self.from.is_none_or(|from| transaction.created_at >= from)
+            && self.to.is_none_or(|to| transaction.created_at < to)
+    }
+}
+
+/// A transaction as one user sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movement {
+    /// Its place in the journal: the commit sequence.
+    pub sequence: u64,
+    /// The transaction; its entries may be left out.
+    pub transaction: Arc<Transaction>,
+    /// What the user's wallet held right after it, in minor units; none if it did not move.
+    pub balance_after_minor: Option<i64>,
+}
+
+/// What one account holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountBalance {
+    /// Wallet or holds.
+    pub kind: AccountKind,
+    /// How much.
+    pub balance: Balance,
+}
+
+/// How a store is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Whether it can write.
+    pub ready: bool,
+    /// The sequence number of the newest transaction.
+    pub sequence: u64,
+    /// How many blocks the hash chain has.
+    pub blocks: u64,
+    /// How many commands wait.
+    pub queued: u64,
+    /// How many transactions are not yet folded.
+    pub tail: u64,
+}

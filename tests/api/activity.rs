@@ -27,7 +27,11 @@ fn what_happened_to_my_account_is_listed_for_me_alone() {
     let rows = ada.list("/me/activity");
     let names = events(&mut ada);
     for expected in [
-        "user_created", "authn_login_success", "authn_login_fail", "payment_duplicate_blocked", "payment_declined",
+        "user_created",
+        "authn_login_success",
+        "authn_login_fail",
+        "payment_duplicate_blocked",
+        "payment_declined",
         "authn_password_change",
     ] {
         assert!(names.iter().any(|name| name == expected), "{expected} is missing of {names:?}");
@@ -36,7 +40,10 @@ fn what_happened_to_my_account_is_listed_for_me_alone() {
         assert_id(row["id"].as_str().unwrap(), "sec");
         assert_time(&row["at"]);
         assert!(row["severity"].is_string(), "{row}");
-        assert!(row.get("ip").is_some() && row.get("user_agent").is_some() && row.get("detail").is_some(), "{row}");
+        assert!(
+            row.get("ip").is_some() && row.get("user_agent").is_some() && row.get("detail").is_some(),
+            "{row}"
+        );
     }
     let text = Value::from(rows.clone()).to_string();
     assert!(!text.contains(&ada.token) && !text.contains(PASSWORD), "{text}");
@@ -61,12 +68,15 @@ fn a_security_event_is_one_json_line_of_the_log_with_the_id_of_its_request() {
     let mut client = server.client();
     let body = json!({"email": "ada@example.org", "password": PASSWORD});
     let registered = client.post("/register", &body).expect(201);
-    let failed = client.post("/login", &json!({"email": "ada@example.org", "password": "not that one 7"})).expect(401);
+    let failed =
+        client.post("/login", &json!({"email": "ada@example.org", "password": "not that one 7"})).expect(401);
     let wanted = [("user_created", registered), ("authn_login_fail", failed)];
     let find = |event: &str, request_id: &str| {
         let output = format!("{}\n{}", server.log(), server.stdout());
         output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).any(|line| {
-            line["target"] == "security" && line.to_string().contains(event) && line.to_string().contains(request_id)
+            line["target"] == "security"
+                && line.to_string().contains(event)
+                && line.to_string().contains(request_id)
         })
     };
     for (event, response) in wanted {

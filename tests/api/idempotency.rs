@@ -53,7 +53,9 @@ fn the_same_key_and_payload_give_the_first_answer_again() {
 fn payloads_are_compared_as_parsed() {
     let server = Server::start();
     let (mut ada, bob) = (server.user("ada"), server.user("bob"));
-    let first = ada.pay_with_key("k", &json!({"amount": "1", "currency": "USD", "to": "bob@example.org"})).expect(201);
+    let first = ada
+        .pay_with_key("k", &json!({"amount": "1", "currency": "USD", "to": "bob@example.org"}))
+        .expect(201);
     for same in [
         r#"{"amount":"1.00","currency":"USD","to":"bob@example.org"}"#,
         r#"{"amount":1,"currency":"USD","to":"bob@example.org"}"#,
@@ -237,7 +239,8 @@ fn a_stranger_learns_nothing_from_a_key() {
     let poor = json!({"amount": "5000", "currency": "USD"});
     let used_by_other = eve.pay_with_key("known", &poor).problem(402, "insufficient_funds");
     let unused = eve.pay_with_key("unknown", &poor).problem(402, "insufficient_funds");
-    let forget = |response: &Response| response.without_request_id().replace(&response.str("payment"), "PAYMENT");
+    let forget =
+        |response: &Response| response.without_request_id().replace(&response.str("payment"), "PAYMENT");
     assert_eq!(forget(&used_by_other), forget(&unused));
     let anonymous = server.client().call(&Request::post("/payment", &body).key("known"));
     assert_same_answer(&anonymous, &server.client().post("/payment", &body));

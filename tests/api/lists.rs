@@ -66,7 +66,9 @@ fn a_limit_and_a_cursor_are_checked() {
         for limit in ["0", "101", "-1", "1000000000", "abc", "1.5", "", "99999999999999999999"] {
             assert_fails(&ada.client.get(&format!("{path}?limit={limit}")), &["limit"]);
         }
-        for after in ["garbage", "0", "-1", "%00", "'", "AAAAAAAAAAAAAAAAAAAAAAAA", "usr_01h455vb4pex5vsknk084sn02q"] {
+        for after in
+            ["garbage", "0", "-1", "%00", "'", "AAAAAAAAAAAAAAAAAAAAAAAA", "usr_01h455vb4pex5vsknk084sn02q"]
+        {
             assert_fails(&ada.client.get(&format!("{path}?after={after}")), &["after"]);
         }
         assert_fails(&ada.client.get(&format!("{path}?limit=x&after=x")), &["limit", "after"]);
@@ -95,7 +97,8 @@ fn no_row_is_missed_or_seen_twice_while_rows_arrive() {
     let server = Server::start();
     let (mut ada, bob) = (server.user("ada"), server.user("bob"));
     for n in 0..300 {
-        ada.pay_with_key(&format!("before {n}"), &json!({"amount": "0.01", "currency": "USD", "to": bob.id})).expect(201);
+        ada.pay_with_key(&format!("before {n}"), &json!({"amount": "0.01", "currency": "USD", "to": bob.id}))
+            .expect(201);
     }
     for (path, limit) in [("/transactions", 7), ("/payments", 3), ("/transactions?type=payment", 10)] {
         let before = ids(&ada.list(path));

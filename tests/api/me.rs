@@ -41,8 +41,10 @@ fn nothing_else_of_me_can_be_changed() {
         (json!({"name": 7}), &["name"]),
         (json!({"name": "n".repeat(10_000)}), &["name"]),
         (json!({"name": "Ada", "role": "admin"}), &["role"]),
-        (json!({"email": "eve@example.org", "id": "usr_1", "frozen": false, "password": "x"}),
-            &["email", "id", "frozen", "password"]),
+        (
+            json!({"email": "eve@example.org", "id": "usr_1", "frozen": false, "password": "x"}),
+            &["email", "id", "frozen", "password"],
+        ),
         (json!({"name": [], "created_at": "2020-01-01T00:00:00.000Z"}), &["name", "created_at"]),
     ];
     for (body, fields) in table {
@@ -71,7 +73,9 @@ fn a_new_password_ends_every_other_session() {
     assert_eq!(refresh.status, 401, "{refresh}");
     here.client.get("/me").expect(200);
     let mut client = server.client();
-    client.post("/login", &json!({"email": "ada@example.org", "password": PASSWORD})).problem(401, "invalid_credentials");
+    client
+        .post("/login", &json!({"email": "ada@example.org", "password": PASSWORD}))
+        .problem(401, "invalid_credentials");
     client.post("/login", &json!({"email": "ada@example.org", "password": NEW})).expect(200);
 }
 
@@ -83,8 +87,10 @@ fn the_current_password_must_be_right_and_the_new_one_good() {
     let wrong = json!({"current_password": "not that one 7", "new_password": NEW});
     let response = ada.client.post("/me/password", &wrong);
     assert!([401, 403, 422].contains(&response.status), "{response}");
-    for (new, code) in [("short", "too_short"), ("password1", "too_common"), (&"kW9 ".repeat(33), "too_long")] {
-        let response = ada.client.post("/me/password", &json!({"current_password": PASSWORD, "new_password": new}));
+    for (new, code) in [("short", "too_short"), ("password1", "too_common"), (&"kW9 ".repeat(33), "too_long")]
+    {
+        let response =
+            ada.client.post("/me/password", &json!({"current_password": PASSWORD, "new_password": new}));
         assert_fails(&response, &["new_password"]);
         assert!(codes_of(&response, "new_password").contains(code), "{response}");
     }

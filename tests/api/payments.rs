@@ -11,8 +11,19 @@ use crate::support::user::{major, minor};
 use crate::support::{Request, Response, Server, User};
 
 const PAYMENT: [&str; 13] = [
-    "id", "status", "amount", "amount_captured", "amount_refunded", "currency", "from", "to", "description", "reference",
-    "metadata", "decline", "created_at",
+    "id",
+    "status",
+    "amount",
+    "amount_captured",
+    "amount_refunded",
+    "currency",
+    "from",
+    "to",
+    "description",
+    "reference",
+    "metadata",
+    "decline",
+    "created_at",
 ];
 
 #[test]
@@ -59,7 +70,9 @@ fn the_payee_is_an_email_an_id_or_the_house() {
         let payment = ada.pay(&json!({"amount": amount, "currency": "USD", "to": to})).expect(201).json();
         assert_eq!(payment["to"]["id"], bob.id.as_str(), "{to}");
     }
-    for body in [json!({"amount": "4", "currency": "USD"}), json!({"amount": "5", "currency": "USD", "to": null})] {
+    for body in
+        [json!({"amount": "4", "currency": "USD"}), json!({"amount": "5", "currency": "USD", "to": null})]
+    {
         let payment = ada.pay(&body).expect(201).json();
         assert_eq!(payment["to"]["id"], "house");
         assert!(payment["to"]["name"].as_str().is_some_and(|name| !name.is_empty()), "{payment}");
@@ -80,7 +93,9 @@ fn nobody_pays_themselves_or_somebody_unknown() {
         ada.pay(&body).problem(404, "recipient_not_found");
     }
     // The other system parties are no payees.
-    for to in ["usr_00000000000000000000000002", "usr_00000000000000000000000003", "sandbox", "cash", "' OR 1=1 --"] {
+    for to in
+        ["usr_00000000000000000000000002", "usr_00000000000000000000000003", "sandbox", "cash", "' OR 1=1 --"]
+    {
         let response = ada.pay(&json!({"amount": "1", "currency": "USD", "to": to}));
         assert!([404, 422].contains(&response.status), "{to}: {response}");
     }
@@ -169,8 +184,38 @@ fn an_amount_that_is_not_plain_money_is_refused() {
     }
     // Refused as a text; as a JSON number it would not even be JSON.
     for text in [
-        "", " ", ".5", "5.", ".", "-", "007", "00.1", "01", "+1", " 1", "1 ", "1\n", "1,50", "1.5.0", "1_000", "1 000", "0x10",
-        "NaN", "Infinity", "-Infinity", "$1", "1USD", "١", "１", "¹", "½", "1\u{0}", "1\u{200b}", "true", "null", "1..0",
+        "",
+        " ",
+        ".5",
+        "5.",
+        ".",
+        "-",
+        "007",
+        "00.1",
+        "01",
+        "+1",
+        " 1",
+        "1 ",
+        "1\n",
+        "1,50",
+        "1.5.0",
+        "1_000",
+        "1 000",
+        "0x10",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "$1",
+        "1USD",
+        "١",
+        "１",
+        "¹",
+        "½",
+        "1\u{0}",
+        "1\u{200b}",
+        "true",
+        "null",
+        "1..0",
     ] {
         let response = ada.pay(&json!({"amount": text, "currency": "USD"}));
         assert_fails(&response, &["amount"]);
@@ -199,14 +244,33 @@ fn the_largest_amount_is_read_and_declined_for_lack_of_money() {
 fn a_currency_is_one_of_iso_4217_with_a_minor_unit() {
     let server = Server::start();
     let mut ada = server.user("ada");
-    for currency in ["XAU", "XAG", "XDR", "XXX", "XTS", "ZZZ", "US", "USDD", "", "U$D", " USD", "USD ", "840", "ＵＳＤ", "€"] {
+    for currency in [
+        "XAU",
+        "XAG",
+        "XDR",
+        "XXX",
+        "XTS",
+        "ZZZ",
+        "US",
+        "USDD",
+        "",
+        "U$D",
+        " USD",
+        "USD ",
+        "840",
+        "ＵＳＤ",
+        "€",
+    ] {
         assert_fails(&ada.pay(&json!({"amount": "1", "currency": currency})), &["currency"]);
     }
     for currency in [json!(null), json!(840), json!(["USD"]), json!({})] {
         assert_fails(&ada.pay(&json!({"amount": "1", "currency": currency})), &["currency"]);
     }
-    for (currency, none) in [("EUR", "0.00"), ("gbp", "0.00"), ("JPY", "0"), ("KWD", "0.000"), ("CLF", "0.0000")] {
-        let response = ada.pay(&json!({"amount": "1", "currency": currency})).problem(402, "insufficient_funds");
+    for (currency, none) in
+        [("EUR", "0.00"), ("gbp", "0.00"), ("JPY", "0"), ("KWD", "0.000"), ("CLF", "0.0000")]
+    {
+        let response =
+            ada.pay(&json!({"amount": "1", "currency": currency})).problem(402, "insufficient_funds");
         assert_eq!(response.str("available"), none);
         assert_eq!(response.str("currency"), currency.to_uppercase());
     }
@@ -246,7 +310,10 @@ fn every_failing_field_is_named() {
 fn what_a_payment_is_for_comes_back_as_it_was_said() {
     let server = Server::start();
     let mut ada = server.user("ada");
-    for (n, text) in ["Lunch", "Ünïcödé 🍜", "<script>alert(1)</script>", "a\"b\\c", "' OR 1=1 --", "{{7*7}}"].into_iter().enumerate() {
+    for (n, text) in ["Lunch", "Ünïcödé 🍜", "<script>alert(1)</script>", "a\"b\\c", "' OR 1=1 --", "{{7*7}}"]
+        .into_iter()
+        .enumerate()
+    {
         let body = json!({"amount": major(100 + i64::try_from(n).unwrap()), "currency": "USD", "description": text,
             "reference": text, "metadata": {"note": text}});
         let payment = ada.pay(&body).expect(201).json();
@@ -261,7 +328,8 @@ fn what_a_payment_is_for_comes_back_as_it_was_said() {
 fn without_enough_money_nothing_moves_and_the_payer_alone_sees_it() {
     let server = Server::start();
     let (mut ada, mut bob) = (server.user("ada"), server.user("bob"));
-    let body = json!({"amount": "1000.01", "currency": "USD", "to": "bob@example.org", "reference": "too much"});
+    let body =
+        json!({"amount": "1000.01", "currency": "USD", "to": "bob@example.org", "reference": "too much"});
     let refusal = ada.pay(&body).problem(402, "insufficient_funds");
     assert_eq!((refusal.str("available"), refusal.str("currency")), ("1000.00".to_owned(), "USD".to_owned()));
     let id = refusal.str("payment");
@@ -292,10 +360,16 @@ fn without_enough_money_nothing_moves_and_the_payer_alone_sees_it() {
 fn somebody_elses_payment_is_a_missing_one() {
     let server = Server::start();
     let (mut ada, _bob, mut eve) = (server.user("ada"), server.user("bob"), server.user("eve"));
-    let id = ada.pay(&json!({"amount": "1", "currency": "USD", "to": "bob@example.org"})).expect(201).str("id");
+    let id =
+        ada.pay(&json!({"amount": "1", "currency": "USD", "to": "bob@example.org"})).expect(201).str("id");
     let foreign = eve.client.get(&format!("/payment/{id}")).problem(404, "not_found");
     for missing in [
-        "pay_01h455vb4pex5vsknk084sn02q", "pay_zzz", "1", "usr_01h455vb4pex5vsknk084sn02q", &id.to_uppercase(), "%00",
+        "pay_01h455vb4pex5vsknk084sn02q",
+        "pay_zzz",
+        "1",
+        "usr_01h455vb4pex5vsknk084sn02q",
+        &id.to_uppercase(),
+        "%00",
         &id.replace("pay_", "txn_"),
     ] {
         assert_same_answer(&foreign, &eve.client.get(&format!("/payment/{missing}")));
@@ -356,8 +430,8 @@ fn a_declined_payment_makes_no_duplicate() {
 fn of_two_hundred_identical_payments_at_once_without_a_key_exactly_one_succeeds() {
     let server = Server::start();
     let (mut ada, mut bob) = (server.user("ada"), server.user("bob"));
-    let request =
-        Request::post("/payment", &json!({"amount": "1.00", "currency": "USD", "to": bob.id})).bearer(&ada.token);
+    let request = Request::post("/payment", &json!({"amount": "1.00", "currency": "USD", "to": bob.id}))
+        .bearer(&ada.token);
     let answers = at_once(&server, 200, &request);
     let made: Vec<&Response> = answers.iter().filter(|answer| answer.status == 201).collect();
     assert_eq!(made.len(), 1);
@@ -424,7 +498,8 @@ fn racing_payments_never_overdraw() {
                     let mut spent = 0;
                     for n in 0..40 {
                         let body = json!({"amount": "3.00", "currency": "USD", "to": to});
-                        let response = client.call(&Request::post("/payment", &body).key(&format!("{thread}/{n}")));
+                        let response =
+                            client.call(&Request::post("/payment", &body).key(&format!("{thread}/{n}")));
                         match response.status {
                             201 => spent += 300,
                             402 => assert!(minor(&response.str("available")) < 300, "{response}"),

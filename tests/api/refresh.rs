@@ -34,7 +34,8 @@ fn a_refresh_gives_a_new_pair_and_ends_the_old_one() {
     assert_ne!(pair["refresh_token"], ada.refresh.as_str());
     assert!(live(&mut client, &text(&pair, "access_token")));
     client.call(&Request::get("/me").bearer(&ada.token)).problem(401, "token_invalid");
-    let login = client.post("/login", &json!({"email": ada.email, "password": crate::support::PASSWORD})).json();
+    let login =
+        client.post("/login", &json!({"email": ada.email, "password": crate::support::PASSWORD})).json();
     assert_members(&pair, &login.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>());
 }
 
@@ -61,14 +62,19 @@ fn anything_else_is_no_refresh_token() {
     let server = Server::start();
     let ada = server.user("ada");
     let mut client = server.client();
-    for token in [ada.token.as_str(), "", "x", &ada.refresh[1..], &format!("{}x", ada.refresh), &"r".repeat(9_000)] {
+    for token in
+        [ada.token.as_str(), "", "x", &ada.refresh[1..], &format!("{}x", ada.refresh), &"r".repeat(9_000)]
+    {
         let response = refresh(&mut client, token);
         let refused = response.status == 401 && response.str("code") == "token_invalid";
         let empty = token.is_empty() && response.status == 422;
         assert!(refused || empty, "{token:?}: {response}");
     }
     assert_fails(&client.post("/token/refresh", &json!({})), &["refresh_token"]);
-    assert_fails(&client.post("/token/refresh", &json!({"refresh_token": 7, "x": 1})), &["refresh_token", "x"]);
+    assert_fails(
+        &client.post("/token/refresh", &json!({"refresh_token": 7, "x": 1})),
+        &["refresh_token", "x"],
+    );
     // None of that spent the real one, or ended its session.
     assert!(live(&mut client, &ada.token));
     refresh(&mut client, &ada.refresh).expect(200);
@@ -102,8 +108,10 @@ fn a_race_of_refreshes_leaves_at_most_one_live_branch() {
         let mut client = server.client();
         assert!(!live(&mut client, &ada.token));
         let alive = pairs.iter().filter(|pair| live(&mut client, &text(pair, "access_token"))).count();
-        let refreshable =
-            pairs.iter().filter(|pair| refresh(&mut client, &text(pair, "refresh_token")).status == 200).count();
+        let refreshable = pairs
+            .iter()
+            .filter(|pair| refresh(&mut client, &text(pair, "refresh_token")).status == 200)
+            .count();
         assert!(alive <= 1 && refreshable <= alive, "{alive} live, {refreshable} refreshable");
     }
 }
@@ -140,7 +148,7 @@ fn wait_for_expiry(mut ask: impl FnMut() -> Response) {
             response.problem(401, "token_expired");
             return;
         }
-        assert!(start.elapsed() < Duration::from_secs(60), "the token does not expire");
+        assert!(start.elapsed() < Duration::from_mins(1), "the token does not expire");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -12,7 +12,8 @@ fn a_login_gives_a_pair_of_tokens_and_the_user() {
     let mut client = server.client();
     let body = json!({"email": "ada@example.org", "password": PASSWORD, "name": "Ada"});
     let registered = client.post("/register", &body).expect(201).json();
-    let response = client.post("/login", &json!({"email": "ada@example.org", "password": PASSWORD})).expect(200);
+    let response =
+        client.post("/login", &json!({"email": "ada@example.org", "password": PASSWORD})).expect(200);
     let login = response.json();
     let members = ["access_token", "token_type", "expires_in", "refresh_token", "refresh_expires_in", "user"];
     assert_members(&login, &members);
@@ -44,7 +45,8 @@ fn a_wrong_email_and_a_wrong_password_are_one_answer() {
     let server = Server::start();
     server.user("ada");
     let mut client = server.client();
-    let wrong_password = client.post("/login", &json!({"email": "ada@example.org", "password": "not that one 7"}));
+    let wrong_password =
+        client.post("/login", &json!({"email": "ada@example.org", "password": "not that one 7"}));
     let wrong_password = wrong_password.problem(401, "invalid_credentials");
     for body in [
         json!({"email": "nobody@example.org", "password": PASSWORD}),
@@ -97,9 +99,29 @@ fn without_a_token_it_is_missing_and_with_a_crafted_one_invalid() {
 /// Tokens that are nearly right, and tokens made for other programs' mistakes.
 fn crafted(access: &str, refresh: &str) -> Vec<String> {
     let mut tokens: Vec<String> = [
-        "x", "null", "undefined", "true", "0", "admin", "Bearer", "..", "' OR '1'='1", "' OR 1=1 --", "*", "%", "_", "%00",
-        "../../etc/passwd", "{}", "[]", "\"\"", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1c3IifQ.",
-        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZG1pbiJ9.c2lnbmF0dXJl", "${jndi:x}", "{{7*7}}", "0x00",
+        "x",
+        "null",
+        "undefined",
+        "true",
+        "0",
+        "admin",
+        "Bearer",
+        "..",
+        "' OR '1'='1",
+        "' OR 1=1 --",
+        "*",
+        "%",
+        "_",
+        "%00",
+        "../../etc/passwd",
+        "{}",
+        "[]",
+        "\"\"",
+        "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1c3IifQ.",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZG1pbiJ9.c2lnbmF0dXJl",
+        "${jndi:x}",
+        "{{7*7}}",
+        "0x00",
     ]
     .map(str::to_owned)
     .into();

@@ -10,10 +10,25 @@ use crate::support::{Request, Server};
 
 /// The codes that the API's own description names, and what causes them is in the other files.
 const CODES: [&str; 19] = [
-    "malformed_json", "validation_failed", "not_found", "token_missing", "token_invalid", "token_expired",
-    "token_reused", "permission_denied", "account_frozen", "rate_limited", "email_taken", "invalid_credentials",
-    "recipient_not_found", "insufficient_funds", "idempotency_key_invalid", "idempotency_key_reused",
-    "duplicate_payment", "topup_failed", "sandbox_only",
+    "malformed_json",
+    "validation_failed",
+    "not_found",
+    "token_missing",
+    "token_invalid",
+    "token_expired",
+    "token_reused",
+    "permission_denied",
+    "account_frozen",
+    "rate_limited",
+    "email_taken",
+    "invalid_credentials",
+    "recipient_not_found",
+    "insufficient_funds",
+    "idempotency_key_invalid",
+    "idempotency_key_reused",
+    "duplicate_payment",
+    "topup_failed",
+    "sandbox_only",
 ];
 
 #[test]
@@ -28,7 +43,8 @@ fn a_server_that_runs_is_healthy_and_ready() {
 fn the_start_tells_what_one_needs_to_begin() {
     let server = Server::start();
     let said = format!("{}{}", server.stdout(), server.log());
-    for part in [&server.address().to_string(), "sandbox", env!("CARGO_PKG_VERSION"), "curl", "admin create"] {
+    for part in [&server.address().to_string(), "sandbox", env!("CARGO_PKG_VERSION"), "curl", "admin create"]
+    {
         assert!(said.contains(part), "{part:?} is not in:\n{said}");
     }
 }
@@ -61,12 +77,15 @@ fn the_metrics_are_prometheus() {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut promtool) = promtool else {
-        println!("SKIPPED: promtool is not installed, so the metrics were not checked against its conventions");
+        println!(
+            "SKIPPED: promtool is not installed, so the metrics were not checked against its conventions"
+        );
         return;
     };
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && said.trim().is_empty(), "{said}\n{text}");
 }
 
@@ -86,10 +105,28 @@ fn the_description_is_complete() {
         })
         .collect();
     for call in [
-        "POST /register", "POST /login", "POST /token/refresh", "POST /logout", "GET /me", "PATCH /me", "POST /me/password",
-        "GET /me/activity", "GET /sessions", "DELETE /sessions/{id}", "GET /wallets", "POST /topup", "POST /payment",
-        "GET /payments", "GET /payment/{id}", "GET /transactions", "GET /transactions/{id}", "GET /healthz", "GET /readyz",
-        "GET /metrics", "GET /openapi.json", "GET /docs",
+        "POST /register",
+        "POST /login",
+        "POST /token/refresh",
+        "POST /logout",
+        "GET /me",
+        "PATCH /me",
+        "POST /me/password",
+        "GET /me/activity",
+        "GET /sessions",
+        "DELETE /sessions/{id}",
+        "GET /wallets",
+        "POST /topup",
+        "POST /payment",
+        "GET /payments",
+        "GET /payment/{id}",
+        "GET /transactions",
+        "GET /transactions/{id}",
+        "GET /healthz",
+        "GET /readyz",
+        "GET /metrics",
+        "GET /openapi.json",
+        "GET /docs",
     ] {
         assert!(described.contains(call), "{call} is not described: {described:?}");
     }
@@ -99,8 +136,14 @@ fn the_description_is_complete() {
     }
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, call) in item.as_object().unwrap() {
-            assert!(call["summary"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path} has no summary");
-            assert!(call["responses"].as_object().is_some_and(|answers| !answers.is_empty()), "{method} {path}");
+            assert!(
+                call["summary"].as_str().is_some_and(|text| !text.is_empty()),
+                "{method} {path} has no summary"
+            );
+            assert!(
+                call["responses"].as_object().is_some_and(|answers| !answers.is_empty()),
+                "{method} {path}"
+            );
         }
     }
 }
@@ -111,7 +154,8 @@ fn the_docs_page_needs_nothing_from_elsewhere() {
     let mut client = server.client();
     let response = client.get("/docs").expect(200);
     assert!(response.header("content-type").unwrap().starts_with("text/html"), "{response}");
-    let policy = response.header("content-security-policy").unwrap_or_else(|| panic!("no policy: {response}"));
+    let policy =
+        response.header("content-security-policy").unwrap_or_else(|| panic!("no policy: {response}"));
     assert!(policy.contains("default-src 'none'") || policy.contains("default-src 'self'"), "{policy}");
     assert!(!policy.contains("unsafe-eval") && !policy.contains("http"), "{policy}");
     assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{response}");
@@ -130,7 +174,8 @@ fn the_docs_page_needs_nothing_from_elsewhere() {
 /// What the page loads: every `src`, and the `href` of every `<link>`.
 fn assets(page: &str) -> Vec<String> {
     let sources = page.split("src=\"").skip(1);
-    let links = page.split("<link ").skip(1).filter_map(|rest| rest.split('>').next()?.split("href=\"").nth(1));
+    let links =
+        page.split("<link ").skip(1).filter_map(|rest| rest.split('>').next()?.split("href=\"").nth(1));
     sources
         .chain(links)
         .filter_map(|rest| rest.split('"').next())

@@ -28,7 +28,7 @@ fn guess_until_limited(client: &mut Client, email: &str) -> (usize, Response) {
 fn guessing_is_stopped_and_the_owner_is_not() {
     let server = limited();
     let ada = server.user("ada");
-    let mut thief = server.client().from_address([127, 0, 0, 66]);
+    let mut thief = server.client().connecting_from([127, 0, 0, 66]);
     let (guesses, limited) = guess_until_limited(&mut thief, &ada.email);
     assert!(guesses >= 3, "a typing error is not an attack: {guesses}");
     limited.problem(429, "rate_limited");
@@ -46,7 +46,7 @@ fn guessing_is_stopped_and_the_owner_is_not() {
 fn the_wait_grows() {
     let server = limited();
     let ada = server.user("ada");
-    let mut thief = server.client().from_address([127, 0, 0, 67]);
+    let mut thief = server.client().connecting_from([127, 0, 0, 67]);
     let (_, first) = guess_until_limited(&mut thief, &ada.email);
     let seconds = |response: &Response| response.header("retry-after").unwrap().parse::<u64>().unwrap();
     let first = seconds(&first);
@@ -62,7 +62,7 @@ fn guesses_at_one_account_from_many_addresses_are_stopped() {
     let server = limited();
     let ada = server.user("ada");
     let looked_at = (1..=120)
-        .map(|n| wrong(&mut server.client().from_address([127, 0, 1, n]), &ada.email).status)
+        .map(|n| wrong(&mut server.client().connecting_from([127, 0, 1, n]), &ada.email).status)
         .filter(|status| *status == 401)
         .count();
     assert!(looked_at <= 100, "{looked_at} guesses were looked at");
@@ -71,9 +71,11 @@ fn guesses_at_one_account_from_many_addresses_are_stopped() {
 #[test]
 fn one_guess_at_each_of_many_accounts_from_one_address_is_stopped() {
     let server = limited();
-    let mut thief = server.client().from_address([127, 0, 0, 68]);
-    let looked_at =
-        (0..300).map(|n| wrong(&mut thief, &format!("user{n}@example.org")).status).filter(|status| *status == 401).count();
+    let mut thief = server.client().connecting_from([127, 0, 0, 68]);
+    let looked_at = (0..300)
+        .map(|n| wrong(&mut thief, &format!("user{n}@example.org")).status)
+        .filter(|status| *status == 401)
+        .count();
     assert!(looked_at < 300, "none was stopped");
 }
 
@@ -81,8 +83,8 @@ fn one_guess_at_each_of_many_accounts_from_one_address_is_stopped() {
 fn an_unknown_account_is_limited_like_a_known_one() {
     let server = limited();
     server.user("ada");
-    let mut one = server.client().from_address([127, 0, 0, 69]);
-    let mut other = server.client().from_address([127, 0, 0, 70]);
+    let mut one = server.client().connecting_from([127, 0, 0, 69]);
+    let mut other = server.client().connecting_from([127, 0, 0, 70]);
     let (known, known_answer) = guess_until_limited(&mut one, "ada@example.org");
     let (unknown, unknown_answer) = guess_until_limited(&mut other, "nobody@example.org");
     assert_eq!(known, unknown);
@@ -92,7 +94,7 @@ fn an_unknown_account_is_limited_like_a_known_one() {
 #[test]
 fn a_farm_of_registrations_is_stopped() {
     let server = limited();
-    let mut client = server.client().from_address([127, 0, 0, 71]);
+    let mut client = server.client().connecting_from([127, 0, 0, 71]);
     for n in 0..400 {
         let body = json!({"email": format!("bot{n}@example.org"), "password": PASSWORD});
         let response = client.post("/register", &body);

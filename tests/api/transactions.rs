@@ -8,8 +8,18 @@ use crate::support::user::minor;
 use crate::support::{Server, User};
 
 const MOVEMENT: [&str; 12] = [
-    "id", "type", "direction", "amount", "currency", "counterparty", "payment", "status", "description", "reference",
-    "balance_after", "created_at",
+    "id",
+    "type",
+    "direction",
+    "amount",
+    "currency",
+    "counterparty",
+    "payment",
+    "status",
+    "description",
+    "reference",
+    "balance_after",
+    "created_at",
 ];
 
 #[test]
@@ -76,8 +86,10 @@ fn balances_run_through_the_history() {
     let server = Server::start();
     let (mut ada, mut bob) = (server.user("ada"), server.user("bob"));
     for n in 1..=30 {
-        ada.pay_with_key(&format!("a{n}"), &json!({"amount": n, "currency": "USD", "to": bob.id})).expect(201);
-        bob.pay_with_key(&format!("b{n}"), &json!({"amount": "0.50", "currency": "USD", "to": ada.id})).expect(201);
+        ada.pay_with_key(&format!("a{n}"), &json!({"amount": n, "currency": "USD", "to": bob.id}))
+            .expect(201);
+        bob.pay_with_key(&format!("b{n}"), &json!({"amount": "0.50", "currency": "USD", "to": ada.id}))
+            .expect(201);
     }
     ada.top_up("33", "EUR");
     for user in [&mut ada, &mut bob] {
@@ -113,7 +125,8 @@ fn history(server: &Server) -> (User, Vec<Value>) {
 fn filters_narrow_the_list_alone_and_together() {
     let server = Server::start();
     let (mut ada, rows) = history(&server);
-    let table: [(&str, &dyn Fn(&Value) -> bool, usize); 11] = [
+    type Row<'a> = (&'a str, &'a dyn Fn(&Value) -> bool, usize);
+    let table: [Row<'_>; 11] = [
         ("currency=USD", &|row| row["currency"] == "USD", 4),
         ("currency=eur", &|row| row["currency"] == "EUR", 2),
         ("currency=JPY", &|_| false, 0),
@@ -148,11 +161,13 @@ fn a_time_range_narrows_the_list() {
     for row in &rows {
         let at = row["created_at"].as_str().unwrap();
         let from = ada.list(&format!("/transactions?from={at}"));
-        let expected: Vec<Value> = rows.iter().filter(|row| row["created_at"].as_str().unwrap() >= at).cloned().collect();
+        let expected: Vec<Value> =
+            rows.iter().filter(|row| row["created_at"].as_str().unwrap() >= at).cloned().collect();
         assert_eq!(from, expected, "from {at}, which is included");
         let to = ada.list(&format!("/transactions?to={at}"));
         assert!(to.iter().all(|row| row["created_at"].as_str().unwrap() <= at), "to {at}: {to:?}");
-        let before: Vec<&Value> = rows.iter().filter(|row| row["created_at"].as_str().unwrap() < at).collect();
+        let before: Vec<&Value> =
+            rows.iter().filter(|row| row["created_at"].as_str().unwrap() < at).collect();
         assert!(before.iter().all(|row| to.contains(row)), "to {at}: {to:?}");
     }
 }
@@ -169,7 +184,10 @@ fn a_filter_that_means_nothing_is_refused() {
         ("from=yesterday", &["from"]),
         ("to=2026-02-30T00:00:00Z", &["to"]),
         ("to=2026-13-01", &["to"]),
-        ("currency=ZZZ&type=x&status=x&from=x&to=x&limit=0", &["currency", "type", "status", "from", "to", "limit"]),
+        (
+            "currency=ZZZ&type=x&status=x&from=x&to=x&limit=0",
+            &["currency", "type", "status", "from", "to", "limit"],
+        ),
     ] {
         assert_fails(&ada.client.get(&format!("/transactions?{query}")), fields);
     }

@@ -32,8 +32,10 @@ fn a_wallet_shows_balance_available_and_held() {
         .collect();
     found.sort();
     let expected = [("EUR", "6.50"), ("JPY", "1200"), ("KWD", "1.250"), ("USD", "1000.00")];
-    let expected: Vec<_> =
-        expected.iter().map(|(currency, balance)| ((*currency).to_owned(), (*balance).to_owned(), (*balance).to_owned())).collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(currency, balance)| ((*currency).to_owned(), (*balance).to_owned(), (*balance).to_owned()))
+        .collect();
     assert_eq!(found, expected);
 }
 
@@ -46,7 +48,9 @@ fn a_top_up_arrives_and_is_a_movement() {
     assert_eq!((response.str("amount"), response.str("currency")), ("25.50".to_owned(), "USD".to_owned()));
     assert_eq!(ada.balance("USD"), 102_550);
     let movement = &ada.list("/transactions?type=topup")[0];
-    for (member, value) in [("type", "topup"), ("direction", "in"), ("amount", "25.50"), ("balance_after", "1025.50")] {
+    for (member, value) in
+        [("type", "topup"), ("direction", "in"), ("amount", "25.50"), ("balance_after", "1025.50")]
+    {
         assert_eq!(movement[member], value, "{movement}");
     }
     ada.client.post("/topup", &json!({"amount": "1", "currency": "USD", "method": "sim_ok"}));
@@ -125,11 +129,16 @@ fn a_balance_never_grows_over_what_can_be_counted() {
     let mut ada = server.user("ada");
     let mut last = 0;
     for n in 0..30 {
-        let request = Request::post("/topup", &json!({"amount": "999999999999", "currency": "JPY"})).key(&format!("{n}"));
+        let request = Request::post("/topup", &json!({"amount": "999999999999", "currency": "JPY"}))
+            .key(&format!("{n}"));
         let response = ada.client.call(&request);
         assert!(response.status < 500, "{response}");
         let wallets = rows(&ada.client.get("/wallets").expect(200).json());
-        let yen = wallets.iter().find(|wallet| wallet["currency"] == "JPY").map(|wallet| wallet["balance"].as_str().unwrap().parse::<i64>().unwrap()).unwrap_or_default();
+        let yen = wallets
+            .iter()
+            .find(|wallet| wallet["currency"] == "JPY")
+            .map(|wallet| wallet["balance"].as_str().unwrap().parse::<i64>().unwrap())
+            .unwrap_or_default();
         assert!(yen >= last, "{yen} after {last}");
         last = yen;
     }

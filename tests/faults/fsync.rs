@@ -45,7 +45,10 @@ fn a_sync_that_fails_now_and_then_loses_nothing() {
 #[test]
 fn a_write_that_fails_now_and_then_loses_nothing() {
     let calls = "pwrite64,write,ftruncate";
-    interrupted(calls, &["error=EIO:when=1", "error=EIO:when=3+11", "error=ENOSPC:when=7+13", "error=EIO:when=40+1"]);
+    interrupted(
+        calls,
+        &["error=EIO:when=1", "error=EIO:when=3+11", "error=ENOSPC:when=7+13", "error=EIO:when=40+1"],
+    );
 }
 
 /// Under each of these faults every payment is settled in the end, without a restart and after one.

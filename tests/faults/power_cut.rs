@@ -54,7 +54,8 @@ fn record(base: &Path, log: &Path, seed: u64) -> Option<(World, PathBuf)> {
     // A stopped server writes nothing while its folder is copied.
     server.signal("STOP");
     copy_folder(server.data(), base);
-    let calls = "trace=write,pwrite64,writev,pwritev,sendto,sendmsg,lseek,fsync,fdatasync,ftruncate,unlink,rename";
+    let calls =
+        "trace=write,pwrite64,writev,pwritev,sendto,sendmsg,lseek,fsync,fdatasync,ftruncate,unlink,rename";
     let args = ["-y", "-xx", "-s", "1000000", "-o", log.to_str().unwrap(), "-e", calls];
     let tracer = Tracer::attach(&server, &args)?;
     server.signal("CONT");
@@ -109,7 +110,11 @@ impl Image {
         for event in events {
             match event {
                 Event::Write { file, offset, bytes } => {
-                    image.pending.entry(file.clone()).or_default().push(Change::Write(*offset, bytes.clone()));
+                    image
+                        .pending
+                        .entry(file.clone())
+                        .or_default()
+                        .push(Change::Write(*offset, bytes.clone()));
                 }
                 Event::Truncate { file, length } => {
                     image.pending.entry(file.clone()).or_default().push(Change::Truncate(*length));
@@ -135,7 +140,13 @@ impl Image {
     }
 
     /// Writes the files as the cut may have left them, and looks whether every acknowledged payment is there.
-    fn check(&self, folder: &Path, world: &World, events: &[Event], random: &mut Random) -> Result<(), String> {
+    fn check(
+        &self,
+        folder: &Path,
+        world: &World,
+        events: &[Event],
+        random: &mut Random,
+    ) -> Result<(), String> {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).unwrap();
         let luck = random.between(0, 3);
@@ -158,8 +169,11 @@ impl Image {
         let mut client = server.client();
         for event in events {
             let Event::Ack(id) = event else { continue };
-            let entry = world.book.iter().find(|entry| told(&entry.fate).is_some_and(|body| body.contains(id)));
-            let payer = entry.map(|entry| &world.people[entry.attempt.payer]).ok_or("an acknowledgement to nobody")?;
+            let entry =
+                world.book.iter().find(|entry| told(&entry.fate).is_some_and(|body| body.contains(id)));
+            let payer = entry
+                .map(|entry| &world.people[entry.attempt.payer])
+                .ok_or("an acknowledgement to nobody")?;
             let response = client.call(&Request::get(&format!("/payment/{id}")).bearer(&payer.token));
             let body = entry.and_then(|entry| told(&entry.fate));
             if response.status != 200 || body != Some(response.text()) {

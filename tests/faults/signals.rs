@@ -56,7 +56,8 @@ fn a_slow_answer_is_still_given_when_the_server_stops() {
     let mut ada = server.user("ada");
     for signal in ["TERM", "INT"] {
         let mut client = server.client().with_token(&ada.token);
-        let request = Request::post("/topup", &json!({"amount": "5", "currency": "USD", "method": "sim_slow"}));
+        let request =
+            Request::post("/topup", &json!({"amount": "5", "currency": "USD", "method": "sim_slow"}));
         client.connect().unwrap();
         let status = std::thread::scope(|scope| {
             let slow = scope.spawn(move || client.send(&request.key(signal)));

@@ -72,12 +72,16 @@ impl Reader {
         let file = file.to_owned();
         match call {
             "pwrite64" => {
-                let offset = arguments.split(')').next().unwrap_or_default().rsplit(", ").next().unwrap_or_default();
+                let offset =
+                    arguments.split(')').next().unwrap_or_default().rsplit(", ").next().unwrap_or_default();
                 let offset = offset.trim_end_matches(" <unfinished ...>").parse().unwrap();
                 self.events.push(Event::Write { file, offset, bytes: text_of(arguments).concat() });
             }
             "write" => {
-                let offset = *self.positions.get(&file).unwrap_or_else(|| panic!("a write to {file} at no known place"));
+                let offset = *self
+                    .positions
+                    .get(&file)
+                    .unwrap_or_else(|| panic!("a write to {file} at no known place"));
                 let bytes = text_of(arguments).concat();
                 self.positions.insert(file.clone(), offset + bytes.len());
                 self.events.push(Event::Write { file, offset, bytes });
@@ -90,7 +94,13 @@ impl Reader {
                 self.positions.insert(file, offset.unwrap());
             }
             "ftruncate" => {
-                let length: String = arguments.split(", ").nth(1).unwrap_or_default().chars().take_while(char::is_ascii_digit).collect();
+                let length: String = arguments
+                    .split(", ")
+                    .nth(1)
+                    .unwrap_or_default()
+                    .chars()
+                    .take_while(char::is_ascii_digit)
+                    .collect();
                 self.events.push(Event::Truncate { file, length: length.parse().unwrap() });
             }
             "unlink" => self.events.push(Event::Removed(file)),
@@ -120,7 +130,9 @@ impl Reader {
     /// The name of the file of the data folder that the first argument is about.
     fn file_of(&self, arguments: &str) -> Option<String> {
         let path = match arguments.split_once('<') {
-            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => rest.split('>').next()?.to_owned(),
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                rest.split('>').next()?.to_owned()
+            }
             _ => String::from_utf8(text_of(arguments).first()?.clone()).ok()?,
         };
         // `-xx` spells out paths as well.

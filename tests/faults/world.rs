@@ -81,7 +81,13 @@ impl World {
 
     /// Starts a load, does something meanwhile, and writes down what the clients were told. The clients end when they
     /// are through, when they fail, or when `meanwhile` has returned; it gets the number of answers so far.
-    pub fn load<T>(&mut self, server: &Server, seed: u64, load: Load, meanwhile: impl FnOnce(&AtomicUsize) -> T) -> T {
+    pub fn load<T>(
+        &mut self,
+        server: &Server,
+        seed: u64,
+        load: Load,
+        meanwhile: impl FnOnce(&AtomicUsize) -> T,
+    ) -> T {
         self.rounds += 1;
         let (running, answered) = (AtomicBool::new(true), AtomicUsize::new(0));
         let (people, round) = (&self.people, self.rounds);
@@ -178,7 +184,9 @@ impl World {
                     let told: Value = serde_json::from_slice(body).unwrap();
                     assert_eq!(row, Some(&told), "acknowledged and lost, or not as it was told");
                 }
-                Fate::Declined => assert_eq!(row.map(|row| &row["status"]), Some(&json!("declined")), "{entry:?}"),
+                Fate::Declined => {
+                    assert_eq!(row.map(|row| &row["status"]), Some(&json!("declined")), "{entry:?}")
+                }
                 Fate::Unknown => {}
             }
         }

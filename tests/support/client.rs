@@ -13,7 +13,7 @@ use socket2::{Domain, Socket, Type};
 use super::shape;
 
 /// Longer than any answer may take, so that a test fails instead of hanging.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// One connection to the server, with a token to send if there is one.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Client {
 
     /// The same, connecting from this loopback address.
     #[must_use]
-    pub fn from_address(mut self, source: [u8; 4]) -> Self {
+    pub fn connecting_from(mut self, source: [u8; 4]) -> Self {
         self.source = Ipv4Addr::from(source).into();
         self
     }
@@ -234,7 +234,10 @@ impl Client {
 impl Response {
     /// The first header of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(header, _)| header.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// The body as text.
@@ -316,7 +319,8 @@ fn read_body(reader: &mut impl BufRead, response: &Response) -> io::Result<Vec<u
     if response.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
         loop {
             let line = read_line(reader)?;
-            let size = usize::from_str_radix(line.trim(), 16).map_err(|_| invalid(format!("no chunk: {line:?}")))?;
+            let size =
+                usize::from_str_radix(line.trim(), 16).map_err(|_| invalid(format!("no chunk: {line:?}")))?;
             let start = body.len();
             body.resize(start + size, 0);
             reader.read_exact(&mut body[start..])?;

@@ -8,7 +8,10 @@ use super::{Client, Response};
 
 /// The rows of a list, wrapped in an object or not.
 pub fn rows(list: &Value) -> Vec<Value> {
-    list.as_array().or_else(|| list["data"].as_array()).unwrap_or_else(|| panic!("not a list: {list}")).clone()
+    list.as_array()
+        .or_else(|| list["data"].as_array())
+        .unwrap_or_else(|| panic!("not a list: {list}"))
+        .clone()
 }
 
 /// Every row from the newest to the oldest.

@@ -16,9 +16,10 @@ impl Random {
 
     /// The seed of this run: `FARTHING_SEED` if set, or else a fresh one. Printed, so that a failure can be repeated.
     pub fn seed_of_this_run() -> u64 {
-        let seed = std::env::var("FARTHING_SEED")
-            .ok()
-            .map_or_else(|| RandomState::new().hash_one(0u8), |text| text.parse().expect("FARTHING_SEED is a number"));
+        let seed = std::env::var("FARTHING_SEED").ok().map_or_else(
+            || RandomState::new().hash_one(0u8),
+            |text| text.parse().expect("FARTHING_SEED is a number"),
+        );
         println!("seed: repeat this run with FARTHING_SEED={seed}");
         seed
     }

@@ -16,7 +16,7 @@ use super::{Client, User};
 pub const FARTHING: &str = env!("CARGO_BIN_EXE_farthing");
 
 /// Longer than any start or stop may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server that is about to be started.
 #[derive(Debug, Clone)]
@@ -133,8 +133,12 @@ impl Server {
         let mut command = self.command();
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(&self.builder.args);
         let stderr = OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().expect("the program starts");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .expect("the program starts");
         let addresses = listen(child.stdout.take().unwrap(), &self.stdout);
         self.child = Some(child);
         addresses
@@ -202,7 +206,8 @@ impl Server {
 
     /// Sends a signal, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
+        let status =
+            Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
         assert!(status.success(), "kill -{name}: {status}");
     }
 

@@ -8,14 +8,25 @@ use super::Response;
 
 /// Traces of the inside that no answer may carry. Upper case for SQL, as the program writes it.
 const INSIDES: [&str; 12] = [
-    "SELECT ", "INSERT INTO", "UPDATE ", "DELETE FROM", "PRAGMA", "rusqlite", "sqlite", "panicked", "RUST_BACKTRACE",
-    ".rs:", "ledger.db", "No such file",
+    "SELECT ",
+    "INSERT INTO",
+    "UPDATE ",
+    "DELETE FROM",
+    "PRAGMA",
+    "rusqlite",
+    "sqlite",
+    "panicked",
+    "RUST_BACKTRACE",
+    ".rs:",
+    "ledger.db",
+    "No such file",
 ];
 
 /// Every answer carries a request id; every refusal is a problem document that names it; nothing leaks.
 #[track_caller]
 pub fn check_any_answer(response: &Response) {
-    let request_id = response.header("request-id").unwrap_or_else(|| panic!("no Request-Id: {response}")).to_owned();
+    let request_id =
+        response.header("request-id").unwrap_or_else(|| panic!("no Request-Id: {response}")).to_owned();
     assert_id(&request_id, "req");
     for name in ["server", "x-powered-by", "access-control-allow-origin"] {
         assert_eq!(response.header(name), None, "{name}: {response}");
@@ -97,14 +108,22 @@ pub fn codes_of(response: &Response, field: &str) -> BTreeSet<String> {
 pub fn assert_fails(response: &Response, fields: &[&str]) {
     assert_eq!(response.status, 422, "{response}");
     assert_eq!(response.json()["code"], "validation_failed", "{response}");
-    assert_eq!(failing_fields(response), fields.iter().map(|&field| field.to_owned()).collect(), "{response}");
+    assert_eq!(
+        failing_fields(response),
+        fields.iter().map(|&field| field.to_owned()).collect(),
+        "{response}"
+    );
 }
 
 /// Insists on exactly these members.
 #[track_caller]
 pub fn assert_members(object: &Value, members: &[&str]) {
-    let found: BTreeSet<&str> =
-        object.as_object().unwrap_or_else(|| panic!("not an object: {object}")).keys().map(String::as_str).collect();
+    let found: BTreeSet<&str> = object
+        .as_object()
+        .unwrap_or_else(|| panic!("not an object: {object}"))
+        .keys()
+        .map(String::as_str)
+        .collect();
     assert_eq!(found, members.iter().copied().collect(), "{object}");
 }
 
@@ -138,5 +157,6 @@ pub fn assert_same_answer(one: &Response, other: &Response) {
 }
 
 fn is_word(code: &str) -> bool {
-    !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit())
+    !code.is_empty()
+        && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit())
 }

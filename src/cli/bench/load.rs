@@ -1,0 +1,225 @@
+//! Runs the load: so many connections, each with one request under way, for so many seconds.
+//!
+//! The loop is closed: a connection asks again when it has its answer, so the rate is what the server gives and latency
+//! is what a client of this many sees. Only answers that come within the measured time count; the warm-up before it and
+//! the last answers after it do not. Failures count whenever they come: a run that fails while it warms up is no good run.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::task::JoinSet;
+
+use super::BenchError;
+use super::progress::Progress;
+use super::request::{Random, Traffic};
+use super::wire::{Connection, WireError};
+
+/// How long an answer may take once the time is over.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often the progress line changes.
+const TICK: Duration = Duration::from_millis(250);
+/// The longest latency that is told apart, in microseconds.
+const LATENCY_LIMIT_US: u64 = 60_000_000;
+/// How many refusals are kept word for word, to show what went wrong.
+const SAMPLES: usize = 3;
+
+/// What to run.
+#[derive(Debug)]
+pub struct Load {
+    /// `host:port` of the server.
+    pub authority: String,
+    /// What each connection asks.
+    pub traffic: Traffic,
+    /// How many connections are kept open.
+    pub connections: usize,
+    /// How long to run before anything counts.
+    pub warm_up: Duration,
+    /// How long to measure.
+    pub duration: Duration,
+    /// Where the requests' randomness comes from.
+    pub random: Random,
+    /// What the progress line calls the answers, such as "payments".
+    pub unit: &'static str,
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// The time that was measured.
+    pub duration: Duration,
+    /// Answers of the 2xx kind within that time.
+    pub acknowledged: u64,
+    /// Latency of every answer within that time, in microseconds.
+    pub latency_us: Histogram<u64>,
+    /// Answers by status; those that are no success are counted outside the measured time too.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Exchanges without an answer, by what went wrong.
+    pub errors: BTreeMap<String, u64>,
+    /// The first answers that were no success, word for word.
+    pub samples: Vec<String>,
+    /// Processor time that this generator took in the measured time.
+    pub generator_cpu: Duration,
+}
+
+impl Measured {
+    /// Whether anything failed: an error, or a status that is neither a success nor a payer without money (402).
+    pub fn has_failures(&self) -> bool {
+        !self.errors.is_empty() || self.statuses.keys().any(|status| !is_success(*status) && *status != 402)
+    }
+
+    fn count_error(&mut self, error: String) {
+        let count = self.errors.entry(error).or_default();
+        *count = count.saturating_add(1);
+    }
+}
+
+/// Runs the load to its end, on the runtime that calls it; that one should have a single thread.
+///
+/// # Errors
+/// If no connection can be made at all. What goes wrong later is counted in [`Measured`].
+pub async fn run(load: Load) -> Result<Measured, BenchError> {
+    Connection::open(&load.authority)
+        .await
+        .map_err(|error| BenchError::Server(format!("nothing answers at {}: {error}", load.authority)))?;
+    let Load { authority, traffic, connections, warm_up, duration, mut random, unit } = load;
+    let measure_from = Instant::now() + warm_up;
+    let run = Arc::new(Run {
+        authority,
+        traffic,
+        measure_from,
+        end: measure_from + duration,
+        tally: Mutex::new(tally(duration)?),
+    });
+    let mut tasks = JoinSet::new();
+    for _ in 0..connections {
+        tasks.spawn(drive(Arc::clone(&run), random.fork()));
+    }
+    let progress = Progress::new();
+    tokio::time::sleep_until(measure_from.into()).await;
+    let cpu_before = thread_cpu();
+    while Instant::now() < run.end {
+        show(&progress, &run, unit);
+        tokio::time::sleep_until((Instant::now() + TICK).min(run.end).into()).await;
+    }
+    let generator_cpu = thread_cpu().saturating_sub(cpu_before);
+    drop(progress);
+
+    let all_done = async { while tasks.join_next().await.is_some() {} };
+    let late = tokio::time::timeout(GRACE, all_done).await.is_err();
+    let missing = tasks.len();
+    tasks.abort_all();
+    let mut measured = run.tally().clone();
+    if late {
+        measured
+            .count_error(format!("{missing} requests without an answer {} s after the end", GRACE.as_secs()));
+    }
+    measured.generator_cpu = generator_cpu;
+    Ok(measured)
+}
+
+/// What the connections of a run share. All of them are on one thread, so the lock is never waited for.
+struct Run {
+    authority: String,
+    traffic: Traffic,
+    measure_from: Instant,
+    end: Instant,
+    tally: Mutex<Measured>,
+}
+
+impl Run {
+    fn tally(&self) -> MutexGuard<'_, Measured> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count_answer(&self, started: Instant, done: Instant, status: u16, body: &[u8]) {
+        let within = done >= self.measure_from && done < self.end;
+        let success = is_success(status);
+        if success && !within {
+            return;
+        }
+        let mut tally = self.tally();
+        let count = tally.statuses.entry(status).or_default();
+        *count = count.saturating_add(1);
+        if !success && tally.samples.len() < SAMPLES {
+            tally
+                .samples
+                .push(format!("{status}: {}", String::from_utf8_lossy(body.get(..400).unwrap_or(body))));
+        }
+        if within {
+            let latency = done.saturating_duration_since(started).as_micros();
+            tally.latency_us.saturating_record(u64::try_from(latency).unwrap_or(u64::MAX));
+            tally.acknowledged = tally.acknowledged.saturating_add(u64::from(success));
+        }
+    }
+}
+
+/// One connection's work until the time is over; a lost connection is counted and made again.
+async fn drive(run: Arc<Run>, mut random: Random) {
+    let mut buffer = Vec::new();
+    while Instant::now() < run.end {
+        if let Err(error) = drive_connection(&run, &mut buffer, &mut random).await {
+            run.tally().count_error(error.to_string());
+            // A server that is gone would otherwise be asked as fast as the machine can.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+async fn drive_connection(run: &Run, buffer: &mut Vec<u8>, random: &mut Random) -> Result<(), WireError> {
+    let mut connection = Connection::open(&run.authority).await?;
+    let mut started = Instant::now();
+    while started < run.end && !connection.is_closing() {
+        let answer = connection.exchange(run.traffic.next(buffer, random)).await?;
+        let done = Instant::now();
+        run.count_answer(started, done, answer.status, answer.body);
+        started = done;
+    }
+    Ok(())
+}
+
+fn tally(duration: Duration) -> Result<Measured, BenchError> {
+    let latency_us = Histogram::new_with_bounds(1, LATENCY_LIMIT_US, 3)
+        .map_err(|error| BenchError::Server(format!("no histogram: {error}")))?;
+    Ok(Measured {
+        duration,
+        acknowledged: 0,
+        latency_us,
+        statuses: BTreeMap::new(),
+        errors: BTreeMap::new(),
+        samples: Vec::new(),
+        generator_cpu: Duration::ZERO,
+    })
+}
+
+fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
+}
+
+/// Processor time of this thread so far.
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
+}
+
+fn show(progress: &Progress, run: &Run, unit: &str) {
+    progress.show(|| {
+        let tally = run.tally();
+        let rate = per_second(tally.acknowledged, run.measure_from.elapsed());
+        let failed: u64 = tally.errors.values().sum();
+        let p99_us = tally.latency_us.value_at_quantile(0.99);
+        let (whole_ms, tenths_ms) = (p99_us / 1_000, p99_us % 1_000 / 100);
+        format!("{rate} {unit}/s, p99 {whole_ms}.{tenths_ms} ms, {failed} errors")
+    });
+}
+
+/// `count` in `duration` as a whole number a second.
+pub fn per_second(count: u64, duration: Duration) -> u64 {
+    let micros = duration.as_micros().max(1);
+    u64::try_from(u128::from(count).saturating_mul(1_000_000) / micros).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,181 @@
+//! `farthing bench`: how many payments a second, and how long each takes.
+//!
+//! Without a URL it measures a throw-away server: this same binary as a process of its own, on a ledger that was seeded
+//! through the library, with its fsyncs and all; afterwards the ledger is verified, so that a bench that cheats fails.
+
+pub mod load;
+pub mod progress;
+pub mod remote;
+pub mod report;
+pub mod request;
+pub mod seed;
+pub mod server;
+pub mod wire;
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::terminal::{Failure, print};
+use super::{BenchArgs, BenchMix};
+use crate::clock::{Clock, RandomError};
+use load::Load;
+use report::{Report, Setting};
+use request::{Pages, Payments, Random, Traffic};
+use seed::{HISTORY_ROWS, Prefill, Seeded};
+use server::{Folder, Server};
+
+/// How long to run before anything counts.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// Pages of the long history that are asked for at random.
+const PAGES: usize = 1_000;
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// Asked for something that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The server did something that a load cannot go on from.
+    #[error("{0}")]
+    Server(String),
+}
+
+impl From<RandomError> for BenchError {
+    fn from(error: RandomError) -> Self {
+        Self::Server(error.to_string())
+    }
+}
+
+impl From<BenchError> for Failure {
+    fn from(error: BenchError) -> Self {
+        match error {
+            BenchError::Usage(why) => Self::Usage(why),
+            BenchError::Server(why) => Self::Refused(why),
+        }
+    }
+}
+
+/// Measures, and says what came of it.
+///
+/// # Errors
+/// Usage; a server that fails; any answer that is no success; a ledger that does not verify.
+pub fn run(args: &BenchArgs) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Refused(error.to_string()))?;
+    let (report, is_bad) = runtime.block_on(measure(args))?;
+    if args.json {
+        print(&serde_json::to_string(&report).map_err(|error| Failure::Refused(error.to_string()))?)?;
+    } else {
+        print(&report.to_string())?;
+    }
+    if is_bad { Err(Failure::Refused("the run had failures".into())) } else { Ok(()) }
+}
+
+async fn measure(args: &BenchArgs) -> Result<(Report, bool), BenchError> {
+    let mut random = Random::new(Clock::system().random::<32>()?);
+    match &args.url {
+        Some(url) => measure_remote(args, &remote::authority(url)?, random).await,
+        None => measure_throw_away(args, &mut random).await,
+    }
+}
+
+async fn measure_throw_away(args: &BenchArgs, random: &mut Random) -> Result<(Report, bool), BenchError> {
+    let folder = match &args.data {
+        Some(path) => Folder::kept(path)?,
+        None => Folder::temporary(&format!("farthing-bench-{:016x}", random.number()))?,
+    };
+    let loaded = crate::config::load(None, &[], []).map_err(|error| BenchError::Usage(error.to_string()))?;
+    let rules = super::open::rules(&loaded.settings).map_err(|error| BenchError::Usage(error.to_string()))?;
+    super::open::settle_key_file(&folder.path().join("farthing.key"), folder.path(), &Clock::system())
+        .map_err(|error| BenchError::Server(error.to_string()))?;
+    let prefill = match args.mix {
+        BenchMix::Payments => Prefill::Spread(args.prefill),
+        BenchMix::Transactions => Prefill::OneHistory(args.prefill.max(HISTORY_ROWS)),
+    };
+    let seeded = seed::seed(folder.path(), rules, args.users, prefill, random).await?;
+    let server = Server::start(folder.path()).await?;
+    let load = load(args, server.authority(), seeded, random).await?;
+    let measured = load::run(load).await?;
+    let warning = folder.is_in_memory().then_some("the ledger stood in memory: nothing was durable");
+    let mut report = Report::new(&measured, setting(args, args.users, "sqlite", warning));
+    report.server_resident_mib = server.resident_mib();
+    server.stop().await?;
+    let mut verified = None;
+    if !args.no_verify {
+        let (status, said) = server::verify(folder.path()).await?;
+        verified = Some(status.success());
+        if !status.success() {
+            report.failures.push(said);
+        }
+    }
+    Ok(finish(report, &measured, verified))
+}
+
+/// A report, and whether any answer was a failure.
+fn finish(mut report: Report, measured: &load::Measured, verified: Option<bool>) -> (Report, bool) {
+    report.verified = verified;
+    let is_bad = measured.has_failures() || verified == Some(false);
+    (report, is_bad)
+}
+
+async fn measure_remote(
+    args: &BenchArgs,
+    authority: &str,
+    mut random: Random,
+) -> Result<(Report, bool), BenchError> {
+    let least = if args.hot || args.mix == BenchMix::Transactions { 1 } else { 2 };
+    let seeded = remote::users(authority, args.users, least, &mut random).await?;
+    let users = seeded.tokens.len();
+    let load = load(args, authority, seeded, &mut random).await?;
+    let measured = load::run(load).await?;
+    Ok(finish(Report::new(&measured, setting(args, users, "unknown", None)), &measured, None))
+}
+
+async fn load(
+    args: &BenchArgs,
+    authority: &str,
+    seeded: Seeded,
+    random: &mut Random,
+) -> Result<Load, BenchError> {
+    let Seeded { tokens, user_ids } = seeded;
+    let traffic = match args.mix {
+        BenchMix::Payments if args.hot => Traffic::Payments(Payments::to_the_house(authority, tokens)?),
+        BenchMix::Payments => Traffic::Payments(Payments::between_users(authority, tokens, user_ids)?),
+        BenchMix::Transactions => {
+            let token =
+                tokens.first().ok_or_else(|| BenchError::Usage("a load needs at least one user".into()))?;
+            let cursors = remote::cursors(authority, token, PAGES).await?;
+            Traffic::Pages(Pages::behind(authority, token, &cursors)?)
+        }
+    };
+    Ok(Load {
+        authority: authority.to_owned(),
+        traffic,
+        connections: args.connections.max(1),
+        warm_up: WARM_UP,
+        duration: Duration::from_secs(args.duration.max(1)),
+        random: random.fork(),
+        unit: match args.mix {
+            BenchMix::Payments => "payments",
+            BenchMix::Transactions => "requests",
+        },
+    })
+}
+
+fn setting(args: &BenchArgs, users: usize, engine: &'static str, warning: Option<&'static str>) -> Setting {
+    Setting {
+        mix: match args.mix {
+            BenchMix::Payments => "payments",
+            BenchMix::Transactions => "transactions",
+        },
+        connections: args.connections,
+        users,
+        hot: args.hot,
+        prefill: args.prefill,
+        engine,
+        cores: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        warning,
+    }
+}

@@ -1,0 +1,146 @@
+//! Fills a throw-away ledger through the library: users with sessions and money, and payments if asked.
+//!
+//! No logins: ten thousand of them would hash passwords for minutes. Everything else goes through the store's one door,
+//! as commands in batches, so that a seeded ledger is like any other and `verify` proves it.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use super::BenchError;
+use super::request::Random;
+use crate::auth::token::AccessToken;
+use crate::clock::Clock;
+use crate::ledger::{
+    Action, Caller, Command, Currency, Email, IdempotencyKey, Memo, Money, OpenSession, Origin, Outcome,
+    PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules, SessionId, TokenHash, TokenPair,
+    TransactionId, UserId,
+};
+use crate::store::{self, Answer, Store};
+
+/// Commands under way at once: enough that they make full batches.
+const UNDER_WAY: usize = 512;
+/// Rows of the one long history of the mix of transactions.
+pub const HISTORY_ROWS: u64 = 100_000;
+
+/// What a load needs to know of its users, in one order.
+#[derive(Debug, Default)]
+pub struct Seeded {
+    /// Access tokens.
+    pub tokens: Vec<String>,
+    /// Ids.
+    pub user_ids: Vec<String>,
+}
+
+/// Who makes the payments of a prefill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prefill {
+    /// Everybody pays everybody.
+    Spread(u64),
+    /// The first user is paid by the others: one long history.
+    OneHistory(u64),
+}
+
+/// Fills the ledger in that folder.
+///
+/// # Errors
+/// If the ledger refuses or cannot be written.
+pub async fn seed(
+    data: &Path,
+    rules: Rules,
+    users: usize,
+    prefill: Prefill,
+    random: &mut Random,
+) -> Result<Seeded, BenchError> {
+    let clock = Clock::system();
+    let store = store::open(data, rules, clock.clone(), None)
+        .map_err(|error| BenchError::Server(error.to_string()))?;
+    let under_way = VecDeque::new();
+    let mut seeder =
+        Seeder { store: &*store, clock, seeded: Seeded::default(), callers: Vec::new(), under_way };
+    seeder.make_users(users).await?;
+    match prefill {
+        Prefill::Spread(payments) => {
+            for _ in 0..payments {
+                let (payer, payee) = (random.below(users), random.below(users.saturating_sub(1)));
+                // Nobody pays themselves.
+                let payee = if payee >= payer { payee.saturating_add(1) } else { payee };
+                seeder.pay(payer, payee).await?;
+            }
+        }
+        Prefill::OneHistory(payments) => {
+            for _ in 0..payments {
+                seeder.pay(random.below(users.saturating_sub(1)).saturating_add(1), 0).await?;
+            }
+        }
+    }
+    seeder.drain(0).await?;
+    let seeded = seeder.seeded;
+    store.close();
+    Ok(seeded)
+}
+
+struct Seeder<'s> {
+    store: &'s dyn Store,
+    clock: Clock,
+    seeded: Seeded,
+    callers: Vec<Caller>,
+    under_way: VecDeque<Answer<'s, Outcome>>,
+}
+
+impl Seeder<'_> {
+    async fn make_users(&mut self, count: usize) -> Result<(), BenchError> {
+        // Nobody logs in with a password here, so one that matches nothing will do.
+        let password = PasswordHash::from_phc("*".to_owned());
+        for number in 0..count {
+            let user = UserId::new(self.clock.uuid()?);
+            let email = Email::parse(&format!("user{number}@example.com"))
+                .map_err(|error| BenchError::Server(error.to_string()))?;
+            let grant = TransactionId::new(self.clock.uuid()?);
+            let role = Role::Customer;
+            let register = Register { user, grant, email, name: None, password: password.clone(), role };
+            self.send(Action::Register(register)).await?;
+            let access = AccessToken::generate(&self.clock)?;
+            let session = SessionId::new(self.clock.uuid()?);
+            let refresh = TokenHash(self.clock.random::<32>()?);
+            self.callers.push(Caller { user, session, access: access.hash() });
+            self.seeded.tokens.push(access.reveal().to_owned());
+            self.seeded.user_ids.push(user.to_string());
+            let tokens = TokenPair { access: access.hash(), refresh };
+            let verified = password.clone();
+            self.send(Action::OpenSession(OpenSession { user, verified, rehashed: None, session, tokens }))
+                .await?;
+        }
+        self.drain(0).await
+    }
+
+    async fn pay(&mut self, payer: usize, payee: usize) -> Result<(), BenchError> {
+        let (Some(caller), Some(payee)) = (self.callers.get(payer).copied(), self.callers.get(payee)) else {
+            return Err(BenchError::Usage("payments need at least two users".into()));
+        };
+        let payee = payee.user;
+        let payment = PaymentId::new(self.clock.uuid()?);
+        let money =
+            Money::from_minor(1, Currency::USD).map_err(|error| BenchError::Server(error.to_string()))?;
+        let key = IdempotencyKey::parse(&self.clock.uuid()?.to_string()).ok();
+        self.send(Action::Pay(Pay { caller, payment, payee, money, memo: Memo::default(), key })).await
+    }
+
+    /// Sends a command; the queue takes them in order, so what a command needs is there when it is decided.
+    async fn send(&mut self, action: Action) -> Result<(), BenchError> {
+        let origin = Origin { request: RequestId::new(self.clock.uuid()?), ip: None, user_agent: None };
+        self.under_way.push_back(self.store.execute(Command { origin, action }));
+        self.drain(UNDER_WAY).await
+    }
+
+    /// Waits until at most so many commands are under way.
+    async fn drain(&mut self, at_most: usize) -> Result<(), BenchError> {
+        while self.under_way.len() > at_most {
+            let Some(answer) = self.under_way.pop_front() else { break };
+            let outcome = answer.await.map_err(|error| BenchError::Server(error.to_string()))?;
+            outcome
+                .result
+                .map_err(|refusal| BenchError::Server(format!("the ledger refused: {refusal:?}")))?;
+        }
+        Ok(())
+    }
+}

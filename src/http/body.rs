@@ -1,0 +1,74 @@
+//! Reading bodies: bounded in size and time, and copied only if they come in pieces.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::body::{Body, Bytes};
+
+use super::problem::{Code, Problem};
+
+/// The most bytes that a body may have.
+pub const MAX_BYTES: usize = 64 * 1024;
+/// The most bytes of a refused body that are read and thrown away so that the client gets to see the answer.
+const MAX_DISCARDED: usize = 1024 * 1024;
+/// How long a body may take to arrive.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a refused body is read.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The whole body.
+///
+/// # Errors
+/// 413 `body_too_large`; 408 `request_timeout` if it does not arrive whole and in time.
+pub async fn read<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) -> Result<Bytes, Problem> {
+    let is_too_large = usize::try_from(body.size_hint().lower()).map_or(true, |least| least > MAX_BYTES);
+    let read = if is_too_large {
+        Err(Problem::new(Code::BodyTooLarge))
+    } else {
+        tokio::time::timeout(READ_TIMEOUT, collect(body.as_mut()))
+            .await
+            .unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
+    };
+    if read.as_ref().is_err_and(|problem| problem.code() == Code::BodyTooLarge) {
+        discard(body).await;
+    }
+    read
+}
+
+/// Reads a body that nobody wants, up to a bound, so that a client which sends first and reads then sees the answer.
+pub async fn discard<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) {
+    let reading = async {
+        let mut left = MAX_DISCARDED;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Whether it was read to its end or given up, the answer is the same.
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, reading).await;
+}
+
+async fn collect<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) -> Result<Bytes, Problem> {
+    let mut first = Bytes::new();
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::new(Code::RequestTimeout))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let length = first.len().max(whole.len()).saturating_add(data.len());
+        if length > MAX_BYTES {
+            return Err(Problem::new(Code::BodyTooLarge));
+        }
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+        } else {
+            if whole.is_empty() {
+                whole.extend_from_slice(&first);
+            }
+            whole.extend_from_slice(&data);
+        }
+    }
+    Ok(if whole.is_empty() { first } else { whole.into() })
+}

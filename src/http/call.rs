@@ -1,0 +1,88 @@
+//! One request on its way to its handler: what the dispatcher has found out about it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hyper::body::Bytes;
+use hyper::{HeaderMap, Uri};
+
+use super::App;
+use super::extract::{self, Form, Query};
+use super::problem::{Code, Problem};
+use super::spec::Route;
+use crate::ledger::{IdempotencyKey, Origin, RequestId};
+use crate::teller::{Identity, Teller};
+
+/// A request whose caller has been let in and whose body is all there.
+pub struct Call {
+    /// The server.
+    pub app: Arc<App>,
+    /// Who calls; none on public routes.
+    pub who: Option<Identity>,
+    /// The route that it matched.
+    pub route: &'static Route,
+    /// Where it came from, and its own id.
+    pub origin: Origin,
+    /// Its path and query.
+    pub uri: Uri,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body; empty where the route takes none.
+    pub body: Bytes,
+    /// Where in the path the parameter begins and ends.
+    pub parameter: Option<(usize, usize)>,
+}
+
+impl Call {
+    /// The body's fields.
+    ///
+    /// # Errors
+    /// 400 `malformed_json`.
+    pub fn form(&self) -> Result<Form<'_>, Problem> {
+        Form::read(&self.body, self.route.doc.body)
+    }
+
+    /// The query's parameters.
+    pub fn query(&self) -> Query<'_> {
+        Query::read(self.uri.query(), self.route.doc.query)
+    }
+
+    /// Who calls.
+    ///
+    /// # Errors
+    /// 401 on a public route, which would be a mistake of ours.
+    pub fn who(&self) -> Result<&Identity, Problem> {
+        self.who.as_ref().ok_or_else(|| Problem::new(Code::TokenMissing))
+    }
+
+    /// The one door.
+    pub fn teller(&self) -> &Teller {
+        self.app.teller()
+    }
+
+    /// The path's parameter as an id; what is no id of that kind is not found.
+    ///
+    /// # Errors
+    /// 404 `not_found`.
+    pub fn id<T: std::str::FromStr>(&self) -> Result<T, Problem> {
+        self.path_parameter().parse().map_err(|_| Problem::new(Code::NotFound))
+    }
+
+    /// The path's parameter as it was sent; empty if the route has none.
+    pub fn path_parameter(&self) -> &str {
+        self.parameter.and_then(|(start, end)| self.uri.path().get(start..end)).unwrap_or_default()
+    }
+
+    /// The idempotency key, if one is sent.
+    ///
+    /// # Errors
+    /// 400 `idempotency_key_invalid`.
+    pub fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Problem> {
+        extract::idempotency_key(&self.headers)
+    }
+}
+
+/// Where a request came from.
+pub fn origin(request: RequestId, address: IpAddr, headers: &HeaderMap) -> Origin {
+    Origin { request, ip: Some(address), user_agent: extract::user_agent(headers) }
+}

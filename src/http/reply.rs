@@ -1,0 +1,164 @@
+//! Answers: whole bodies in memory, and the headers that every answer carries.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Entry, HeaderName, HeaderValue, LINK,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{HeaderMap, Response, StatusCode};
+use serde::Serialize;
+
+use super::extract::Cursor;
+use crate::ledger::RequestId;
+
+/// A response whose body is all there: nothing to poll, nothing to box.
+pub type Reply = Response<Full<Bytes>>;
+
+const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// An answer of any content type.
+pub fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
+    *reply.status_mut() = status;
+    let mut headers = HeaderMap::with_capacity(10);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    *reply.headers_mut() = headers;
+    reply
+}
+
+/// A JSON answer, its fields in the order of the type.
+pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Reply {
+    let mut body = Vec::with_capacity(512);
+    // Our answers are plain structs, whose serialisation into memory cannot fail.
+    let _ = serde_json::to_writer(&mut body, value);
+    with_type(status, JSON, body)
+}
+
+/// JSON that is already written.
+pub fn json_bytes(body: Bytes) -> Reply {
+    with_type(StatusCode::OK, JSON, body)
+}
+
+/// A page for people. `csp` says what it may load.
+pub fn html(body: impl Into<Bytes>, csp: &'static str) -> Reply {
+    let mut reply = with_type(StatusCode::OK, HTML, body);
+    reply.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(csp));
+    reply
+}
+
+/// 204.
+pub fn no_content() -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    reply
+}
+
+/// Adds what every answer carries; what an answer has set itself stays.
+pub fn finish(reply: &mut Reply, request_id: RequestId) {
+    let headers = reply.headers_mut();
+    if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
+        headers.insert(REQUEST_ID, value);
+    }
+    for (name, value) in [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ] {
+        if let Entry::Vacant(entry) = headers.entry(name) {
+            entry.insert(HeaderValue::from_static(value));
+        }
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Serialize)]
+pub struct List<T> {
+    /// The rows, newest first.
+    pub data: Vec<T>,
+    /// Whether there are more.
+    pub has_more: bool,
+    /// Where the next page begins.
+    pub next: Option<Cursor>,
+}
+
+impl<T: Serialize> List<T> {
+    /// The rows and, where there are more, the cursor after the last of them.
+    pub fn new(data: Vec<T>, next: Option<Cursor>) -> Self {
+        Self { data, has_more: next.is_some(), next }
+    }
+
+    /// 200 with the list and, where there is a next page, a `Link` to it that keeps the other parameters.
+    pub fn into_reply(self, path: &str, query: &[(&str, Cow<'_, str>)]) -> Reply {
+        let mut reply = json(StatusCode::OK, &self);
+        if let Some(next) = self.next {
+            let mut link = format!("<{path}?");
+            for (name, value) in query.iter().filter(|(name, _)| *name != "after") {
+                let _ = write!(link, "{name}=");
+                percent_encode(&mut link, value);
+                link.push('&');
+            }
+            let _ = write!(link, "after={next}>; rel=\"next\"");
+            if let Ok(value) = HeaderValue::try_from(link) {
+                reply.headers_mut().insert(LINK, value);
+            }
+        }
+        reply
+    }
+}
+
+/// Percent-encodes all but the unreserved characters (RFC 3986 2.3).
+fn percent_encode(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn the_link_keeps_the_other_parameters() {
+        let list = List::new(vec![1, 2], Some(Cursor::new(7)));
+        let query = [
+            ("currency", "USD".into()),
+            ("after", "old".into()),
+            ("from", "2026-01-01T00:00:00+02:00".into()),
+        ];
+        let reply = list.into_reply("/transactions", &query);
+        let expected = format!(
+            "</transactions?currency=USD&from=2026-01-01T00%3A00%3A00%2B02%3A00&after={}>; rel=\"next\"",
+            Cursor::new(7)
+        );
+        assert_eq!(reply.headers()["link"], expected.as_str());
+    }
+
+    #[test]
+    fn the_last_page_has_no_link() {
+        let reply = List::new(vec![1], None).into_reply("/payments", &[]);
+        assert!(!reply.headers().contains_key("link"));
+    }
+
+    #[test]
+    fn every_answer_carries_the_safe_headers_and_a_page_keeps_its_own() {
+        let mut reply = html("<p>", "default-src 'self'");
+        finish(&mut reply, RequestId::new(Uuid::nil()));
+        assert_eq!(reply.headers()["content-security-policy"], "default-src 'self'");
+        assert_eq!(reply.headers()["x-content-type-options"], "nosniff");
+        assert_eq!(reply.headers()["referrer-policy"], "no-referrer");
+        assert_eq!(reply.headers()["cache-control"], "no-store");
+        assert_eq!(reply.headers()["request-id"], "req_00000000000000000000000000");
+    }
+}

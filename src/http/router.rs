@@ -1,0 +1,130 @@
+//! Finding the route of a path: every route's path is taken apart once at start, and no request allocates.
+
+use hyper::Method;
+
+use super::spec::Route;
+
+/// The routes, ready to be searched.
+pub struct Router {
+    paths: Vec<Path>,
+}
+
+/// One path and the routes that share it.
+struct Path {
+    /// What stands before the parameter; the whole path if there is none.
+    before: &'static str,
+    /// What stands after the parameter; none if there is no parameter.
+    after: Option<&'static str>,
+    routes: Vec<(usize, &'static Route)>,
+    /// The methods that it takes, as the `Allow` header lists them.
+    allow: String,
+}
+
+/// What a path and a method lead to.
+pub enum Match<'r> {
+    /// To a route, with its place in the table and the span of the path's parameter.
+    Found(usize, &'static Route, Option<(usize, usize)>),
+    /// To a path that does not take this method but these.
+    WrongMethod(&'r str),
+    /// Nowhere.
+    Nothing,
+}
+
+impl Router {
+    /// Takes the table's paths apart.
+    pub fn new(routes: &'static [Route]) -> Self {
+        let mut paths: Vec<Path> = Vec::new();
+        for (index, route) in routes.iter().enumerate() {
+            let (before, after) = take_apart(route.path);
+            if let Some(path) = paths.iter_mut().find(|path| path.before == before && path.after == after) {
+                path.routes.push((index, route));
+            } else {
+                paths.push(Path { before, after, routes: vec![(index, route)], allow: String::new() });
+            }
+        }
+        for path in &mut paths {
+            let names: Vec<&str> = path.routes.iter().map(|(_, route)| route.verb.name()).collect();
+            path.allow = names.join(", ").replace("GET", "GET, HEAD");
+        }
+        // A path without a parameter wins over one whose parameter would take the same segment.
+        paths.sort_by_key(|path| path.after.is_some());
+        Self { paths }
+    }
+
+    /// The route of this path and method.
+    pub fn find(&self, method: &Method, path: &str) -> Match<'_> {
+        let found = self.paths.iter().find_map(|candidate| Some((candidate, candidate.matches(path)?)));
+        let Some((found, parameter)) = found else { return Match::Nothing };
+        match found.routes.iter().find(|(_, route)| route.verb.answers(method)) {
+            Some((index, route)) => Match::Found(*index, route, parameter),
+            None => Match::WrongMethod(&found.allow),
+        }
+    }
+}
+
+impl Path {
+    /// Whether the path is this one; with the span of its parameter.
+    #[expect(clippy::option_option, reason = "no match, a match without a parameter, a match with one")]
+    fn matches(&self, path: &str) -> Option<Option<(usize, usize)>> {
+        let Some(after) = self.after else { return (path == self.before).then_some(None) };
+        let parameter = path.strip_prefix(self.before)?.strip_suffix(after)?;
+        let is_one_segment = !parameter.is_empty() && !parameter.contains('/');
+        let start = self.before.len();
+        is_one_segment.then_some(Some((start, start.saturating_add(parameter.len()))))
+    }
+}
+
+fn take_apart(path: &'static str) -> (&'static str, Option<&'static str>) {
+    match path.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?.1))) {
+        Some((before, after)) => (before, Some(after)),
+        None => (path, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::routes::ROUTES;
+    use rstest::rstest;
+
+    fn find(method: &Method, path: &str) -> String {
+        match Router::new(ROUTES).find(method, path) {
+            Match::Found(index, route, parameter) => {
+                assert!(std::ptr::eq(route, &raw const ROUTES[index]));
+                let parameter = parameter.map_or("", |(start, end)| &path[start..end]);
+                format!("{} {} {parameter}", route.verb.name(), route.path)
+            }
+            Match::WrongMethod(allow) => format!("allow {allow}"),
+            Match::Nothing => "nothing".to_owned(),
+        }
+    }
+
+    #[rstest]
+    #[case(Method::POST, "/payment", "POST /payment ")]
+    #[case(Method::GET, "/payment", "allow POST")]
+    #[case(Method::GET, "/payment/pay_1", "GET /payment/{id} pay_1")]
+    #[case(Method::HEAD, "/payment/pay_1", "GET /payment/{id} pay_1")]
+    #[case(Method::DELETE, "/payment/pay_1", "allow GET, HEAD")]
+    #[case(Method::PUT, "/me", "allow GET, HEAD, PATCH")]
+    #[case(Method::OPTIONS, "/sessions/ses_1", "allow DELETE")]
+    #[case(Method::GET, "/payment/", "nothing")]
+    #[case(Method::GET, "/payment/a/b", "nothing")]
+    #[case(Method::GET, "/me/", "nothing")]
+    #[case(Method::GET, "//me", "nothing")]
+    #[case(Method::GET, "/ME", "nothing")]
+    #[case(Method::GET, "*", "nothing")]
+    #[case(Method::GET, "/", "GET / ")]
+    fn paths_lead_where_they_should(#[case] method: Method, #[case] path: &str, #[case] expected: &str) {
+        assert_eq!(find(&method, path), expected);
+    }
+
+    #[test]
+    fn each_route_finds_itself_and_has_at_most_one_parameter() {
+        for route in ROUTES {
+            assert!(route.path.matches('{').count() <= 1, "{}", route.path);
+            let path = route.path.replace("{id}", "x").replace("{code}", "x");
+            let method = Method::from_bytes(route.verb.name().as_bytes()).unwrap();
+            assert!(find(&method, &path).starts_with(&format!("{} {} ", route.verb.name(), route.path)));
+        }
+    }
+}

@@ -1,0 +1,524 @@
+//! The route table: every call there is, who may make it, what answers it, and what the documents say about it.
+
+use super::problem::Code;
+use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success, Tag, Verb};
+use super::transactions::{STATUSES, TYPES};
+use super::wallets::METHODS;
+use super::{activity, payments, sessions, system, transactions, users, wallets};
+
+const OWN: Access = Access::Needs(Permission::OwnAccount);
+
+const LIMIT: Field = Field::optional("limit", Kind::Limit, "How many rows, 1 to 100.");
+const AFTER: Field = Field::optional("after", Kind::After, "The 'next' of the page before.");
+const AMOUNT: Field =
+    Field::required("amount", Kind::Amount, "In major units: \"12.50\", or a number, read exactly.");
+const CURRENCY: Field =
+    Field::required("currency", Kind::Currency, "An ISO 4217 code, upper- or lower-case.");
+
+const fn ok(content: Content, about: &'static str) -> Success {
+    Success { status: 200, content, about }
+}
+
+const NO_CONTENT: &[Success] = &[Success { status: 204, content: Content::Nothing, about: "Done." }];
+
+/// A call without body, query or key.
+const fn plain(
+    tag: Tag,
+    operation: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    success: &'static [Success],
+) -> Doc {
+    Doc {
+        tag,
+        operation,
+        summary,
+        description,
+        body: &[],
+        query: &[],
+        idempotent: false,
+        success,
+        errors: &[],
+        example: "",
+    }
+}
+
+macro_rules! handler {
+    ($handler:path) => {
+        |call| Box::pin($handler(call))
+    };
+}
+
+/// Every route.
+pub static ROUTES: &[Route] = &[
+    Route {
+        verb: Verb::Post,
+        path: "/register",
+        access: Access::Public,
+        handler: handler!(users::register),
+        doc: Doc {
+            body: &[
+                Field::required(
+                    "email",
+                    Kind::Email,
+                    "At most 254 characters; unique without regard to case.",
+                ),
+                Field::required(
+                    "password",
+                    Kind::Password,
+                    "8 to 128 characters, any Unicode; common and guessable ones are refused.",
+                ),
+                Field::optional("name", Kind::Text(100), "What others are shown."),
+            ],
+            errors: &[Code::EmailTaken, Code::RateLimited],
+            example: r#"{"email": "ann@example.com", "password": "seven quiet otters", "name": "Ann"}"#,
+            ..plain(
+                Tag::Accounts,
+                "register",
+                "Make an account",
+                "Makes a customer's account. In sandbox mode it starts with 1000.00 USD of play money.",
+                &[Success { status: 201, content: Content::Json("User"), about: "The new account." }],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/login",
+        access: Access::Public,
+        handler: handler!(sessions::login),
+        doc: Doc {
+            body: &[
+                Field::required("email", Kind::Email, "As registered, in any case."),
+                Field::required("password", Kind::Secret, "The password."),
+                Field::optional(
+                    "otp",
+                    Kind::Text(16),
+                    "The code of a second factor; accounts have none in this version.",
+                ),
+            ],
+            errors: &[Code::InvalidCredentials, Code::RateLimited],
+            example: r#"{"email": "ann@example.com", "password": "seven quiet otters"}"#,
+            ..plain(
+                Tag::Accounts,
+                "login",
+                "Log in",
+                "Begins a session and gives its tokens: an access token for minutes, a refresh token for weeks. A wrong \
+                 email and a wrong password are told alike, in the same time.",
+                &[ok(Content::Json("Tokens"), "The session's tokens.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/token/refresh",
+        access: Access::Public,
+        handler: handler!(sessions::refresh),
+        doc: Doc {
+            body: &[Field::required(
+                "refresh_token",
+                Kind::Token,
+                "The newest refresh token of the session.",
+            )],
+            errors: &[Code::TokenInvalid, Code::TokenExpired, Code::TokenReused],
+            example: r#"{"refresh_token": "frt_…"}"#,
+            ..plain(
+                Tag::Accounts,
+                "refreshToken",
+                "Get a new pair of tokens",
+                "The old access token ends and the old refresh token is spent. A spent one used again ends the whole \
+                 session, because somebody else may have a copy.",
+                &[ok(Content::Json("Tokens"), "The new pair.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/logout",
+        access: OWN,
+        handler: handler!(sessions::logout),
+        doc: plain(
+            Tag::Accounts,
+            "logout",
+            "Log out",
+            "Ends this session; its tokens end at once.",
+            NO_CONTENT,
+        ),
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/me",
+        access: OWN,
+        handler: handler!(users::me),
+        doc: plain(
+            Tag::Accounts,
+            "me",
+            "Look at yourself",
+            "Your own account.",
+            &[ok(Content::Json("User"), "You.")],
+        ),
+    },
+    Route {
+        verb: Verb::Patch,
+        path: "/me",
+        access: OWN,
+        handler: handler!(users::rename),
+        doc: Doc {
+            body: &[Field::optional(
+                "name",
+                Kind::Text(100),
+                "What others are shown; null or empty takes it away.",
+            )],
+            example: r#"{"name": "Ann"}"#,
+            ..plain(
+                Tag::Accounts,
+                "rename",
+                "Change your name",
+                "Later payments carry the new name; earlier ones keep the old.",
+                &[ok(Content::Json("User"), "You, as you are now.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/me/password",
+        access: OWN,
+        handler: handler!(users::change_password),
+        doc: Doc {
+            body: &[
+                Field::required("current_password", Kind::Secret, "The password that you have."),
+                Field::required(
+                    "new_password",
+                    Kind::Password,
+                    "The one that you want, by the rules of registering.",
+                ),
+            ],
+            errors: &[Code::InvalidCredentials, Code::RateLimited],
+            example: r#"{"current_password": "seven quiet otters", "new_password": "eleven loud herons"}"#,
+            ..plain(
+                Tag::Accounts,
+                "changePassword",
+                "Change your password",
+                "Ends every other session of yours.",
+                NO_CONTENT,
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/me/activity",
+        access: OWN,
+        handler: handler!(activity::list),
+        doc: Doc {
+            query: &[LIMIT, AFTER],
+            ..plain(
+                Tag::Accounts,
+                "activity",
+                "List your security events",
+                "Logins, failed logins, tokens, password changes: what concerns your account, newest first.",
+                &[ok(Content::List("SecurityEvent"), "A page of events.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/sessions",
+        access: OWN,
+        handler: handler!(sessions::list),
+        doc: plain(
+            Tag::Accounts,
+            "sessions",
+            "List your sessions",
+            "All that still count, in one page, newest first.",
+            &[ok(Content::List("Session"), "The sessions.")],
+        ),
+    },
+    Route {
+        verb: Verb::Delete,
+        path: "/sessions/{id}",
+        access: OWN,
+        handler: handler!(sessions::end),
+        doc: Doc {
+            errors: &[Code::NotFound],
+            ..plain(
+                Tag::Accounts,
+                "endSession",
+                "End one of your sessions",
+                "Its tokens end at once.",
+                NO_CONTENT,
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/payment",
+        access: OWN,
+        handler: handler!(payments::pay),
+        doc: Doc {
+            body: &[
+                AMOUNT,
+                CURRENCY,
+                Field::optional("to", Kind::Recipient, "An email, a user id, or left out: the house."),
+                Field::optional("description", Kind::Text(500), "For people."),
+                Field::optional("reference", Kind::Text(100), "For the books."),
+                Field::optional("metadata", Kind::Metadata, "Up to 50 pairs of strings of your own."),
+                Field::optional(
+                    "capture",
+                    Kind::OneOf(&["automatic", "manual"]),
+                    "\"automatic\"; this version does not hold payments.",
+                ),
+            ],
+            idempotent: true,
+            errors: &[
+                Code::InsufficientFunds,
+                Code::AccountFrozen,
+                Code::RecipientNotFound,
+                Code::DuplicatePayment,
+            ],
+            example: r#"{"amount": "12.50", "currency": "USD", "description": "Lunch"}"#,
+            ..plain(
+                Tag::Payments,
+                "pay",
+                "Pay somebody",
+                "Answered once the payment is durable. With an Idempotency-Key it happens exactly once, however often it is \
+                 sent; without one, the same payment again within a minute is refused as a probable repeat. With too \
+                 little money nothing moves, and the declined payment is kept in your history.",
+                &[Success { status: 201, content: Content::Json("Payment"), about: "The payment." }],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/payments",
+        access: OWN,
+        handler: handler!(payments::list),
+        doc: Doc {
+            query: &[LIMIT, AFTER],
+            ..plain(
+                Tag::Payments,
+                "payments",
+                "List your payments",
+                "From either side, newest first; declined ones are listed for their payer alone.",
+                &[ok(Content::List("Payment"), "A page of payments.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/payment/{id}",
+        access: OWN,
+        handler: handler!(payments::get),
+        doc: Doc {
+            errors: &[Code::NotFound],
+            ..plain(
+                Tag::Payments,
+                "payment",
+                "Look at a payment",
+                "One of your own, from either side.",
+                &[ok(Content::Json("Payment"), "The payment.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/transactions",
+        access: OWN,
+        handler: handler!(transactions::list),
+        doc: Doc {
+            query: &[
+                LIMIT,
+                AFTER,
+                Field::optional("currency", Kind::Currency, "Only this currency."),
+                Field::optional("type", Kind::OneOf(TYPES), "Only this type."),
+                Field::optional("status", Kind::OneOf(STATUSES), "Only this status."),
+                Field::optional("from", Kind::Moment, "At or after this time or date (UTC)."),
+                Field::optional("to", Kind::Moment, "Before this time, or up to the end of this date (UTC)."),
+            ],
+            ..plain(
+                Tag::Wallets,
+                "transactions",
+                "List your movements",
+                "Your own, never another's, newest first, each with the balance right after it.",
+                &[ok(Content::List("Transaction"), "A page of movements.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/transactions/{id}",
+        access: OWN,
+        handler: handler!(transactions::get),
+        doc: Doc {
+            errors: &[Code::NotFound],
+            ..plain(
+                Tag::Wallets,
+                "transaction",
+                "Look at a movement",
+                "One of your own.",
+                &[ok(Content::Json("Transaction"), "The movement.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/wallets",
+        access: OWN,
+        handler: handler!(wallets::list),
+        doc: plain(
+            Tag::Wallets,
+            "wallets",
+            "List your wallets",
+            "What you have in each currency, in one page.",
+            &[ok(Content::List("Wallet"), "The wallets.")],
+        ),
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/topup",
+        access: OWN,
+        handler: handler!(wallets::topup),
+        doc: Doc {
+            body: &[
+                AMOUNT,
+                CURRENCY,
+                Field::optional("method", Kind::OneOf(METHODS), "How it goes; \"sim_ok\" unless told."),
+            ],
+            idempotent: true,
+            errors: &[Code::TopupFailed, Code::SandboxOnly, Code::AccountFrozen],
+            example: r#"{"amount": "100.00", "currency": "EUR"}"#,
+            ..plain(
+                Tag::Wallets,
+                "topup",
+                "Add play money",
+                "Sandbox mode alone. The method decides how it goes, always the same way: sim_ok succeeds, sim_slow \
+                 succeeds after three seconds, the others fail with the reason in their name.",
+                &[Success { status: 201, content: Content::Json("Topup"), about: "The top-up." }],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/healthz",
+        access: Access::Public,
+        handler: handler!(system::healthz),
+        doc: plain(
+            Tag::System,
+            "healthz",
+            "Is the process alive",
+            "Looks at nothing but itself.",
+            &[ok(Content::Json("Health"), "It is.")],
+        ),
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/readyz",
+        access: Access::Public,
+        handler: handler!(system::readyz),
+        doc: Doc {
+            errors: &[Code::Unavailable],
+            ..plain(
+                Tag::System,
+                "readyz",
+                "Can the database be written",
+                "503 while it cannot.",
+                &[ok(Content::Json("Health"), "It can.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/metrics",
+        access: Access::Public,
+        handler: handler!(system::metrics),
+        doc: Doc {
+            errors: &[Code::NotFound],
+            ..plain(
+                Tag::System,
+                "metrics",
+                "Figures for Prometheus",
+                "For this machine alone; for others there is nothing here. With [metrics] listen they are on that address.",
+                &[ok(Content::Text, "The figures, in the text format 0.0.4.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/openapi.json",
+        access: Access::Public,
+        handler: handler!(system::openapi),
+        doc: plain(
+            Tag::System,
+            "openapi",
+            "This document",
+            "OpenAPI 3.1.",
+            &[ok(Content::Object, "The document.")],
+        ),
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/docs",
+        access: Access::Public,
+        handler: handler!(system::docs),
+        doc: plain(
+            Tag::System,
+            "docs",
+            "The reference, for people",
+            "Works offline.",
+            &[ok(Content::Html, "The page.")],
+        ),
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/assets/style.css",
+        access: Access::Public,
+        handler: handler!(system::style),
+        doc: plain(
+            Tag::System,
+            "style",
+            "The pages' style sheet",
+            "The only thing that they load.",
+            &[ok(Content::Css, "The style sheet.")],
+        ),
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/problems",
+        access: Access::Public,
+        handler: handler!(system::problems),
+        doc: plain(
+            Tag::System,
+            "problems",
+            "Every problem",
+            "What can go wrong, by code.",
+            &[ok(Content::Html, "The page.")],
+        ),
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/problems/{code}",
+        access: Access::Public,
+        handler: handler!(system::problem),
+        doc: Doc {
+            errors: &[Code::NotFound],
+            ..plain(
+                Tag::System,
+                "problem",
+                "One problem",
+                "Its cause and its cure.",
+                &[ok(Content::Html, "The page.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/",
+        access: Access::Public,
+        handler: handler!(system::root),
+        doc: plain(
+            Tag::System,
+            "root",
+            "What runs here",
+            "And where to go on.",
+            &[ok(Content::Html, "The page.")],
+        ),
+    },
+];

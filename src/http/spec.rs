@@ -1,0 +1,220 @@
+//! What a route is: its method, path, access, handler and documentation, all in one value.
+//!
+//! A route without an access rule cannot be written down. The same fields that document a body are the ones that
+//! reading the body allows, so that the OpenAPI document and the behaviour cannot drift apart.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use hyper::Method;
+
+use super::call::Call;
+use super::problem::{Code, Problem};
+use super::reply::Reply;
+pub use crate::auth::permission::{Access, Permission};
+
+/// What a handler gives back.
+pub type Answer = Result<Reply, Problem>;
+
+/// What answers a call.
+pub type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// The methods that routes use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Reads; answers HEAD too.
+    Get,
+    /// Creates or acts.
+    Post,
+    /// Changes some fields.
+    Patch,
+    /// Ends something.
+    Delete,
+}
+
+impl Verb {
+    /// The name in upper-case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// Whether a request of this method is answered by a route of this verb.
+    pub fn answers(self, method: &Method) -> bool {
+        match self {
+            Self::Get => method == Method::GET || method == Method::HEAD,
+            Self::Post => method == Method::POST,
+            Self::Patch => method == Method::PATCH,
+            Self::Delete => method == Method::DELETE,
+        }
+    }
+
+    /// Whether requests of this method carry a body that means something.
+    pub const fn has_body(self) -> bool {
+        matches!(self, Self::Post | Self::Patch)
+    }
+}
+
+/// One entry of the route table.
+pub struct Route {
+    /// The method.
+    pub verb: Verb,
+    /// The path; a parameter is a whole segment in braces, at most one a path.
+    pub path: &'static str,
+    /// Who may call.
+    pub access: Access,
+    /// What answers.
+    pub handler: Handler,
+    /// What the OpenAPI document says.
+    pub doc: Doc,
+}
+
+/// The documentation of a route, and the fields that it takes.
+pub struct Doc {
+    /// The part of the docs page that lists it.
+    pub tag: Tag,
+    /// The OpenAPI operation id.
+    pub operation: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// What it does, in sentences.
+    pub description: &'static str,
+    /// The fields of the body. None: the body is empty or `{}`.
+    pub body: &'static [Field],
+    /// The parameters of the query.
+    pub query: &'static [Field],
+    /// Whether it takes an `Idempotency-Key`.
+    pub idempotent: bool,
+    /// The answers that are a success.
+    pub success: &'static [Success],
+    /// The codes of its own; those that follow from access, body and query are added.
+    pub errors: &'static [Code],
+    /// A body that works, as JSON text; empty where there is none.
+    pub example: &'static str,
+}
+
+/// The parts of the docs page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tag {
+    /// Registering, logging in, sessions.
+    Accounts,
+    /// Paying and getting paid.
+    Payments,
+    /// Wallets and movements.
+    Wallets,
+    /// The server itself.
+    System,
+}
+
+impl Tag {
+    /// All of them, in the order of the docs page.
+    pub const ALL: [Self; 4] = [Self::Accounts, Self::Payments, Self::Wallets, Self::System];
+
+    /// The name in the OpenAPI document.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accounts => "Accounts",
+            Self::Payments => "Payments",
+            Self::Wallets => "Wallets",
+            Self::System => "System",
+        }
+    }
+
+    /// What the part is about.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Accounts => "Register, log in, and look after your account and its sessions.",
+            Self::Payments => "Pay another user or the house, exactly once.",
+            Self::Wallets => "What you have, and how it came and went.",
+            Self::System => "The server itself: health, metrics and documentation.",
+        }
+    }
+}
+
+/// A success: its status, what it carries, and when it is given.
+pub struct Success {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub content: Content,
+    /// When it is given.
+    pub about: &'static str,
+}
+
+/// The body of a success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// JSON of a schema of the OpenAPI document.
+    Json(&'static str),
+    /// A list of such.
+    List(&'static str),
+    /// Any JSON object.
+    Object,
+    /// A page.
+    Html,
+    /// A style sheet.
+    Css,
+    /// Plain text.
+    Text,
+    /// Nothing.
+    Nothing,
+}
+
+/// A field of a body or a parameter of a query.
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether it must be there.
+    pub required: bool,
+    /// What it means.
+    pub about: &'static str,
+}
+
+impl Field {
+    /// A field that must be there.
+    pub const fn required(name: &'static str, kind: Kind, about: &'static str) -> Self {
+        Self { name, kind, required: true, about }
+    }
+
+    /// A field that may be left out or null.
+    pub const fn optional(name: &'static str, kind: Kind, about: &'static str) -> Self {
+        Self { name, kind, required: false, about }
+    }
+}
+
+/// What a field holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Text of at most so many characters, without control characters. Empty is absent.
+    Text(usize),
+    /// An email address.
+    Email,
+    /// A password, taken as it is.
+    Password,
+    /// A password that exists already: no rules but that it is text.
+    Secret,
+    /// A token.
+    Token,
+    /// An amount in major units, a string or a number.
+    Amount,
+    /// An ISO 4217 code.
+    Currency,
+    /// A user id or an email address.
+    Recipient,
+    /// Up to 50 pairs of strings.
+    Metadata,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// A page size, 1 to 100.
+    Limit,
+    /// A cursor.
+    After,
+    /// An RFC 3339 time or a date.
+    Moment,
+}

@@ -1,0 +1,50 @@
+//! Accounts: register, look at oneself, change name and password.
+
+use hyper::StatusCode;
+
+use super::call::Call;
+use super::reply;
+use super::spec::Answer;
+use super::views::UserView;
+use crate::auth::password::Password;
+use crate::ledger::Role;
+use crate::teller::NewUser;
+
+pub(super) async fn register(call: Call) -> Answer {
+    let mut form = call.form()?;
+    let email = form.email("email");
+    let password = form.secret("password").map(|text| Password::new(&text));
+    let name = form.text("name");
+    if let (Some(password), true) = (&password, form.has_errors()) {
+        // Every failing field is named: the password's own faults too, though the rest failed already.
+        let faults = call.teller().password_faults(password.clone(), email.clone(), Role::Customer).await?;
+        for fault in faults {
+            form.refuse("password", fault.code(), &fault.message());
+        }
+    }
+    let parsed = email.zip(password).map(|(email, password)| NewUser { email, password, name });
+    let new = form.finish(parsed)?;
+    let user = call.teller().register(call.origin.clone(), new).await?;
+    Ok(reply::json(StatusCode::CREATED, &UserView::new(&user)))
+}
+
+pub(super) async fn me(call: Call) -> Answer {
+    Ok(reply::json(StatusCode::OK, &UserView::new(&call.who()?.user)))
+}
+
+pub(super) async fn rename(call: Call) -> Answer {
+    let mut form = call.form()?;
+    let name = form.text("name");
+    let name = form.finish(Some(name))?;
+    let user = call.teller().rename(call.who()?, call.origin.clone(), name).await?;
+    Ok(reply::json(StatusCode::OK, &UserView::new(&user)))
+}
+
+pub(super) async fn change_password(call: Call) -> Answer {
+    let mut form = call.form()?;
+    let current = form.secret("current_password").map(|text| Password::new(&text));
+    let new = form.secret("new_password").map(|text| Password::new(&text));
+    let (current, new) = form.finish(current.zip(new))?;
+    call.teller().change_password(call.who()?, call.origin.clone(), current, new).await?;
+    Ok(reply::no_content())
+}

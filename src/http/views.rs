@@ -1,0 +1,271 @@
+//! What answers look like: the ledger's values as JSON, their fields in a fixed order.
+//!
+//! A payment is told from its row of the journal alone, so that a repeated key gets the same bytes as the first time.
+
+use std::fmt::Display;
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::extract::Moment;
+use crate::ledger::{
+    Balance, Currency, Decline, Party, PaymentId, Role, SecurityEvent, Session, SessionId, Transaction,
+    TransactionId, TransactionKind, User, UserId,
+};
+use crate::store::Movement;
+
+/// A value as the text that it displays as.
+#[derive(Debug)]
+pub(super) struct Text<T>(pub(super) T);
+
+impl<T: Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// A user, as they see themselves.
+#[derive(Debug, Serialize)]
+pub(super) struct UserView<'a> {
+    id: UserId,
+    email: &'a str,
+    name: Option<&'a str>,
+    role: Role,
+    created_at: Moment,
+}
+
+impl<'a> UserView<'a> {
+    pub(super) fn new(user: &'a User) -> Self {
+        Self {
+            id: user.id,
+            email: user.email.as_str(),
+            name: user.name.as_deref(),
+            role: user.role,
+            created_at: Moment(user.created_at),
+        }
+    }
+}
+
+/// A session, as its user sees it.
+#[derive(Debug, Serialize)]
+pub(super) struct SessionView<'a> {
+    id: SessionId,
+    current: bool,
+    ip: Option<Text<std::net::IpAddr>>,
+    user_agent: Option<&'a str>,
+    created_at: Moment,
+    last_seen_at: Moment,
+    expires_at: Moment,
+}
+
+impl<'a> SessionView<'a> {
+    pub(super) fn new(session: &'a Session, current: SessionId) -> Self {
+        Self {
+            id: session.id,
+            current: session.id == current,
+            ip: session.ip.map(Text),
+            user_agent: session.user_agent.as_deref(),
+            created_at: Moment(session.created_at),
+            last_seen_at: Moment(session.last_seen_at),
+            expires_at: Moment(session.refresh_expires_at),
+        }
+    }
+}
+
+/// A security event, as the user whom it concerns sees it.
+#[derive(Debug, Serialize)]
+pub(super) struct EventView<'a> {
+    id: crate::ledger::SecurityEventId,
+    at: Moment,
+    event: &'static str,
+    severity: &'static str,
+    user: Option<UserId>,
+    ip: Option<Text<std::net::IpAddr>>,
+    user_agent: Option<&'a str>,
+    request_id: crate::ledger::RequestId,
+    detail: &'a RawValue,
+}
+
+impl<'a> EventView<'a> {
+    pub(super) fn new(event: &'a SecurityEvent) -> Self {
+        Self {
+            id: event.id,
+            at: Moment(event.at),
+            event: event.kind.name(),
+            severity: event.severity.name(),
+            user: event.user,
+            ip: event.ip.map(Text),
+            user_agent: event.user_agent.as_deref(),
+            request_id: event.request,
+            detail: object(&event.detail),
+        }
+    }
+}
+
+/// One side of a payment.
+#[derive(Debug, Serialize)]
+pub(super) struct PartyView<'a> {
+    id: PartyName,
+    name: Option<&'a str>,
+}
+
+impl<'a> PartyView<'a> {
+    fn new(party: &'a Party) -> Self {
+        Self { id: PartyName(party.id), name: party.name.as_deref() }
+    }
+}
+
+#[derive(Debug)]
+struct PartyName(UserId);
+
+impl Serialize for PartyName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            UserId::HOUSE => serializer.serialize_str("house"),
+            UserId::SANDBOX => serializer.serialize_str("sandbox"),
+            UserId::CASH => serializer.serialize_str("cash"),
+            user => user.serialize(serializer),
+        }
+    }
+}
+
+/// A payment.
+#[derive(Debug, Serialize)]
+pub(super) struct PaymentView<'a> {
+    id: PaymentId,
+    status: &'static str,
+    amount: Text<Balance>,
+    amount_captured: Text<Balance>,
+    amount_refunded: Text<Balance>,
+    currency: Currency,
+    from: PartyView<'a>,
+    to: PartyView<'a>,
+    description: Option<&'a str>,
+    reference: Option<&'a str>,
+    metadata: &'a RawValue,
+    decline: Option<DeclineView>,
+    created_at: Moment,
+}
+
+#[derive(Debug, Serialize)]
+struct DeclineView {
+    code: &'static str,
+    available: Option<Text<Balance>>,
+}
+
+impl<'a> PaymentView<'a> {
+    pub(super) fn new(transaction: &'a Transaction) -> Self {
+        let currency = transaction.money.currency();
+        let of = |amount_minor| Text(Balance { amount_minor, currency });
+        let amount_minor = transaction.money.amount_minor();
+        let captured_minor = if transaction.decline.is_some() { 0 } else { amount_minor };
+        Self {
+            id: transaction.id.into(),
+            status: status(transaction),
+            amount: of(amount_minor),
+            amount_captured: of(captured_minor),
+            amount_refunded: of(0),
+            currency,
+            from: PartyView::new(&transaction.from),
+            to: PartyView::new(&transaction.to),
+            description: text_or_null(&transaction.memo.description),
+            reference: text_or_null(&transaction.memo.reference),
+            metadata: object(&transaction.memo.metadata),
+            decline: transaction.decline.map(|decline| DeclineView {
+                code: decline.name(),
+                available: match decline {
+                    Decline::InsufficientFunds { available_minor } => Some(of(available_minor)),
+                    Decline::Topup(_) => None,
+                },
+            }),
+            created_at: Moment(transaction.created_at),
+        }
+    }
+}
+
+/// A transaction, as one of its sides sees it.
+#[derive(Debug, Serialize)]
+pub(super) struct TransactionView<'a> {
+    id: TransactionId,
+    #[serde(rename = "type")]
+    kind: TransactionKind,
+    direction: &'static str,
+    amount: Text<crate::ledger::Money>,
+    currency: Currency,
+    counterparty: PartyView<'a>,
+    payment: Option<PaymentId>,
+    status: &'static str,
+    description: Option<&'a str>,
+    reference: Option<&'a str>,
+    balance_after: Option<Text<Balance>>,
+    created_at: Moment,
+}
+
+impl<'a> TransactionView<'a> {
+    pub(super) fn new(movement: &'a Movement, seer: UserId) -> Self {
+        let transaction = &*movement.transaction;
+        let is_out = transaction.from.id == seer;
+        let currency = transaction.money.currency();
+        Self {
+            id: transaction.id,
+            kind: transaction.kind,
+            direction: if is_out { "out" } else { "in" },
+            amount: Text(transaction.money),
+            currency,
+            counterparty: PartyView::new(if is_out { &transaction.to } else { &transaction.from }),
+            payment: (transaction.kind == TransactionKind::Payment).then(|| transaction.id.into()),
+            status: status(transaction),
+            description: text_or_null(&transaction.memo.description),
+            reference: text_or_null(&transaction.memo.reference),
+            balance_after: movement
+                .balance_after_minor
+                .map(|amount_minor| Text(Balance { amount_minor, currency })),
+            created_at: Moment(transaction.created_at),
+        }
+    }
+}
+
+/// A top-up that succeeded.
+#[derive(Debug, Serialize)]
+pub(super) struct TopupView {
+    id: TransactionId,
+    status: &'static str,
+    amount: Text<crate::ledger::Money>,
+    currency: Currency,
+    method: Option<&'static str>,
+    balance_after: Option<Text<Balance>>,
+    created_at: Moment,
+}
+
+impl TopupView {
+    pub(super) fn new(transaction: &Transaction) -> Self {
+        let currency = transaction.money.currency();
+        Self {
+            id: transaction.id,
+            status: status(transaction),
+            amount: Text(transaction.money),
+            currency,
+            method: transaction.method.map(crate::ledger::TopupMethod::name),
+            balance_after: transaction
+                .balance_after(transaction.to.id)
+                .map(|amount_minor| Text(Balance { amount_minor, currency })),
+            created_at: Moment(transaction.created_at),
+        }
+    }
+}
+
+fn status(transaction: &Transaction) -> &'static str {
+    if transaction.decline.is_some() { "declined" } else { "succeeded" }
+}
+
+fn text_or_null(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// A JSON object as it was kept; nothing kept is an empty one.
+fn object(text: &str) -> &RawValue {
+    serde_json::from_str(text).unwrap_or_else(|_| {
+        // `{}` is an object: were it not, null would be the least wrong.
+        serde_json::from_str("{}").unwrap_or(RawValue::NULL)
+    })
+}

@@ -1,0 +1,64 @@
+//! Wallets: what the caller has, by currency, and simulated top-ups.
+
+use std::collections::BTreeMap;
+
+use hyper::StatusCode;
+use serde::Serialize;
+
+use super::call::Call;
+use super::payments::mark_replay;
+use super::reply::{self, List};
+use super::spec::Answer;
+use super::views::{Text, TopupView};
+use crate::ledger::{AccountKind, Balance, Currency, TopupMethod};
+use crate::store::AccountBalance;
+use crate::teller::TopupRequest;
+
+/// The names of the simulated methods.
+pub(super) const METHODS: &[&str] =
+    &["sim_ok", "sim_declined", "sim_insufficient_funds", "sim_expired", "sim_processing_error", "sim_slow"];
+
+#[derive(Serialize)]
+struct WalletView {
+    currency: Currency,
+    balance: Text<Balance>,
+    available: Text<Balance>,
+    held: Text<Balance>,
+}
+
+pub(super) async fn list(call: Call) -> Answer {
+    let accounts = call.teller().wallets(call.who()?).await?;
+    Ok(List::new(wallets(&accounts), None).into_reply("/wallets", &[]))
+}
+
+fn wallets(accounts: &[AccountBalance]) -> Vec<WalletView> {
+    let mut by_currency: BTreeMap<Currency, (i64, i64)> = BTreeMap::new();
+    for account in accounts {
+        let (available, held) = by_currency.entry(account.balance.currency).or_default();
+        match account.kind {
+            AccountKind::Wallet => *available = account.balance.amount_minor,
+            AccountKind::Holds => *held = account.balance.amount_minor,
+        }
+    }
+    let view = |(currency, (available, held)): (Currency, (i64, i64))| {
+        let of = |amount_minor| Text(Balance { amount_minor, currency });
+        WalletView {
+            currency,
+            balance: of(available.saturating_add(held)),
+            available: of(available),
+            held: of(held),
+        }
+    };
+    by_currency.into_iter().map(view).collect()
+}
+
+pub(super) async fn topup(call: Call) -> Answer {
+    let mut form = call.form()?;
+    let money = form.money("amount", "currency");
+    let method = form.word("method").and_then(TopupMethod::from_name).unwrap_or(TopupMethod::Ok);
+    let money = form.finish(money)?;
+    let request = TopupRequest { money, method, key: call.idempotency_key()? };
+    let answer = call.teller().topup(call.who()?, call.origin.clone(), request).await?;
+    let reply = reply::json(StatusCode::CREATED, &TopupView::new(&answer.transaction));
+    Ok(mark_replay(reply, answer.replayed))
+}

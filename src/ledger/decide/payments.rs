@@ -1,0 +1,224 @@
+//! Money moves: payments and simulated top-ups, with their replays, duplicates and declines.
+
+use std::sync::Arc;
+
+use super::super::{
+    AccountKey, Command, Decline, Entry, EventDraft, EventKind, IdempotencyKey, Memo, Mode, Money, Party,
+    Pay, RecentPayment, Refusal, Rules, Topup, TopupMethod, Transaction, TransactionKind, User, UserId,
+    WorkingSet,
+};
+use super::{Outcome, Reply, caller_user};
+
+pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, pay: &Pay) -> Outcome {
+    let payer = match caller_user(set, &pay.caller) {
+        Ok(payer) => payer,
+        Err(refusal) => return refusal.into(),
+    };
+    if let Some(first) = answered(set, payer.id, pay.key.as_ref()) {
+        return replay(&first, || differences_from_payment(&first, pay));
+    }
+    match check_payment(rules, set, &payer, pay) {
+        Ok(payee) => write_payment(set, command, pay, &payer, payee).into(),
+        Err(refusal) => {
+            if let Refusal::DuplicatePayment { payment } = &refusal {
+                let event = EventDraft::new(EventKind::PaymentDuplicateBlocked, Some(payer.id))
+                    .with("payment", payment.to_string());
+                set.record(command, &event);
+            }
+            refusal.into()
+        }
+    }
+}
+
+/// The rules that stand before the money itself, in the order of [`Refusal`].
+fn check_payment(rules: &Rules, set: &WorkingSet, payer: &User, pay: &Pay) -> Result<Party, Refusal> {
+    if payer.frozen {
+        return Err(Refusal::AccountFrozen);
+    }
+    let payee = party(rules, set, pay.payee).ok_or(Refusal::RecipientNotFound)?;
+    if payee.id == payer.id {
+        return Err(Refusal::SelfPayment);
+    }
+    if pay.key.is_none()
+        && let Some(recent) = set.shapes.get(&pay.shape())
+        && set.now < recent.at.plus_millis(rules.duplicate_window_ms)
+    {
+        return Err(Refusal::DuplicatePayment { payment: recent.payment });
+    }
+    Ok(payee)
+}
+
+fn party(rules: &Rules, set: &WorkingSet, id: UserId) -> Option<Party> {
+    if id == UserId::HOUSE {
+        return Some(Party { id, name: Some(rules.house_name.clone()) });
+    }
+    set.users.get(&id).map(|user| Party { id, name: user.name.clone() })
+}
+
+/// Moves the money, or keeps the declined attempt where there is too little of it.
+fn write_payment(
+    set: &mut WorkingSet,
+    command: &Command,
+    pay: &Pay,
+    payer: &User,
+    payee: Party,
+) -> Result<Reply, Refusal> {
+    let from = AccountKey::wallet(payer.id, pay.money.currency());
+    let to = AccountKey::wallet(payee.id, pay.money.currency());
+    let available_minor = set.balance(&from);
+    let has_enough = available_minor >= pay.money.amount_minor();
+    let entries = if has_enough { two_entries(set, from, to, pay.money)? } else { Vec::new() };
+    let transaction = set.post(Transaction {
+        id: pay.payment.into(),
+        kind: TransactionKind::Payment,
+        from: Party { id: payer.id, name: payer.name.clone() },
+        to: payee,
+        money: pay.money,
+        memo: pay.memo.clone(),
+        method: None,
+        decline: (!has_enough).then_some(Decline::InsufficientFunds { available_minor }),
+        key: pay.key.clone(),
+        created_at: set.now,
+        entries,
+    });
+    if has_enough {
+        set.shapes.insert(transaction.shape(), RecentPayment { payment: pay.payment, at: set.now });
+    } else {
+        set.record(command, &declined_event(&transaction));
+    }
+    first_answer(&transaction)
+}
+
+pub(super) fn topup(rules: &Rules, set: &mut WorkingSet, command: &Command, topup: &Topup) -> Outcome {
+    let user = match caller_user(set, &topup.caller) {
+        Ok(user) => user,
+        Err(refusal) => return refusal.into(),
+    };
+    if let Some(first) = answered(set, user.id, topup.key.as_ref()) {
+        return replay(&first, || differences_from_topup(&first, topup));
+    }
+    if user.frozen {
+        return Refusal::AccountFrozen.into();
+    }
+    if rules.mode != Mode::Sandbox {
+        return Refusal::SandboxOnly.into();
+    }
+    write_topup(set, command, topup, &user).into()
+}
+
+fn write_topup(
+    set: &mut WorkingSet,
+    command: &Command,
+    topup: &Topup,
+    user: &User,
+) -> Result<Reply, Refusal> {
+    let currency = topup.money.currency();
+    let from = AccountKey::wallet(UserId::SANDBOX, currency);
+    let to = AccountKey::wallet(user.id, currency);
+    let (decline, entries) = match topup.method {
+        TopupMethod::Fails(failure) => (Some(Decline::Topup(failure)), Vec::new()),
+        TopupMethod::Ok | TopupMethod::Slow => (None, two_entries(set, from, to, topup.money)?),
+    };
+    let transaction = set.post(Transaction {
+        id: topup.transaction,
+        kind: TransactionKind::Topup,
+        from: Party { id: UserId::SANDBOX, name: None },
+        to: Party { id: user.id, name: user.name.clone() },
+        money: topup.money,
+        memo: Memo::default(),
+        method: Some(topup.method),
+        decline,
+        key: topup.key.clone(),
+        created_at: set.now,
+        entries,
+    });
+    if transaction.decline.is_some() {
+        set.record(command, &declined_event(&transaction));
+    }
+    first_answer(&transaction)
+}
+
+/// The two entries that move money from one account to another, with the balances that they leave.
+pub(super) fn two_entries(
+    set: &WorkingSet,
+    from: AccountKey,
+    to: AccountKey,
+    money: Money,
+) -> Result<Vec<Entry>, Refusal> {
+    let amount_minor = money.amount_minor();
+    let out = amount_minor.checked_neg().ok_or(Refusal::BalanceLimit)?;
+    Ok(vec![entry(set, from, out)?, entry(set, to, amount_minor)?])
+}
+
+fn entry(set: &WorkingSet, account: AccountKey, amount_minor: i64) -> Result<Entry, Refusal> {
+    let balance_after_minor = set.balance(&account).checked_add(amount_minor).ok_or(Refusal::BalanceLimit)?;
+    assert!(
+        balance_after_minor >= 0 || account.may_be_negative(),
+        "an account of {} would fall below zero",
+        account.owner
+    );
+    Ok(Entry { account, amount_minor, balance_after_minor })
+}
+
+fn answered(set: &WorkingSet, owner: UserId, key: Option<&IdempotencyKey>) -> Option<Arc<Transaction>> {
+    key.and_then(|key| set.keys.get(&(owner, key.clone()))).cloned()
+}
+
+/// The first answer again, unless the key was used for something else.
+fn replay(first: &Arc<Transaction>, differences: impl FnOnce() -> Vec<&'static str>) -> Outcome {
+    let fields = differences();
+    if fields.is_empty() {
+        Outcome { replayed: true, result: first_answer(first) }
+    } else {
+        Refusal::IdempotencyKeyReused { fields }.into()
+    }
+}
+
+/// What a transaction was answered with: told from the row alone, so that the replay is the first answer.
+fn first_answer(transaction: &Arc<Transaction>) -> Result<Reply, Refusal> {
+    match transaction.decline {
+        None => Ok(Reply::Transaction(Arc::clone(transaction))),
+        Some(Decline::Topup(reason)) => Err(Refusal::TopupFailed { reason }),
+        Some(Decline::InsufficientFunds { available_minor }) => Err(Refusal::InsufficientFunds {
+            payment: transaction.id.into(),
+            asked: transaction.money,
+            available_minor,
+        }),
+    }
+}
+
+fn differences_from_payment(first: &Transaction, pay: &Pay) -> Vec<&'static str> {
+    if first.kind != TransactionKind::Payment {
+        return vec!["call"];
+    }
+    differing([
+        ("amount", first.money.amount_minor() != pay.money.amount_minor()),
+        ("currency", first.money.currency() != pay.money.currency()),
+        ("to", first.to.id != pay.payee),
+        ("description", first.memo.description != pay.memo.description),
+        ("reference", first.memo.reference != pay.memo.reference),
+        ("metadata", first.memo.metadata != pay.memo.metadata),
+    ])
+}
+
+fn differences_from_topup(first: &Transaction, topup: &Topup) -> Vec<&'static str> {
+    if first.kind != TransactionKind::Topup {
+        return vec!["call"];
+    }
+    differing([
+        ("amount", first.money.amount_minor() != topup.money.amount_minor()),
+        ("currency", first.money.currency() != topup.money.currency()),
+        ("method", first.method != Some(topup.method)),
+    ])
+}
+
+fn differing<const N: usize>(fields: [(&'static str, bool); N]) -> Vec<&'static str> {
+    fields.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
+}
+
+fn declined_event(transaction: &Transaction) -> EventDraft {
+    let reason = transaction.decline.map_or("", Decline::name);
+    EventDraft::new(EventKind::PaymentDeclined, Some(transaction.owner()))
+        .with("transaction", transaction.id.to_string())
+        .with("reason", reason)
+}

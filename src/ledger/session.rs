@@ -1,0 +1,94 @@
+//! Sessions: one login and the tokens that follow from it. Tokens are kept as hashes.
+
+use std::net::IpAddr;
+
+use super::{RequestId, SessionId, Timestamp, TokenHash, UserId};
+
+/// Where a request came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The request's own id, under which its log lines and events are found.
+    pub request: RequestId,
+    /// The client's address; none for the command line on the host.
+    pub ip: Option<IpAddr>,
+    /// What the client calls itself, cut to a sane length.
+    pub user_agent: Option<String>,
+}
+
+/// Who acts: proved by an access token at the door, and looked at again inside the decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The user.
+    pub user: UserId,
+    /// The session that the token belongs to.
+    pub session: SessionId,
+    /// The hash of the token that was shown.
+    pub access: TokenHash,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// Its user logged out.
+    Logout,
+    /// Its user ended it from another session.
+    EndedByUser,
+    /// The password was changed from another session.
+    PasswordChanged,
+    /// A spent refresh token was used again.
+    TokenReused,
+}
+
+impl SessionEnd {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Logout, Self::EndedByUser, Self::PasswordChanged, Self::TokenReused];
+
+    /// The reason's name, as in events and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::EndedByUser => "ended_by_user",
+            Self::PasswordChanged => "password_changed",
+            Self::TokenReused => "token_reused",
+        }
+    }
+
+    /// The reason of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|end| end.name() == name)
+    }
+}
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Which one.
+    pub id: SessionId,
+    /// Whose.
+    pub user: UserId,
+    /// When the user logged in.
+    pub created_at: Timestamp,
+    /// When one of its tokens was last seen, to about a minute.
+    pub last_seen_at: Timestamp,
+    /// The address of the login.
+    pub ip: Option<IpAddr>,
+    /// The client of the login.
+    pub user_agent: Option<String>,
+    /// The one access token that counts.
+    pub access: TokenHash,
+    /// Until when the access token counts.
+    pub access_expires_at: Timestamp,
+    /// The one refresh token that counts.
+    pub refresh: TokenHash,
+    /// Until when the refresh token counts.
+    pub refresh_expires_at: Timestamp,
+    /// When and why it ended, if it did.
+    pub ended: Option<(Timestamp, SessionEnd)>,
+}
+
+impl Session {
+    /// Whether one of its tokens can still be used.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.ended.is_none() && now < self.refresh_expires_at
+    }
+}

@@ -1,0 +1,206 @@
+//! The working set: the rows that a batch may touch, as they stand while its commands are decided one after another,
+//! and the changes that they made.
+//!
+//! An engine fills it with what [`Needs`](super::Needs) names, and afterwards writes [`Changes`]. A row that was needed
+//! and is not here does not exist. Nothing here does I/O.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{
+    AccountKey, Command, EventDraft, IdempotencyKey, Money, PaymentId, PaymentShape, SecurityEvent,
+    SecurityEventId, Session, SessionId, Timestamp, TokenHash, Transaction, User, UserId,
+};
+
+/// What kind of money a ledger holds. Fixed when it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Play money, for developing and teaching.
+    Sandbox,
+    /// Real money.
+    Live,
+}
+
+impl Mode {
+    /// The mode's name, as in the configuration and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sandbox => "sandbox",
+            Self::Live => "live",
+        }
+    }
+
+    /// The mode of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Sandbox, Self::Live].into_iter().find(|mode| mode.name() == name)
+    }
+}
+
+/// The settings that decisions depend on.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Sandbox or live.
+    pub mode: Mode,
+    /// For how long an equal payment without a key is taken for a repeat, in milliseconds.
+    pub duplicate_window_ms: i64,
+    /// How long an access token counts, in milliseconds.
+    pub access_ttl_ms: i64,
+    /// How long a refresh token counts, in milliseconds.
+    pub refresh_ttl_ms: i64,
+    /// What a new customer of a sandbox starts with.
+    pub grant: Money,
+    /// The house's name.
+    pub house_name: String,
+}
+
+/// Whether a refresh token is a session's current one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshState {
+    /// The one that counts.
+    Current,
+    /// Swapped before.
+    Spent,
+}
+
+/// A payment made within the duplicate window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecentPayment {
+    /// Which one.
+    pub payment: PaymentId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a batch changed, in the order in which it happened.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Users that are new or not as they were; their last state is in the working set.
+    pub users: Vec<UserId>,
+    /// Sessions that are new or not as they were; their last state is in the working set.
+    pub sessions: Vec<SessionId>,
+    /// Refresh tokens that were swapped, with their session.
+    pub spent_tokens: Vec<(TokenHash, SessionId)>,
+    /// New rows of the journal.
+    pub transactions: Vec<Arc<Transaction>>,
+    /// New security events.
+    pub events: Vec<SecurityEvent>,
+}
+
+impl Changes {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+            && self.sessions.is_empty()
+            && self.spent_tokens.is_empty()
+            && self.transactions.is_empty()
+            && self.events.is_empty()
+    }
+}
+
+/// The rows that a batch may touch.
+#[derive(Debug, Default)]
+pub struct WorkingSet {
+    /// The batch's time.
+    pub now: Timestamp,
+    /// Users by id.
+    pub users: HashMap<UserId, Arc<User>>,
+    /// Users' ids by folded email.
+    pub emails: HashMap<String, UserId>,
+    /// Sessions by id.
+    pub sessions: HashMap<SessionId, Arc<Session>>,
+    /// Sessions by refresh token.
+    pub refresh_tokens: HashMap<TokenHash, (SessionId, RefreshState)>,
+    /// The live sessions of the users for whom they were asked.
+    pub sessions_of: HashMap<UserId, Vec<SessionId>>,
+    /// What accounts hold, in minor units; one that is not here holds nothing.
+    pub accounts: HashMap<AccountKey, i64>,
+    /// Transactions by owner and key.
+    pub keys: HashMap<(UserId, IdempotencyKey), Arc<Transaction>>,
+    /// The latest payment of each shape within the window.
+    pub shapes: HashMap<PaymentShape, RecentPayment>,
+    /// What was changed so far.
+    pub changes: Changes,
+}
+
+impl WorkingSet {
+    /// An empty one for a batch at that time.
+    pub fn at(now: Timestamp) -> Self {
+        Self { now, ..Self::default() }
+    }
+
+    /// What the account holds, in minor units.
+    pub fn balance(&self, account: &AccountKey) -> i64 {
+        self.accounts.get(account).copied().unwrap_or_default()
+    }
+
+    pub(super) fn put_user(&mut self, user: User) {
+        push_new(&mut self.changes.users, user.id);
+        self.emails.insert(user.email.folded().to_owned(), user.id);
+        self.users.insert(user.id, Arc::new(user));
+    }
+
+    pub(super) fn put_session(&mut self, session: Session) {
+        push_new(&mut self.changes.sessions, session.id);
+        self.refresh_tokens.insert(session.refresh, (session.id, RefreshState::Current));
+        push_new(self.sessions_of.entry(session.user).or_default(), session.id);
+        self.sessions.insert(session.id, Arc::new(session));
+    }
+
+    pub(super) fn spend_refresh_token(&mut self, token: TokenHash, session: SessionId) {
+        self.refresh_tokens.insert(token, (session, RefreshState::Spent));
+        self.changes.spent_tokens.push((token, session));
+    }
+
+    /// Takes a decided transaction into the journal: its entries move balances, its key answers repeats.
+    pub(super) fn post(&mut self, transaction: Transaction) -> Arc<Transaction> {
+        assert_balanced(&transaction);
+        for entry in &transaction.entries {
+            self.accounts.insert(entry.account, entry.balance_after_minor);
+        }
+        let transaction = Arc::new(transaction);
+        if let Some(key) = &transaction.key {
+            self.keys.insert((transaction.owner(), key.clone()), Arc::clone(&transaction));
+        }
+        self.changes.transactions.push(Arc::clone(&transaction));
+        transaction
+    }
+
+    pub(super) fn record(&mut self, command: &Command, draft: &EventDraft) {
+        let request = command.origin.request;
+        let earlier = self.changes.events.iter().rev().take_while(|event| event.request == request).count();
+        let ordinal = u128::try_from(earlier).unwrap_or_default();
+        // A command's own UUID names its first event; its later ones differ from it in their last bits.
+        let id = uuid::Uuid::from_u128(request.uuid().as_u128() ^ ordinal);
+        self.changes.events.push(SecurityEvent {
+            id: SecurityEventId::new(id),
+            at: self.now,
+            kind: draft.kind,
+            severity: draft.severity,
+            user: draft.user,
+            ip: command.origin.ip,
+            user_agent: command.origin.user_agent.clone(),
+            request,
+            detail: serde_json::to_string(&draft.detail).unwrap_or_default(),
+        });
+    }
+}
+
+/// Rows are written in the order of their first change, so that engines number new ones alike.
+fn push_new<T: PartialEq>(changed: &mut Vec<T>, id: T) {
+    if !changed.contains(&id) {
+        changed.push(id);
+    }
+}
+
+/// Whatever a rule decided, entries sum to zero per currency: a violation is our bug and must never reach the journal.
+fn assert_balanced(transaction: &Transaction) {
+    let sum: i128 = transaction.entries.iter().map(|entry| i128::from(entry.amount_minor)).sum();
+    let one_currency =
+        transaction.entries.iter().all(|entry| entry.account.currency == transaction.money.currency());
+    assert!(sum == 0 && one_currency, "entries of {} do not sum to zero", transaction.id);
+    assert!(
+        transaction.decline.is_none() || transaction.entries.is_empty(),
+        "declined {} moves money",
+        transaction.id
+    );
+}

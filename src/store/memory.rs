@@ -1,0 +1,263 @@
+//! The model engine: everything in memory, one command a batch. What tests compare the others against.
+//!
+//! It is as plain as can be, so that where an engine and this one differ, the engine is wrong.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Clock;
+use crate::ledger::{
+    AccountKey, Balance, Changes, Command, IdempotencyKey, Needs, Outcome, PaymentShape, RecentPayment,
+    RefreshState, Rules, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, TransactionId,
+    User, UserId, WorkingSet, decide,
+};
+
+use super::{AccountBalance, Answer, HistoryQuery, Movement, Page, PageRequest, Status, Store, StoreError};
+
+/// A ledger in memory.
+#[derive(Debug)]
+pub struct MemoryStore {
+    rules: Rules,
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    closed: bool,
+    now: Timestamp,
+    users: Vec<Arc<User>>,
+    sessions: BTreeMap<SessionId, Arc<Session>>,
+    spent_tokens: HashMap<TokenHash, SessionId>,
+    accounts: BTreeMap<AccountKey, i64>,
+    transactions: Vec<Arc<Transaction>>,
+    keys: HashMap<(UserId, IdempotencyKey), Arc<Transaction>>,
+    shapes: HashMap<PaymentShape, RecentPayment>,
+    events: Vec<SecurityEvent>,
+    blocks: u64,
+}
+
+impl MemoryStore {
+    /// An empty ledger.
+    pub fn new(rules: Rules, clock: Clock) -> Self {
+        Self { rules, clock, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer<'a, T: Send + 'a>(&self, read: impl FnOnce(&State) -> T) -> Answer<'a, T> {
+        let value = read(&self.state());
+        Box::pin(std::future::ready(Ok(value)))
+    }
+}
+
+impl Store for MemoryStore {
+    fn execute(&self, command: Command) -> Answer<'_, Outcome> {
+        let mut state = self.state();
+        if state.closed {
+            return Box::pin(std::future::ready(Err(StoreError::Unavailable("closed".into()))));
+        }
+        state.now = state.now.max(self.clock.now());
+        let mut needs = Needs::default();
+        command.add_needs(&mut needs);
+        let mut set = state.load(&needs, self.rules.duplicate_window_ms);
+        let outcome = decide(&self.rules, &mut set, &command);
+        state.save(set);
+        Box::pin(std::future::ready(Ok(outcome)))
+    }
+
+    fn session_by_access(&self, access: TokenHash) -> Answer<'_, Option<(Arc<Session>, Arc<User>)>> {
+        self.answer(|state| {
+            let session = state.sessions.values().find(|session| session.access == access)?;
+            Some((Arc::clone(session), state.user(session.user)?))
+        })
+    }
+
+    fn user(&self, id: UserId) -> Answer<'_, Option<Arc<User>>> {
+        self.answer(|state| state.user(id))
+    }
+
+    fn user_by_email(&self, folded: String) -> Answer<'_, Option<Arc<User>>> {
+        self.answer(|state| state.users.iter().find(|user| user.email.folded() == folded).cloned())
+    }
+
+    fn users(&self, page: PageRequest) -> Answer<'_, Page<Arc<User>>> {
+        self.answer(|state| {
+            let after = page.after.unwrap_or_default();
+            let rows = (1_u64..).zip(state.users.iter().cloned()).filter(|(position, _)| *position > after);
+            cut(rows, page.limit)
+        })
+    }
+
+    fn sessions(&self, user: UserId, now: Timestamp) -> Answer<'_, Vec<Session>> {
+        self.answer(|state| {
+            let live = state.sessions.values().filter(|session| session.user == user && session.is_live(now));
+            let mut sessions: Vec<_> = live.map(|session| Session::clone(session)).collect();
+            sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
+            sessions
+        })
+    }
+
+    fn has_logged_in_from(&self, user: UserId, ip: IpAddr) -> Answer<'_, bool> {
+        self.answer(|state| {
+            state.sessions.values().any(|session| session.user == user && session.ip == Some(ip))
+        })
+    }
+
+    fn wallets(&self, user: UserId) -> Answer<'_, Vec<AccountBalance>> {
+        self.answer(|state| {
+            let own = state.accounts.iter().filter(|(account, _)| account.owner == user);
+            own.map(|(account, amount_minor)| AccountBalance {
+                kind: account.kind,
+                balance: Balance { amount_minor: *amount_minor, currency: account.currency },
+            })
+            .collect()
+        })
+    }
+
+    fn history(&self, query: HistoryQuery) -> Answer<'_, Page<Movement>> {
+        self.answer(|state| {
+            let before = query.page.after.unwrap_or(u64::MAX);
+            let rows = state
+                .movements(query.user)
+                .rev()
+                .filter(|movement| movement.sequence < before && query.filter.matches(&movement.transaction));
+            cut(rows.map(|movement| (movement.sequence, movement)), query.page.limit)
+        })
+    }
+
+    fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>> {
+        self.answer(|state| state.movements(user).find(|movement| movement.transaction.id == id))
+    }
+
+    fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>> {
+        self.answer(|state| {
+            let before = page.after.unwrap_or(u64::MAX);
+            let numbered = state.events.iter().enumerate().rev().map(|(index, event)| (number(index), event));
+            let rows = numbered.filter(|(number, event)| *number < before && event.user == Some(user));
+            cut(rows.map(|(number, event)| (number, event.clone())), page.limit)
+        })
+    }
+
+    fn status(&self) -> Status {
+        let state = self.state();
+        Status {
+            ready: !state.closed,
+            sequence: u64::try_from(state.transactions.len()).unwrap_or(u64::MAX),
+            blocks: state.blocks,
+            queued: 0,
+            tail: 0,
+        }
+    }
+
+    fn close(&self) {
+        self.state().closed = true;
+    }
+}
+
+/// Rows are numbered from 1, in the order in which they were written.
+fn number(index: usize) -> u64 {
+    u64::try_from(index).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+/// The first `limit` rows, and the position of the last of them if more follow.
+fn cut<T>(rows: impl Iterator<Item = (u64, T)>, limit: usize) -> Page<T> {
+    let mut rows = rows.peekable();
+    let mut page = Page { rows: Vec::new(), next: None };
+    while let Some((position, row)) = rows.next() {
+        page.rows.push(row);
+        if page.rows.len() >= limit {
+            page.next = rows.peek().map(|_| position);
+            break;
+        }
+    }
+    page
+}
+
+impl State {
+    fn user(&self, id: UserId) -> Option<Arc<User>> {
+        self.users.iter().find(|user| user.id == id).cloned()
+    }
+
+    fn movements(&self, user: UserId) -> impl DoubleEndedIterator<Item = Movement> {
+        let numbered = self.transactions.iter().enumerate();
+        numbered.filter(move |(_, transaction)| transaction.seen_by().any(|seer| seer == user)).map(
+            move |(index, transaction)| Movement {
+                sequence: number(index),
+                balance_after_minor: transaction.balance_after(user),
+                transaction: Arc::clone(transaction),
+            },
+        )
+    }
+
+    fn load(&self, needs: &Needs, duplicate_window_ms: i64) -> WorkingSet {
+        let mut set = WorkingSet::at(self.now);
+        set.users.extend(needs.users.iter().filter_map(|id| Some((*id, self.user(*id)?))));
+        for user in &self.users {
+            if needs.emails.iter().any(|folded| folded == user.email.folded()) {
+                set.emails.insert(user.email.folded().to_owned(), user.id);
+            }
+        }
+        for (id, session) in &self.sessions {
+            let by_token = needs.refresh_tokens.iter().find_map(|token| {
+                let is_spent = self.spent_tokens.get(token) == Some(id);
+                let state = if is_spent { RefreshState::Spent } else { RefreshState::Current };
+                (is_spent || session.refresh == *token).then_some((*token, state))
+            });
+            if let Some((token, state)) = by_token {
+                set.refresh_tokens.insert(token, (*id, state));
+                set.users.extend(self.user(session.user).map(|user| (user.id, user)));
+            }
+            let of_user = needs.sessions_of.contains(&session.user);
+            if of_user {
+                set.sessions_of.entry(session.user).or_default().push(*id);
+            }
+            if of_user || by_token.is_some() || needs.sessions.contains(id) {
+                set.sessions.insert(*id, Arc::clone(session));
+            }
+        }
+        set.accounts.extend(needs.accounts.iter().filter_map(|key| Some((*key, *self.accounts.get(key)?))));
+        set.keys
+            .extend(needs.keys.iter().filter_map(|key| Some((key.clone(), self.keys.get(key).cloned()?))));
+        set.shapes.extend(needs.shapes.iter().filter_map(|shape| {
+            let recent = *self.shapes.get(shape)?;
+            let is_recent = self.now < recent.at.plus_millis(duplicate_window_ms);
+            is_recent.then(|| (shape.clone(), recent))
+        }));
+        set
+    }
+
+    fn save(&mut self, set: WorkingSet) {
+        let Changes { users, sessions, spent_tokens, transactions, events } = set.changes;
+        for id in users {
+            let Some(user) = set.users.get(&id) else { continue };
+            match self.users.iter_mut().find(|known| known.id == id) {
+                Some(known) => *known = Arc::clone(user),
+                None => self.users.push(Arc::clone(user)),
+            }
+        }
+        let changed = sessions.iter().filter_map(|id| Some((*id, Arc::clone(set.sessions.get(id)?))));
+        self.sessions.extend(changed);
+        self.spent_tokens.extend(spent_tokens);
+        for transaction in &transactions {
+            for entry in &transaction.entries {
+                self.accounts.insert(entry.account, entry.balance_after_minor);
+            }
+            if let Some(key) = &transaction.key {
+                self.keys.insert((transaction.owner(), key.clone()), Arc::clone(transaction));
+            }
+            if transaction.decline.is_none() {
+                let recent = RecentPayment { payment: transaction.id.into(), at: transaction.created_at };
+                self.shapes.insert(transaction.shape(), recent);
+            }
+        }
+        if !transactions.is_empty() || !events.is_empty() {
+            self.blocks = self.blocks.saturating_add(1);
+        }
+        self.transactions.extend(transactions);
+        self.events.extend(events);
+    }
+}

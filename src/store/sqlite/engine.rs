@@ -1,0 +1,323 @@
+//! The writer's engine: load, decide, write, commit, for one batch at a time, on the only writing connection.
+//!
+//! The hot path appends to the journal and touches nothing else: balances, histories and keys are folded in behind
+//! (`fold.rs`). What is not folded yet is known here (keys, accounts) and in the tail (for readers). All of it is
+//! rebuilt from the journal at start and after a fault; nothing in memory outlives a failed commit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use sha2::{Digest, Sha256};
+
+use super::fault::Fault;
+use super::fold::{Fold, FoldPace};
+use super::key_index::KeyIndex;
+use super::recents::Recents;
+use super::{Shared, statements};
+use crate::clock::Clock;
+use crate::ledger::chain::{BlockDigest, Hash, link};
+use crate::ledger::{
+    AccountKey, Command, IdempotencyKey, Needs, Outcome, RecentPayment, Rules, Timestamp, Transaction,
+    TransactionKind, UserId, WorkingSet, decide,
+};
+
+/// Accounts kept in memory before those that are folded are forgotten.
+const ACCOUNT_CAPACITY: usize = 200_000;
+
+/// An account as the writer knows it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KnownAccount {
+    pub(super) no: i64,
+    pub(super) balance: i64,
+    /// The last transaction that touched it: folded if not above the watermark.
+    pub(super) last_transaction: i64,
+}
+
+/// Where the journal ends.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Head {
+    pub(super) transaction: i64,
+    pub(super) event: i64,
+    pub(super) block: i64,
+    pub(super) hash: Hash,
+    pub(super) at: Timestamp,
+}
+
+/// The numbers of transactions by the hash of their owner and key.
+pub(super) type KeyHashes = HashMap<u64, Vec<i64>>;
+
+/// The writer's state. Thrown away and made anew after a fault.
+pub(super) struct Engine {
+    pub(super) connection: Connection,
+    pub(super) shared: Arc<Shared>,
+    rules: Rules,
+    clock: Clock,
+    pub(super) pace: FoldPace,
+    pub(super) head: Head,
+    pub(super) folded_to: i64,
+    pub(super) accounts: HashMap<AccountKey, KnownAccount>,
+    pub(super) next_account: i64,
+    /// Keys that are in no run yet: of the active generation, and of the one being folded.
+    pub(super) active_keys: KeyHashes,
+    pub(super) folding_keys: KeyHashes,
+    pub(super) key_index: KeyIndex,
+    pub(super) recents: Recents,
+    pub(super) fold: Option<Fold>,
+    last_commit: Duration,
+}
+
+impl Engine {
+    /// An engine on that connection, before the journal's end is read.
+    pub(super) fn new(
+        connection: Connection,
+        shared: Arc<Shared>,
+        rules: Rules,
+        clock: Clock,
+        pace: FoldPace,
+    ) -> Result<Self, Fault> {
+        let key_index = KeyIndex::open(&connection).map_err(key_fault)?;
+        let recents = Recents::new(rules.duplicate_window_ms);
+        let mut engine = Self {
+            connection,
+            shared,
+            rules,
+            clock,
+            pace,
+            head: Head::default(),
+            folded_to: 0,
+            accounts: HashMap::new(),
+            next_account: 1,
+            active_keys: KeyHashes::new(),
+            folding_keys: KeyHashes::new(),
+            key_index,
+            recents,
+            fold: None,
+            last_commit: Duration::ZERO,
+        };
+        engine.rebuild()?;
+        engine.publish();
+        Ok(engine)
+    }
+
+    /// Runs one batch. On success everything is durable; on a fault the engine is not to be used again.
+    pub(super) fn run(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, Fault> {
+        let mut set = self.load(commands)?;
+        let outcomes = commands.iter().map(|command| decide(&self.rules, &mut set, command)).collect();
+        if !set.changes.is_empty() {
+            self.write(&set)?;
+            self.apply(&set);
+            if let Some(telemetry) = &self.shared.telemetry {
+                telemetry.engine().batch(commands.len(), self.last_commit);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// What the batch needs, from memory where it is known and from the file where not.
+    fn load(&mut self, commands: &[Command]) -> Result<WorkingSet, Fault> {
+        let mut needs = Needs::default();
+        for command in commands {
+            command.add_needs(&mut needs);
+        }
+        let mut set = WorkingSet::at(self.head.at.max(self.clock.now()));
+        super::load::identities(&self.connection, &self.shared.identities, &needs, &mut set)?;
+        for account in &needs.accounts {
+            if let Some(known) = self.account(account)? {
+                set.accounts.insert(*account, known.balance);
+            }
+        }
+        for (owner, key) in &needs.keys {
+            if let Some(transaction) = self.answered(*owner, key)? {
+                set.keys.insert((*owner, key.clone()), Arc::new(transaction));
+            }
+        }
+        for shape in &needs.shapes {
+            let Some(no) = self.recents.candidate(shape) else { continue };
+            let transaction = super::load::transaction(&self.connection, no)?;
+            if transaction.shape() == *shape {
+                let recent = RecentPayment { payment: transaction.id.into(), at: transaction.created_at };
+                set.shapes.insert(shape.clone(), recent);
+            }
+        }
+        Ok(set)
+    }
+
+    fn account(&mut self, key: &AccountKey) -> Result<Option<KnownAccount>, Fault> {
+        if let Some(known) = self.accounts.get(key) {
+            return Ok(Some(*known));
+        }
+        let found = super::load::account(&self.connection, key)?;
+        if let Some(known) = found {
+            self.accounts.insert(*key, known);
+        }
+        Ok(found)
+    }
+
+    /// The transaction that first used the key, wherever it is known.
+    fn answered(&self, owner: UserId, key: &IdempotencyKey) -> Result<Option<Transaction>, Fault> {
+        let hash = key_hash(owner, key);
+        let mut candidates = Vec::new();
+        self.key_index.candidates(&self.connection, hash, &mut candidates).map_err(key_fault)?;
+        let folded = candidates.into_iter().filter_map(|no| i64::try_from(no).ok());
+        let unfolded = [&self.active_keys, &self.folding_keys];
+        let unfolded = unfolded.into_iter().filter_map(|keys| keys.get(&hash)).flatten().copied();
+        for no in unfolded.chain(folded) {
+            let transaction = super::load::transaction(&self.connection, no)?;
+            if transaction.owner() == owner && transaction.key.as_ref() == Some(key) {
+                return Ok(Some(transaction));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes the difference and commits it.
+    fn write(&mut self, set: &WorkingSet) -> Result<(), Fault> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        super::save::identities(&self.connection, set)?;
+        let mut digest = BlockDigest::default();
+        self.write_transactions(set, &mut digest)?;
+        let mut head = self.head;
+        super::save::events(&self.connection, &set.changes.events, head.event)?;
+        set.changes.events.iter().for_each(|event| digest.event(event));
+        head.transaction = next(head.transaction, set.changes.transactions.len())?;
+        head.event = next(head.event, set.changes.events.len())?;
+        head.at = set.now;
+        if head.transaction != self.head.transaction || head.event != self.head.event {
+            let digest = digest.finish();
+            head.block = next(head.block, 1)?;
+            head.hash = link(&head.hash, &digest);
+            super::save::block(&self.connection, &head, &digest)?;
+        }
+        let began = Instant::now();
+        self.connection.execute_batch("COMMIT").map_err(Fault::Commit)?;
+        self.last_commit = began.elapsed();
+        self.head = head;
+        Ok(())
+    }
+
+    fn write_transactions(&mut self, set: &WorkingSet, digest: &mut BlockDigest) -> Result<(), Fault> {
+        for (no, transaction) in numbered(self.head.transaction, set) {
+            for entry in &transaction.entries {
+                if self.account(&entry.account)?.is_none() {
+                    let opened = KnownAccount { no: self.next_account, balance: 0, last_transaction: 0 };
+                    super::save::open_account(
+                        &self.connection,
+                        opened.no,
+                        &entry.account,
+                        self.head.transaction,
+                    )?;
+                    self.next_account = next(self.next_account, 1)?;
+                    self.accounts.insert(entry.account, opened);
+                }
+                if let Some(known) = self.accounts.get_mut(&entry.account) {
+                    known.balance = entry.balance_after_minor;
+                    known.last_transaction = no;
+                }
+            }
+            digest.transaction(transaction);
+        }
+        let accounts = &self.accounts;
+        super::save::transactions(&self.connection, numbered(self.head.transaction, set), |account| {
+            accounts.get(account).map(|known| known.no)
+        })
+    }
+
+    /// Takes a durable batch into memory, before anybody is answered.
+    fn apply(&mut self, set: &WorkingSet) {
+        let transactions = &set.changes.transactions;
+        let before =
+            self.head.transaction.saturating_sub(i64::try_from(transactions.len()).unwrap_or_default());
+        for (no, transaction) in numbered(before, set) {
+            if let Some(key) = &transaction.key {
+                self.active_keys.entry(key_hash(transaction.owner(), key)).or_default().push(no);
+            }
+            remember_shape(&mut self.recents, no, transaction);
+        }
+        self.shared.tail.extend(numbered(before, set).map(|(no, transaction)| (no, &**transaction)));
+        let users = set.changes.users.iter().filter_map(|id| set.users.get(id));
+        let sessions = set.changes.sessions.iter().filter_map(|id| set.sessions.get(id));
+        if !set.changes.users.is_empty() || !set.changes.sessions.is_empty() {
+            self.shared.identities.replace(users, sessions);
+        }
+        if self.accounts.len() > ACCOUNT_CAPACITY {
+            let folded_to = self.folded_to;
+            self.accounts.retain(|_, known| known.last_transaction > folded_to);
+        }
+        if let Some(telemetry) = &self.shared.telemetry {
+            telemetry.security_events(&set.changes.events);
+        }
+        self.publish();
+    }
+
+    /// Reads where the journal ends, and into memory what is not folded.
+    fn rebuild(&mut self) -> Result<(), Fault> {
+        self.shared.identities.clear();
+        self.folded_to =
+            self.connection.prepare_cached(statements::FOLDED_TO)?.query_row([], |row| row.get(0))?;
+        self.head = super::load::head(&self.connection)?;
+        self.next_account =
+            self.connection
+                .query_row("SELECT coalesce(max(no), 0) + 1 FROM accounts", [], |row| row.get(0))?;
+        let mut generation = super::tail::Generation::default();
+        let (keys, known) = (&mut self.active_keys, &mut self.accounts);
+        super::load::each_after(&self.connection, self.folded_to, |no, transaction, accounts| {
+            generation.add(no, transaction);
+            if let Some(key) = &transaction.key {
+                keys.entry(key_hash(transaction.owner(), key)).or_default().push(no);
+            }
+            for (entry, account) in transaction.entries.iter().zip(accounts) {
+                let balance = entry.balance_after_minor;
+                known.insert(entry.account, KnownAccount { no: *account, balance, last_transaction: no });
+            }
+        })?;
+        self.shared.tail.replace(generation);
+        let window_begins = self.clock.now().plus_millis(self.rules.duplicate_window_ms.saturating_neg());
+        let before = super::load::last_before(&self.connection, self.head.transaction, window_begins)?;
+        let recents = &mut self.recents;
+        super::load::each_after(&self.connection, before, |no, transaction, _| {
+            remember_shape(recents, no, transaction);
+        })?;
+        Ok(())
+    }
+
+    /// Tells the world where the journal ends.
+    pub(super) fn publish(&self) {
+        self.shared.gauges.publish(&self.head, self.shared.tail.len());
+    }
+}
+
+fn remember_shape(recents: &mut Recents, no: i64, transaction: &Transaction) {
+    if transaction.kind == TransactionKind::Payment && transaction.decline.is_none() {
+        recents.add(&transaction.shape(), no, transaction.created_at);
+    }
+}
+
+/// The hash under which a key is found: uniform, and the same in every run of the program.
+pub(super) fn key_hash(owner: UserId, key: &IdempotencyKey) -> u64 {
+    let mut hasher = Sha256::new();
+    hasher.update(owner.uuid().as_bytes());
+    hasher.update(key.as_str());
+    let hash: [u8; 32] = hasher.finalize().into();
+    hash.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+}
+
+pub(super) fn key_fault(error: super::key_index::KeyIndexError) -> Fault {
+    match error {
+        super::key_index::KeyIndexError::Sqlite(error) => Fault::Sqlite(error),
+        damaged => Fault::Damaged(damaged.to_string()),
+    }
+}
+
+/// The batch's transactions with the numbers that they get.
+fn numbered(before: i64, set: &WorkingSet) -> impl Iterator<Item = (i64, &Arc<Transaction>)> {
+    (before.saturating_add(1)..).zip(&set.changes.transactions)
+}
+
+fn next(number: i64, by: usize) -> Result<i64, Fault> {
+    i64::try_from(by)
+        .ok()
+        .and_then(|by| number.checked_add(by))
+        .ok_or_else(|| Fault::Damaged("the journal's numbers are used up".into()))
+}

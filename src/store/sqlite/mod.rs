@@ -1,0 +1,275 @@
+//! The embedded engine: one `SQLite` file, one writer thread, readers with connections of their own.
+//!
+//! - `writer`: gathers commands into batches, answers them, recovers from faults;
+//! - `engine`: one batch: load, decide, write, commit;
+//! - `fold` and `key_index`: what was appended in the order of time, brought into other orders in sorted bulk;
+//! - `tail`: what is not folded yet, for readers; `identities`: users and sessions in memory, exact;
+//! - `readers` and `reads`: everything that only looks.
+
+mod connect;
+mod engine;
+mod fault;
+mod filter;
+mod fold;
+mod identities;
+pub mod key_index;
+mod load;
+mod readers;
+mod reads;
+mod recents;
+mod rows;
+mod save;
+mod statements;
+mod tail;
+mod verify;
+mod writer;
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::OptionalExtension;
+use tokio::sync::oneshot;
+
+use super::{
+    AccountBalance, Answer, HistoryQuery, Movement, OpenError, Page, PageRequest, Status, Store, StoreError,
+};
+use crate::clock::Clock;
+use crate::ledger::{
+    Command, Mode, Outcome, Rules, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
+};
+
+use crate::telemetry::Telemetry;
+pub use fold::FoldPace;
+use identities::{Identities, Lookup};
+use readers::Readers;
+use tail::Tail;
+pub use verify::verify;
+use writer::{Source, Waiting};
+
+/// Commands that may wait before more are turned away.
+const QUEUE: usize = 8_192;
+/// Threads that read.
+const READERS: usize = 2;
+
+/// What the writer, the readers and the door share.
+#[derive(Debug, Default)]
+struct Shared {
+    tail: Tail,
+    identities: Identities,
+    gauges: Gauges,
+    telemetry: Option<Telemetry>,
+}
+
+/// What the store tells of itself.
+#[derive(Debug, Default)]
+struct Gauges {
+    ready: AtomicBool,
+    sequence: AtomicU64,
+    blocks: AtomicU64,
+    queued: AtomicU64,
+    tail: AtomicU64,
+}
+
+/// A ledger in one file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+    readers: Readers,
+    commands: Mutex<Option<SyncSender<Waiting>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SqliteStore {
+    /// Opens the ledger in that folder, and makes it where there is none.
+    ///
+    /// The caller holds the folder's lock: two writers would each believe to be the only one.
+    ///
+    /// # Errors
+    /// [`OpenError::Mode`] if the ledger was made in the other mode; [`OpenError::Unusable`] if the file cannot be
+    /// used: newer schema, damaged, not writable.
+    pub fn open(
+        folder: &Path,
+        rules: Rules,
+        clock: Clock,
+        pace: FoldPace,
+        telemetry: Option<Telemetry>,
+    ) -> Result<Self, OpenError> {
+        let shared = Arc::new(Shared { telemetry, ..Shared::default() });
+        let mut connection = connect::writer(folder)?;
+        settle_properties(&mut connection, &rules, &clock)?;
+        drop(connection);
+        let source = Source { folder: folder.to_owned(), shared: Arc::clone(&shared), rules, clock, pace };
+        let engine = source.engine()?;
+        let readers = Readers::start(folder, READERS)?;
+        shared.gauges.set_ready(true);
+        let (sender, receiver) = sync_channel(QUEUE);
+        let writer = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || writer::run(&source, engine, &receiver))
+            .map_err(|error| OpenError::Unusable(format!("cannot start a thread: {error}")))?;
+        Ok(Self { shared, readers, commands: Mutex::new(Some(sender)), writer: Mutex::new(Some(writer)) })
+    }
+
+    fn send(&self, command: Command) -> Result<oneshot::Receiver<Result<Outcome, StoreError>>, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        let commands = commands.as_ref().ok_or_else(|| StoreError::Unavailable("closed".into()))?;
+        self.shared.gauges.queued.fetch_add(1, Ordering::Relaxed);
+        commands.try_send(Waiting { command, answer }).map_err(|error| {
+            self.shared.gauges.taken(1);
+            match error {
+                TrySendError::Full(_) => StoreError::Overloaded,
+                TrySendError::Disconnected(_) => StoreError::Unavailable("the writer has ended".into()),
+            }
+        })?;
+        Ok(answered)
+    }
+}
+
+/// Whether there is a ledger in that folder.
+pub fn exists(folder: &Path) -> bool {
+    folder.join(connect::FILE).exists()
+}
+
+/// Every user of the ledger in that folder, in the order of their making; also while a server writes.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
+pub fn read_users(folder: &Path) -> Result<Vec<Arc<User>>, OpenError> {
+    let connection = connect::reader(folder)?;
+    let page = reads::users(&connection, PageRequest { after: None, limit: usize::MAX });
+    page.map(|page| page.rows).map_err(|fault| OpenError::Unusable(fault.to_string()))
+}
+
+/// Writes what the ledger is when it is made; refuses to serve it as something else later.
+fn settle_properties(
+    connection: &mut rusqlite::Connection,
+    rules: &Rules,
+    clock: &Clock,
+) -> Result<(), OpenError> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let made: Option<String> = transaction
+        .query_row("SELECT value FROM properties WHERE name = 'mode'", [], |row| row.get(0))
+        .optional()?;
+    match made.as_deref().map(Mode::from_name) {
+        Some(Some(mode)) if mode == rules.mode => {}
+        Some(Some(made)) => return Err(OpenError::Mode { made, asked: rules.mode }),
+        Some(None) => return Err(OpenError::Unusable("the ledger's mode is not readable".into())),
+        None => {
+            let insert = "INSERT INTO properties (name, value) VALUES (?1, ?2)";
+            transaction.execute(insert, ("mode", rules.mode.name()))?;
+            transaction.execute(insert, ("made_at", clock.now().as_millis()))?;
+            transaction.execute(insert, ("folded_to", 0))?;
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+impl Store for SqliteStore {
+    fn execute(&self, command: Command) -> Answer<'_, Outcome> {
+        let sent = self.send(command);
+        Box::pin(async move {
+            let lost = |_| Err(StoreError::OutcomeUnknown("the writer ended before it answered".into()));
+            sent?.await.unwrap_or_else(lost)
+        })
+    }
+
+    fn session_by_access(&self, access: TokenHash) -> Answer<'_, Option<(Arc<Session>, Arc<User>)>> {
+        match self.shared.identities.by_access(&access) {
+            Lookup::Known(session, user) => Box::pin(std::future::ready(Ok(Some((session, user))))),
+            Lookup::Unknown(version) => {
+                let shared = Arc::clone(&self.shared);
+                self.readers.read(move |connection| {
+                    let found = reads::session_by_access(connection, &access)?;
+                    if let Some((session, user)) = &found {
+                        shared.identities.learn(version, session, user);
+                    }
+                    Ok(found)
+                })
+            }
+        }
+    }
+
+    fn user(&self, id: UserId) -> Answer<'_, Option<Arc<User>>> {
+        self.readers.read(move |connection| reads::user(connection, id))
+    }
+
+    fn user_by_email(&self, folded: String) -> Answer<'_, Option<Arc<User>>> {
+        self.readers.read(move |connection| reads::user_by_email(connection, &folded))
+    }
+
+    fn users(&self, page: PageRequest) -> Answer<'_, Page<Arc<User>>> {
+        self.readers.read(move |connection| reads::users(connection, page))
+    }
+
+    fn sessions(&self, user: UserId, now: Timestamp) -> Answer<'_, Vec<Session>> {
+        self.readers.read(move |connection| reads::sessions(connection, user, now))
+    }
+
+    fn has_logged_in_from(&self, user: UserId, ip: IpAddr) -> Answer<'_, bool> {
+        self.readers.read(move |connection| reads::has_logged_in_from(connection, user, ip))
+    }
+
+    fn wallets(&self, user: UserId) -> Answer<'_, Vec<AccountBalance>> {
+        let shared = Arc::clone(&self.shared);
+        self.readers.read(move |connection| reads::wallets(connection, &shared, user))
+    }
+
+    fn history(&self, query: HistoryQuery) -> Answer<'_, Page<Movement>> {
+        let shared = Arc::clone(&self.shared);
+        self.readers.read(move |connection| reads::history(connection, &shared, &query))
+    }
+
+    fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>> {
+        self.readers.read(move |connection| reads::transaction(connection, user, id))
+    }
+
+    fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>> {
+        self.readers.read(move |connection| reads::events(connection, user, page))
+    }
+
+    fn status(&self) -> Status {
+        let gauges = &self.shared.gauges;
+        Status {
+            ready: gauges.ready.load(Ordering::Relaxed),
+            sequence: gauges.sequence.load(Ordering::Relaxed),
+            blocks: gauges.blocks.load(Ordering::Relaxed),
+            queued: gauges.queued.load(Ordering::Relaxed),
+            tail: gauges.tail.load(Ordering::Relaxed),
+        }
+    }
+
+    fn close(&self) {
+        drop(self.commands.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = writer.join();
+        }
+        self.readers.close();
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Gauges {
+    fn publish(&self, head: &engine::Head, tail: u64) {
+        self.sequence.store(u64::try_from(head.transaction).unwrap_or_default(), Ordering::Relaxed);
+        self.blocks.store(u64::try_from(head.block).unwrap_or_default(), Ordering::Relaxed);
+        self.tail.store(tail, Ordering::Relaxed);
+    }
+
+    fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    fn taken(&self, commands: usize) {
+        self.queued.fetch_sub(u64::try_from(commands).unwrap_or_default(), Ordering::Relaxed);
+    }
+}

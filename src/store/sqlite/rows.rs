@@ -1,0 +1,196 @@
+//! Rows to values and back. A row that this program could not have written is an error that names table and row.
+
+use std::sync::Arc;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Row, ToSql, params};
+use uuid::Uuid;
+
+use super::fault::Fault;
+use crate::ledger::{
+    AccountKey, AccountKind, Currency, Decline, Email, Entry, EventKind, IdempotencyKey, Memo, Money, Party,
+    PasswordHash, RequestId, Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, Severity,
+    Timestamp, TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId, TransactionKind, User,
+    UserId,
+};
+
+/// How many entries a transaction can have: their numbers follow from the transaction's.
+pub(super) const ENTRIES_PER_TRANSACTION: i64 = 8;
+
+/// A transaction and its number, without its entries.
+pub(super) fn transaction(row: &Row<'_>) -> Result<(i64, Transaction), Fault> {
+    let no: i64 = row.get(0)?;
+    let damaged = |column: &str| Fault::Damaged(format!("transactions row {no}: {column} is not readable"));
+    let text = |index: usize| row.get_ref(index).map(|value| value.as_str().unwrap_or_default().to_owned());
+    let optional = |index: usize| row.get::<_, Option<String>>(index);
+    let currency =
+        Currency::parse(row.get_ref(8)?.as_str().unwrap_or_default()).map_err(|_| damaged("currency"))?;
+    let available: Option<i64> = row.get(14)?;
+    let kind = TransactionKind::from_name(row.get_ref(2)?.as_str().unwrap_or_default())
+        .ok_or_else(|| damaged("kind"))?;
+    let decline = match row.get_ref(13)?.as_str_or_null().map_err(|_| damaged("decline"))? {
+        None => None,
+        Some(name) => Some(decline(kind, name, available).ok_or_else(|| damaged("decline"))?),
+    };
+    let method = match row.get_ref(12)?.as_str_or_null().map_err(|_| damaged("method"))? {
+        None => None,
+        Some(name) => Some(TopupMethod::from_name(name).ok_or_else(|| damaged("method"))?),
+    };
+    let key = match row.get_ref(15)?.as_str_or_null().map_err(|_| damaged("idempotency_key"))? {
+        None => None,
+        Some(key) => Some(IdempotencyKey::from_stored(key).ok_or_else(|| damaged("idempotency_key"))?),
+    };
+    let transaction = Transaction {
+        id: TransactionId::new(row.get(1)?),
+        kind,
+        from: Party { id: UserId::new(row.get(3)?), name: optional(4)? },
+        to: Party { id: UserId::new(row.get(5)?), name: optional(6)? },
+        money: Money::from_minor(row.get(7)?, currency).map_err(|_| damaged("amount"))?,
+        memo: Memo { description: text(9)?, reference: text(10)?, metadata: text(11)? },
+        method,
+        decline,
+        key,
+        created_at: Timestamp::from_millis(row.get(16)?),
+        entries: Vec::new(),
+    };
+    Ok((no, transaction))
+}
+
+fn decline(kind: TransactionKind, name: &str, available: Option<i64>) -> Option<Decline> {
+    match (kind, available) {
+        (TransactionKind::Topup, None) => TopupFailure::from_name(name).map(Decline::Topup),
+        (_, Some(available_minor)) if name == "insufficient_funds" => {
+            Some(Decline::InsufficientFunds { available_minor })
+        }
+        _ => None,
+    }
+}
+
+/// Hands the parameters of `ADD_TRANSACTION` to `run`.
+pub(super) fn with_transaction_params<T>(
+    no: i64,
+    transaction: &Transaction,
+    run: impl FnOnce(&[&dyn ToSql]) -> T,
+) -> T {
+    let available = match transaction.decline {
+        Some(Decline::InsufficientFunds { available_minor }) => Some(available_minor),
+        Some(Decline::Topup(_)) | None => None,
+    };
+    run(params![
+        no,
+        transaction.id.uuid(),
+        transaction.kind.name(),
+        transaction.from.id.uuid(),
+        transaction.from.name,
+        transaction.to.id.uuid(),
+        transaction.to.name,
+        transaction.money.amount_minor(),
+        transaction.money.currency().code(),
+        transaction.memo.description,
+        transaction.memo.reference,
+        transaction.memo.metadata,
+        transaction.method.map(TopupMethod::name),
+        transaction.decline.map(Decline::name),
+        available,
+        transaction.key.as_ref().map(IdempotencyKey::as_str),
+        transaction.created_at.as_millis(),
+    ])
+}
+
+/// An entry, from owner, kind, currency, amount and balance.
+pub(super) fn entry(row: &Row<'_>) -> Result<Entry, Fault> {
+    Ok(Entry { account: account_key(row)?, amount_minor: row.get(3)?, balance_after_minor: row.get(4)? })
+}
+
+/// An account's key, from its first three columns: owner, kind, currency.
+pub(super) fn account_key(row: &Row<'_>) -> Result<AccountKey, Fault> {
+    parse_account(UserId::new(row.get(0)?), row.get_ref(1)?, row.get_ref(2)?)
+}
+
+/// The key of one of the owner's accounts, from its first two columns: kind, currency.
+pub(super) fn account_of(owner: UserId, row: &Row<'_>) -> Result<AccountKey, Fault> {
+    parse_account(owner, row.get_ref(0)?, row.get_ref(1)?)
+}
+
+fn parse_account(owner: UserId, kind: ValueRef<'_>, currency: ValueRef<'_>) -> Result<AccountKey, Fault> {
+    let damaged = |column: &str| Fault::Damaged(format!("accounts of {owner}: {column} is not readable"));
+    Ok(AccountKey {
+        owner,
+        kind: kind.as_str().ok().and_then(AccountKind::from_name).ok_or_else(|| damaged("kind"))?,
+        currency: currency
+            .as_str()
+            .ok()
+            .and_then(|code| Currency::parse(code).ok())
+            .ok_or_else(|| damaged("currency"))?,
+    })
+}
+
+/// A user.
+pub(super) fn user(row: &Row<'_>) -> Result<Arc<User>, Fault> {
+    let id = UserId::new(row.get(0)?);
+    let damaged = |column: &str| Fault::Damaged(format!("users row {id}: {column} is not readable"));
+    let email: String = row.get(1)?;
+    let role: String = row.get(4)?;
+    Ok(Arc::new(User {
+        id,
+        email: Email::parse(&email).map_err(|_| damaged("email"))?,
+        name: row.get(2)?,
+        password: PasswordHash::from_phc(row.get(3)?),
+        role: Role::from_name(&role).ok_or_else(|| damaged("role"))?,
+        frozen: row.get(5)?,
+        created_at: Timestamp::from_millis(row.get(6)?),
+        password_changed_at: Timestamp::from_millis(row.get(7)?),
+    }))
+}
+
+/// A session.
+pub(super) fn session(row: &Row<'_>) -> Result<Arc<Session>, Fault> {
+    let id = SessionId::new(row.get(0)?);
+    let damaged = |column: &str| Fault::Damaged(format!("sessions row {id}: {column} is not readable"));
+    let ip: Option<String> = row.get(4)?;
+    let ended_at: Option<i64> = row.get(10)?;
+    let ended_why: Option<String> = row.get(11)?;
+    let ended = match (ended_at, ended_why) {
+        (None, None) => None,
+        (Some(at), Some(why)) => {
+            let why = SessionEnd::from_name(&why).ok_or_else(|| damaged("ended_why"))?;
+            Some((Timestamp::from_millis(at), why))
+        }
+        _ => return Err(damaged("ended_at")),
+    };
+    Ok(Arc::new(Session {
+        id,
+        user: UserId::new(row.get(1)?),
+        created_at: Timestamp::from_millis(row.get(2)?),
+        last_seen_at: Timestamp::from_millis(row.get(3)?),
+        ip: ip.map(|ip| ip.parse()).transpose().map_err(|_| damaged("ip"))?,
+        user_agent: row.get(5)?,
+        access: TokenHash(row.get(6)?),
+        access_expires_at: Timestamp::from_millis(row.get(7)?),
+        refresh: TokenHash(row.get(8)?),
+        refresh_expires_at: Timestamp::from_millis(row.get(9)?),
+        ended,
+    }))
+}
+
+/// A security event and its number.
+pub(super) fn event(row: &Row<'_>) -> Result<(i64, SecurityEvent), Fault> {
+    let no: i64 = row.get(0)?;
+    let damaged =
+        |column: &str| Fault::Damaged(format!("security_events row {no}: {column} is not readable"));
+    let kind: String = row.get(3)?;
+    let severity: String = row.get(4)?;
+    let ip: Option<String> = row.get(6)?;
+    let event = SecurityEvent {
+        id: SecurityEventId::new(row.get(1)?),
+        at: Timestamp::from_millis(row.get(2)?),
+        kind: EventKind::from_name(&kind).ok_or_else(|| damaged("event"))?,
+        severity: Severity::from_name(&severity).ok_or_else(|| damaged("severity"))?,
+        user: row.get::<_, Option<Uuid>>(5)?.map(UserId::new),
+        ip: ip.map(|ip| ip.parse()).transpose().map_err(|_| damaged("ip"))?,
+        user_agent: row.get(7)?,
+        request: RequestId::new(row.get(8)?),
+        detail: row.get(9)?,
+    };
+    Ok((no, event))
+}

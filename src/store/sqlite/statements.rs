@@ -1,0 +1,161 @@
+//! Every statement of the hot path, prepared at start so that a broken one fails there.
+
+use rusqlite::Connection;
+
+/// The columns of a transaction, in the order in which `rows::transaction` reads them; the table is `t`.
+macro_rules! transaction_columns {
+    () => {
+        "t.no, t.id, t.kind, t.from_user, t.from_name, t.to_user, t.to_name, t.amount, t.currency, t.description, \
+         t.reference, t.metadata, t.method, t.decline, t.available, t.idempotency_key, t.created_at"
+    };
+}
+
+macro_rules! user_columns {
+    () => {
+        "id, email, name, password_hash, role, frozen, created_at, password_changed_at"
+    };
+}
+
+macro_rules! session_columns {
+    () => {
+        "id, user, created_at, last_seen_at, ip, user_agent, access_hash, access_expires_at, refresh_hash, \
+         refresh_expires_at, ended_at, ended_why"
+    };
+}
+
+pub(super) const USER: &str = concat!("SELECT ", user_columns!(), " FROM users WHERE id = ?1");
+pub(super) const USER_BY_EMAIL: &str =
+    concat!("SELECT ", user_columns!(), " FROM users WHERE email_folded = ?1");
+pub(super) const USERS: &str =
+    concat!("SELECT ", user_columns!(), ", no FROM users WHERE no > ?1 ORDER BY no LIMIT ?2");
+pub(super) const SAVE_USER: &str = "INSERT INTO users (id, email, email_folded, name, password_hash, role, frozen, created_at, \
+     password_changed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+     ON CONFLICT (id) DO UPDATE SET name = ?4, password_hash = ?5, role = ?6, frozen = ?7, password_changed_at = ?9";
+
+pub(super) const SESSION: &str = concat!("SELECT ", session_columns!(), " FROM sessions WHERE id = ?1");
+pub(super) const SESSION_BY_ACCESS: &str =
+    concat!("SELECT ", session_columns!(), " FROM sessions WHERE access_hash = ?1");
+pub(super) const SESSION_BY_REFRESH: &str =
+    concat!("SELECT ", session_columns!(), " FROM sessions WHERE refresh_hash = ?1");
+pub(super) const SESSION_BY_SPENT: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    " FROM sessions WHERE id = (SELECT session FROM spent_tokens WHERE hash = ?1)"
+);
+pub(super) const LIVE_SESSIONS: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    " FROM sessions WHERE user = ?1 AND ended_at IS NULL AND refresh_expires_at > ?2 \
+     ORDER BY created_at DESC, id DESC"
+);
+pub(super) const KNOWN_ADDRESS: &str = "SELECT EXISTS (SELECT 1 FROM sessions WHERE user = ?1 AND ip = ?2)";
+pub(super) const SAVE_SESSION: &str = "INSERT INTO sessions (id, user, created_at, last_seen_at, ip, user_agent, access_hash, access_expires_at, \
+     refresh_hash, refresh_expires_at, ended_at, ended_why) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+     ON CONFLICT (id) DO UPDATE SET last_seen_at = ?4, access_hash = ?7, access_expires_at = ?8, refresh_hash = ?9, \
+     refresh_expires_at = ?10, ended_at = ?11, ended_why = ?12";
+pub(super) const SPEND_TOKEN: &str = "INSERT INTO spent_tokens (hash, session) VALUES (?1, ?2)";
+
+pub(super) const ACCOUNT: &str =
+    "SELECT no, balance FROM accounts WHERE owner = ?1 AND kind = ?2 AND currency = ?3";
+pub(super) const ACCOUNT_BY_NUMBER: &str = "SELECT owner, kind, currency FROM accounts WHERE no = ?1";
+pub(super) const ACCOUNTS_OF: &str = "SELECT kind, currency, balance, as_of FROM accounts WHERE owner = ?1";
+pub(super) const OPEN_ACCOUNT: &str =
+    "INSERT INTO accounts (no, owner, kind, currency, balance, as_of) VALUES (?1, ?2, ?3, ?4, 0, ?5)";
+pub(super) const FOLD_ACCOUNT: &str = "UPDATE accounts SET balance = ?2, as_of = ?3 WHERE no = ?1";
+
+pub(super) const TRANSACTION: &str =
+    concat!("SELECT ", transaction_columns!(), " FROM transactions t WHERE t.no = ?1");
+pub(super) const TRANSACTION_BY_ID: &str =
+    concat!("SELECT ", transaction_columns!(), " FROM transactions t WHERE t.id = ?1");
+pub(super) const TRANSACTIONS_AFTER: &str =
+    concat!("SELECT ", transaction_columns!(), " FROM transactions t WHERE t.no > ?1 ORDER BY t.no");
+pub(super) const CREATED_AT: &str = "SELECT created_at FROM transactions WHERE no = ?1";
+pub(super) const ADD_TRANSACTION: &str = "INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, amount, currency, description, \
+     reference, metadata, method, decline, available, idempotency_key, created_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+pub(super) const ENTRIES_OF: &str = "SELECT a.owner, a.kind, a.currency, e.amount, e.balance_after \
+     FROM entries e JOIN accounts a ON a.no = e.account WHERE e.no >= ?1 AND e.no < ?2 ORDER BY e.no";
+pub(super) const ENTRIES_FROM: &str =
+    "SELECT no, account, amount, balance_after FROM entries WHERE no >= ?1 ORDER BY no";
+pub(super) const ADD_ENTRY: &str =
+    "INSERT INTO entries (no, account, amount, balance_after) VALUES (?1, ?2, ?3, ?4)";
+
+pub(super) const FOLDED_TO: &str = "SELECT value FROM properties WHERE name = 'folded_to'";
+pub(super) const SET_FOLDED_TO: &str = "UPDATE properties SET value = ?1 WHERE name = 'folded_to'";
+pub(super) const ADD_MOVEMENT: &str =
+    "INSERT OR REPLACE INTO movements (user, txn, balance_after) VALUES (?1, ?2, ?3)";
+pub(super) const HISTORY: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    ", m.balance_after FROM movements m JOIN transactions t ON t.no = m.txn \
+     WHERE m.user = ?1 AND m.txn < ?2 ORDER BY m.txn DESC LIMIT ?3"
+);
+pub(super) const FILTERED_HISTORY: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    ", m.balance_after FROM movements m JOIN transactions t ON t.no = m.txn \
+     WHERE m.user = ?1 AND m.txn < ?2 AND (?4 IS NULL OR t.currency = ?4) AND (?5 IS NULL OR t.kind = ?5) \
+     AND (?6 IS NULL OR (t.decline IS NOT NULL) = ?6) AND (?7 IS NULL OR t.created_at >= ?7) \
+     AND (?8 IS NULL OR t.created_at < ?8) ORDER BY m.txn DESC LIMIT ?3"
+);
+
+pub(super) const ADD_EVENT: &str = "INSERT INTO security_events (no, id, at, event, severity, user, ip, user_agent, request, detail) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user, ip, user_agent, request, detail FROM security_events \
+     WHERE user = ?1 AND no < ?2 ORDER BY no DESC LIMIT ?3";
+
+pub(super) const ADD_BLOCK: &str =
+    "INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) const LAST_BLOCK: &str =
+    "SELECT no, last_transaction, last_event, at, hash FROM blocks ORDER BY no DESC LIMIT 1";
+
+pub(super) const WRITER: &[&str] = &[
+    USER,
+    USER_BY_EMAIL,
+    SAVE_USER,
+    SESSION,
+    SESSION_BY_REFRESH,
+    SESSION_BY_SPENT,
+    LIVE_SESSIONS,
+    SAVE_SESSION,
+    SPEND_TOKEN,
+    ACCOUNT,
+    ACCOUNT_BY_NUMBER,
+    OPEN_ACCOUNT,
+    FOLD_ACCOUNT,
+    TRANSACTION,
+    TRANSACTIONS_AFTER,
+    CREATED_AT,
+    ADD_TRANSACTION,
+    ENTRIES_OF,
+    ENTRIES_FROM,
+    ADD_ENTRY,
+    FOLDED_TO,
+    SET_FOLDED_TO,
+    ADD_MOVEMENT,
+    ADD_EVENT,
+    ADD_BLOCK,
+    LAST_BLOCK,
+];
+
+pub(super) const READER: &[&str] = &[
+    USER,
+    USER_BY_EMAIL,
+    USERS,
+    SESSION_BY_ACCESS,
+    LIVE_SESSIONS,
+    KNOWN_ADDRESS,
+    ACCOUNTS_OF,
+    TRANSACTION,
+    TRANSACTION_BY_ID,
+    ENTRIES_OF,
+    FOLDED_TO,
+    HISTORY,
+    FILTERED_HISTORY,
+    EVENTS_OF,
+];
+
+/// Prepares the statements and leaves them in the connection's cache.
+pub(super) fn prepare_all(connection: &Connection, statements: &[&str]) -> rusqlite::Result<()> {
+    statements.iter().try_for_each(|sql| connection.prepare_cached(sql).map(|_| ()))
+}

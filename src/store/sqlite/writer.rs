@@ -1,0 +1,194 @@
+//! The writer thread: gathers what waits, runs it as one batch, answers everybody, and folds in between.
+//!
+//! Group commit without a timer: a batch is whatever queued while the last one was being made durable. After a fault
+//! nothing in memory is believed: the connection is thrown away, the file opened and read anew, and until that succeeds
+//! every command is answered at once with a fault and the store is not ready.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::engine::Engine;
+use super::fault::Fault;
+use super::fold::FoldPace;
+use super::{Shared, connect};
+use crate::clock::Clock;
+use crate::ledger::{Command, Outcome, Rules};
+use crate::store::{OpenError, StoreError};
+
+/// The most commands in one batch: what bounds the time that one takes.
+const MAX_BATCH: usize = 512;
+/// How long nothing must happen before an idle writer folds.
+const IDLE: Duration = Duration::from_millis(500);
+/// How long to wait before the file is tried again after a fault.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// A command that waits, and where its answer goes.
+pub(super) struct Waiting {
+    pub(super) command: Command,
+    pub(super) answer: oneshot::Sender<Result<Outcome, StoreError>>,
+}
+
+/// What an engine is made from, at start and after each fault.
+pub(super) struct Source {
+    pub(super) folder: PathBuf,
+    pub(super) shared: Arc<Shared>,
+    pub(super) rules: Rules,
+    pub(super) clock: Clock,
+    pub(super) pace: FoldPace,
+}
+
+impl Source {
+    /// Opens the file and reads the journal's end.
+    pub(super) fn engine(&self) -> Result<Engine, OpenError> {
+        let connection = connect::writer(&self.folder)?;
+        let (shared, rules, clock) = (Arc::clone(&self.shared), self.rules.clone(), self.clock.clone());
+        let made = Engine::new(connection, shared, rules, clock, self.pace);
+        made.map_err(|fault| OpenError::Unusable(fault.to_string()))
+    }
+
+    /// After a fault: the file again, everything that its WAL holds brought into it, and a write that proves it.
+    fn recover(&self) -> Result<Engine, OpenError> {
+        let engine = self.engine()?;
+        engine.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        engine.connection.execute_batch("UPDATE properties SET value = value WHERE name = 'folded_to'")?;
+        Ok(engine)
+    }
+}
+
+/// Runs until every sender is gone; then folds what is left and lets go of the file.
+pub(super) fn run(source: &Source, engine: Engine, commands: &Receiver<Waiting>) {
+    let mut engine = Some(engine);
+    loop {
+        let Some(running) = &mut engine else {
+            refuse_waiting(commands);
+            engine = try_to_recover(source);
+            continue;
+        };
+        let step = match gather(running, commands) {
+            Gathered::Batch(batch) => run_batch(source, running, batch),
+            Gathered::Idle => running.fold_slice(true),
+            Gathered::Closed => break,
+        };
+        let step =
+            step.and_then(|()| if running.wants_to_fold(false) { running.fold_slice(false) } else { Ok(()) });
+        if let Err(fault) = step {
+            source.shared.gauges.set_ready(false);
+            tracing::error!(%fault, "the database failed, and is opened anew: {fault}");
+            engine = None;
+        }
+    }
+    if let Some(mut engine) = engine {
+        finish(&mut engine);
+    }
+    source.shared.gauges.set_ready(false);
+}
+
+enum Gathered {
+    Batch(Vec<Waiting>),
+    Idle,
+    Closed,
+}
+
+fn gather(engine: &Engine, commands: &Receiver<Waiting>) -> Gathered {
+    let busy = engine.wants_to_fold(false);
+    let first = match commands.recv_timeout(if busy { Duration::ZERO } else { IDLE }) {
+        Ok(first) => first,
+        Err(RecvTimeoutError::Timeout) if busy || engine.wants_to_fold(true) => return Gathered::Idle,
+        Err(RecvTimeoutError::Timeout) => return Gathered::Batch(Vec::new()),
+        Err(RecvTimeoutError::Disconnected) => return Gathered::Closed,
+    };
+    let mut batch = vec![first];
+    batch.extend(commands.try_iter().take(MAX_BATCH.saturating_sub(1)));
+    Gathered::Batch(batch)
+}
+
+/// Runs the batch and answers everybody in it; on a fault everybody is told, and the engine is done for.
+fn run_batch(source: &Source, engine: &mut Engine, batch: Vec<Waiting>) -> Result<(), Fault> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let (commands, answers): (Vec<_>, Vec<_>) =
+        batch.into_iter().map(|waiting| (waiting.command, waiting.answer)).unzip();
+    source.shared.gauges.taken(commands.len());
+    match run_guarded(engine, &commands) {
+        Ok(outcomes) => {
+            for (answer, outcome) in answers.into_iter().zip(outcomes) {
+                // Whoever asked may have gone; what was decided stands.
+                let _ = answer.send(Ok(outcome));
+            }
+            Ok(())
+        }
+        Err(fault) if fault.may_be_one_command() && commands.len() > 1 => {
+            run_one_by_one(source, engine, commands, answers)
+        }
+        Err(fault) => {
+            for answer in answers {
+                let _ = answer.send(Err(StoreError::from(&fault)));
+            }
+            Err(fault)
+        }
+    }
+}
+
+/// One poisonous command must fail alone: each runs as a batch of its own, on a fresh engine after each fault.
+fn run_one_by_one(
+    source: &Source,
+    engine: &mut Engine,
+    commands: Vec<Command>,
+    answers: Vec<oneshot::Sender<Result<Outcome, StoreError>>>,
+) -> Result<(), Fault> {
+    let fresh = || source.recover().map_err(|error| Fault::Damaged(error.to_string()));
+    *engine = fresh()?;
+    for (command, answer) in commands.into_iter().zip(answers) {
+        let result = run_guarded(engine, std::slice::from_ref(&command));
+        let failed = result.is_err();
+        let outcome = result.map_err(StoreError::from).and_then(|mut outcomes| {
+            outcomes.pop().ok_or_else(|| StoreError::Damaged("a command was not answered".into()))
+        });
+        let _ = answer.send(outcome);
+        if failed {
+            *engine = fresh()?;
+        }
+    }
+    Ok(())
+}
+
+fn run_guarded(engine: &mut Engine, commands: &[Command]) -> Result<Vec<Outcome>, Fault> {
+    catch_unwind(AssertUnwindSafe(|| engine.run(commands))).unwrap_or(Err(Fault::Panicked))
+}
+
+/// Nothing can be written now: everybody who waits is told at once.
+fn refuse_waiting(commands: &Receiver<Waiting>) {
+    while let Ok(waiting) = commands.recv_timeout(RETRY) {
+        let _ = waiting.answer.send(Err(StoreError::Unavailable("recovering from a fault".into())));
+    }
+}
+
+fn try_to_recover(source: &Source) -> Option<Engine> {
+    match source.recover() {
+        Ok(engine) => {
+            source.shared.gauges.set_ready(true);
+            tracing::info!("the database works again");
+            Some(engine)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the database still fails: {error}");
+            None
+        }
+    }
+}
+
+/// Folds what is left, so that the next start has nothing to rebuild. A failure costs nothing but that.
+fn finish(engine: &mut Engine) {
+    while engine.wants_to_fold(true) {
+        if let Err(fault) = engine.fold_slice(true) {
+            tracing::warn!(%fault, "the last fold failed; the next start does it: {fault}");
+            break;
+        }
+    }
+}

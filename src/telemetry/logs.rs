@@ -1,0 +1,384 @@
+//! Log lines: JSON for machines, text for a terminal, and one JSON line for each security event.
+//!
+//! Every line passes through [`OneLine`], the last thing before standard error: whatever a client managed to get into
+//! a field, it can neither begin a second line nor send the terminal a control sequence (OWASP Logging Cheat Sheet,
+//! CWE-117). The filter of the other lines does not reach security events.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::{Format, Full, Json, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+
+/// The target of security events.
+const SECURITY: &str = "security";
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text where standard error is a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// One line of text, for people.
+    Text,
+}
+
+impl LogFormat {
+    /// The format's name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Json => "json",
+            Self::Text => "text",
+        }
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = LogError;
+
+    fn from_str(text: &str) -> Result<Self, LogError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            other => Err(LogError::Format(other.to_owned())),
+        }
+    }
+}
+
+/// What to log, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How the lines look.
+    pub format: LogFormat,
+    /// The least level that is logged, or a comma-separated list of levels and `target=level` pairs:
+    /// `info,farthing::http=debug`. Levels: `off`, `error`, `warn`, `info`, `debug`, `trace`.
+    pub filter: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, filter: "info".to_owned() }
+    }
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// Not one of the formats.
+    #[error("the log format '{0}' is not one of auto, json, text")]
+    Format(String),
+    /// The filter does not read as levels and targets.
+    #[error("the log filter has '{0}' where a level or target=level is expected")]
+    Filter(String),
+    /// Logging is set up once per process.
+    #[error("logging is already set up")]
+    AlreadyInstalled,
+}
+
+/// One security event as it is logged: the fields of the contract, under the names of the OWASP Logging Vocabulary.
+#[derive(Debug, Serialize)]
+pub struct SecurityRecord<'a> {
+    /// The event's id (`sec_…`).
+    pub id: &'a str,
+    /// When it happened, RFC 3339 UTC with milliseconds.
+    pub at: &'a str,
+    /// Its name in the vocabulary, such as `authn_login_fail`.
+    pub event: &'static str,
+    /// How grave it is.
+    pub severity: &'static str,
+    /// Whom it concerns, where that is known.
+    pub user: Option<&'a str>,
+    /// The address it came from.
+    pub ip: Option<&'a str>,
+    /// What the client calls itself.
+    pub user_agent: Option<&'a str>,
+    /// The request that caused it (`req_…`).
+    pub request_id: Option<&'a str>,
+    /// What is particular to this event; never a secret.
+    pub detail: &'a serde_json::Value,
+}
+
+impl SecurityRecord<'_> {
+    /// Writes the event as one JSON line.
+    pub(super) fn log(&self) {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            target: &'static str,
+            #[serde(flatten)]
+            record: &'a SecurityRecord<'a>,
+        }
+        // Serialising strings and a JSON value cannot fail; were it to, the event is still named.
+        let line = serde_json::to_string(&Line { target: SECURITY, record: self })
+            .unwrap_or_else(|_| format!("{{\"target\":\"{SECURITY}\",\"event\":\"{}\"}}", self.event));
+        tracing::info!(target: SECURITY, line = line.as_str());
+    }
+}
+
+/// Sends log lines to standard error, for the whole process.
+///
+/// # Errors
+/// If the filter cannot be read, or logging was set up before.
+pub fn install_logs(settings: &LogSettings) -> Result<(), LogError> {
+    let subscriber = subscriber(settings, io::stderr)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadyInstalled)
+}
+
+/// The subscriber that [`install_logs`] installs, with its lines sent to `writer`.
+///
+/// # Errors
+/// If the filter cannot be read.
+pub fn subscriber<W>(
+    settings: &LogSettings,
+    writer: W,
+) -> Result<impl Subscriber + Send + Sync + use<W>, LogError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let as_json = match settings.format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !io::stderr().is_terminal(),
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .event_format(Lines {
+            as_json,
+            json: Format::default().json().flatten_event(true).with_current_span(false).with_span_list(false),
+            text: Format::default().with_ansi(false),
+        })
+        .with_writer(OneLineWriter(writer));
+    Ok(tracing_subscriber::registry().with(parse_filter(&settings.filter)?).with(lines))
+}
+
+fn parse_filter(text: &str) -> Result<Targets, LogError> {
+    let mut targets = Targets::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let refused = || LogError::Filter(part.to_owned());
+        targets = match part.split_once('=') {
+            Some((target, level)) => {
+                targets.with_target(target, level.parse::<LevelFilter>().map_err(|_| refused())?)
+            }
+            None => targets.with_default(part.parse::<LevelFilter>().map_err(|_| refused())?),
+        };
+    }
+    Ok(targets.with_target(SECURITY, LevelFilter::TRACE))
+}
+
+/// Formats an event by its target: security events as the line that they carry, all others as set.
+struct Lines {
+    as_json: bool,
+    json: Format<Json>,
+    text: Format<Full>,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if event.metadata().target() == SECURITY {
+            let mut found = LineField(None);
+            event.record(&mut found);
+            if let Some(line) = found.0 {
+                return writeln!(writer, "{line}");
+            }
+            return self.json.format_event(ctx, writer, event);
+        }
+        if self.as_json {
+            self.json.format_event(ctx, writer, event)
+        } else {
+            self.text.format_event(ctx, writer, event)
+        }
+    }
+}
+
+/// Picks the field `line` out of a security event.
+struct LineField(Option<String>);
+
+impl Visit for LineField {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "line" {
+            self.0 = Some(value.to_owned());
+        }
+    }
+
+    fn record_debug(&mut self, _field: &Field, _value: &dyn fmt::Debug) {}
+}
+
+/// Makes [`OneLine`] writers around those of `W`.
+struct OneLineWriter<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLineWriter<W> {
+    type Writer = OneLine<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        OneLine(self.0.make_writer())
+    }
+}
+
+/// Lets one line through and escapes every control character in it. An event arrives in one call of `write`: the
+/// newline at the end of the buffer is the line's own, every other was put there by what the line quotes.
+struct OneLine<W>(W);
+
+impl<W: Write> Write for OneLine<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let line = String::from_utf8_lossy(buffer);
+        self.0.write_all(one_line(&line).as_bytes())?;
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// The escape is that of JSON strings (RFC 8259 §7), so that a JSON line stays JSON and says the same.
+fn one_line(line: &str) -> Cow<'_, str> {
+    let body = line.strip_suffix('\n').unwrap_or(line);
+    if !body.contains(is_unsafe) {
+        return Cow::Borrowed(line);
+    }
+    let mut escaped = String::with_capacity(line.len() + 16);
+    for character in body.chars() {
+        if is_unsafe(character) {
+            // Writing to a String cannot fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped.push('\n');
+    Cow::Owned(escaped)
+}
+
+/// Characters that end a line, steer a terminal or turn the direction of text.
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// Collects what is logged while `act` runs.
+    fn logged(format: LogFormat, filter: &str, act: impl FnOnce()) -> Vec<String> {
+        #[derive(Clone, Default)]
+        struct Sink(Arc<Mutex<Vec<u8>>>);
+        impl Write for Sink {
+            fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(buffer)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let settings = LogSettings { format, filter: filter.to_owned() };
+        let subscriber = subscriber(&settings, move || writer.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, act);
+        let bytes = sink.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    fn record<'a>(user_agent: &'a str, detail: &'a serde_json::Value) -> SecurityRecord<'a> {
+        SecurityRecord {
+            id: "sec_01",
+            at: "2026-01-02T03:04:05.678Z",
+            event: "authn_login_fail",
+            severity: "warning",
+            user: None,
+            ip: Some("192.0.2.7"),
+            user_agent: Some(user_agent),
+            request_id: Some("req_01"),
+            detail,
+        }
+    }
+
+    #[test]
+    fn a_security_event_is_one_json_line_in_every_format_and_under_every_filter() {
+        let detail = serde_json::json!({"failures": 3});
+        for (format, filter) in
+            [(LogFormat::Json, "info"), (LogFormat::Text, "info"), (LogFormat::Text, "off")]
+        {
+            let lines = logged(format, filter, || record("curl/8", &detail).log());
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+            let expected = serde_json::json!({
+                "target": "security", "id": "sec_01", "at": "2026-01-02T03:04:05.678Z", "event": "authn_login_fail",
+                "severity": "warning", "user": null, "ip": "192.0.2.7", "user_agent": "curl/8",
+                "request_id": "req_01", "detail": {"failures": 3},
+            });
+            assert_eq!(line, expected);
+        }
+    }
+
+    #[test]
+    fn nothing_that_a_client_sends_can_begin_a_line_or_steer_a_terminal() {
+        let evil = "a\r\nb\u{1b}[2Jc\u{9b}31md\u{7f}e\u{2028}f\u{202e}g\0h\"}\n{\"event\":\"forged\"}";
+        let detail = serde_json::json!({"quoted": evil});
+        for format in [LogFormat::Json, LogFormat::Text] {
+            let lines = logged(format, "info", || {
+                record(evil, &detail).log();
+                tracing::info!(who = evil, "said {evil}");
+                tracing::info!(target: "security", who = %evil, "not through a record");
+            });
+            assert_eq!(lines.len(), 3, "{lines:?}");
+            for line in &lines {
+                assert!(!line.contains(is_unsafe), "{line:?}");
+            }
+            let security: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+            assert_eq!(security["user_agent"], evil, "escaped, yet not altered");
+            assert_eq!(security["detail"]["quoted"], evil);
+            serde_json::from_str::<serde_json::Value>(&lines[2]).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_filter_chooses_levels_by_target() {
+        let act = || {
+            tracing::info!(target: "farthing::http", "info of http");
+            tracing::debug!(target: "farthing::http", "debug of http");
+            tracing::debug!(target: "farthing::store", "debug of store");
+        };
+        assert_eq!(logged(LogFormat::Text, "info", act).len(), 1);
+        assert_eq!(logged(LogFormat::Text, "info,farthing::http=debug", act).len(), 2);
+        assert_eq!(logged(LogFormat::Json, "warn", act).len(), 0);
+        for filter in ["loud", "farthing=loud", "info,,verbose"] {
+            let settings = LogSettings { format: LogFormat::Json, filter: filter.to_owned() };
+            assert!(matches!(subscriber(&settings, io::sink), Err(LogError::Filter(_))), "{filter}");
+        }
+    }
+
+    #[test]
+    fn json_lines_are_flat_objects() {
+        let lines = logged(LogFormat::Json, "info", || tracing::warn!(attempt = 2, "retrying"));
+        let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!(line["level"], "WARN");
+        assert_eq!(line["message"], "retrying");
+        assert_eq!(line["attempt"], 2);
+    }
+}

@@ -1,0 +1,137 @@
+//! Making accounts and changing them; administration from the host.
+
+use std::sync::Arc;
+
+use crate::auth::password::Password;
+use crate::ledger::{
+    Action, ChangePassword, Email, EventDraft, EventKind, Origin, Refusal, Register, Rename, Role,
+    SecurityEvent, TransactionId, User, UserId,
+};
+use crate::store::{Page, PageRequest};
+
+use super::{Identity, Teller, TellerError, expect_user};
+
+/// Somebody who wants an account.
+#[derive(Debug)]
+pub struct NewUser {
+    /// Their email.
+    pub email: Email,
+    /// Their password.
+    pub password: Password,
+    /// Their name.
+    pub name: Option<String>,
+}
+
+/// An operator to be made from the host.
+#[derive(Debug)]
+pub struct OperatorRequest {
+    /// Who.
+    pub user: NewUser,
+    /// What they may do.
+    pub role: Role,
+}
+
+impl Teller {
+    /// Makes a customer's account.
+    ///
+    /// # Errors
+    /// [`TellerError::Throttled`], [`TellerError::PasswordRefused`], [`Refusal::EmailTaken`]; faults.
+    pub async fn register(&self, origin: Origin, new: NewUser) -> Result<Arc<User>, TellerError> {
+        if let Err(limited) = self.throttle.admit_registration(origin.ip, self.clock.now()) {
+            self.note_anonymous(EventKind::RateLimitExceeded, &origin);
+            return Err(TellerError::Throttled(limited));
+        }
+        self.create(origin, new, Role::Customer).await
+    }
+
+    /// Makes an operator's account; for the command line on the host.
+    ///
+    /// # Errors
+    /// [`TellerError::PasswordRefused`], [`Refusal::EmailTaken`]; faults.
+    pub async fn create_operator(&self, request: OperatorRequest) -> Result<Arc<User>, TellerError> {
+        let origin = self.host_origin()?;
+        self.create(origin, request.user, request.role).await
+    }
+
+    /// Every user, in the order of their making; for the command line on the host.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn list_users(&self, page: PageRequest) -> Result<Page<Arc<User>>, TellerError> {
+        Ok(self.store.users(page).await?)
+    }
+
+    /// Sets the caller's name.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn rename(
+        &self,
+        who: &Identity,
+        origin: Origin,
+        name: Option<String>,
+    ) -> Result<Arc<User>, TellerError> {
+        let (reply, _) = self.execute(origin, Action::Rename(Rename { caller: who.caller, name })).await?;
+        expect_user(reply)
+    }
+
+    /// Sets the caller's password, and ends every other session of theirs.
+    ///
+    /// # Errors
+    /// [`Refusal::InvalidCredentials`] if the current one is wrong, [`TellerError::PasswordRefused`]; faults.
+    pub async fn change_password(
+        &self,
+        who: &Identity,
+        origin: Origin,
+        current: Password,
+        new: Password,
+    ) -> Result<(), TellerError> {
+        let attempt = self.begin_password_attempt(who.user.email.folded(), true, &origin)?;
+        let verified = who.user.password.clone();
+        let check = self.hasher.verify(current, verified.clone()).await?;
+        self.settle_password_attempt(attempt, check.matches, Some(&who.user), &origin).await?;
+        if !check.matches {
+            return Err(Refusal::InvalidCredentials.into());
+        }
+        let new = self.checked_hash("new_password", new, &who.user.email, who.user.role).await?;
+        let change = ChangePassword { caller: who.caller, verified, new };
+        self.execute(origin, Action::ChangePassword(change)).await?;
+        Ok(())
+    }
+
+    /// The security events that concern the caller, newest first.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn activity(
+        &self,
+        who: &Identity,
+        page: PageRequest,
+    ) -> Result<Page<SecurityEvent>, TellerError> {
+        Ok(self.store.events(who.user.id, page).await?)
+    }
+
+    /// Writes that the caller asked for what their role may not do.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn note_permission_denied(
+        &self,
+        who: &Identity,
+        origin: Origin,
+        what: &str,
+    ) -> Result<(), TellerError> {
+        let event = EventDraft::new(EventKind::AuthzFail, Some(who.user.id)).with("permission", what);
+        self.note(event, origin).await
+    }
+
+    async fn create(&self, origin: Origin, new: NewUser, role: Role) -> Result<Arc<User>, TellerError> {
+        let NewUser { email, password, name } = new;
+        let password = self.checked_hash("password", password, &email, role).await?;
+        let user = UserId::new(self.clock.uuid()?);
+        let grant = TransactionId::new(self.clock.uuid()?);
+        let register = Register { user, grant, email, name, password, role };
+        let (reply, _) = self.execute(origin, Action::Register(register)).await?;
+        expect_user(reply)
+    }
+}

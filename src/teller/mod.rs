@@ -1,0 +1,185 @@
+//! The teller: the one door. HTTP and the command line both come here; nothing else gives a store commands.
+//!
+//! It authorises (who shows which token, is the password right, is the throttle willing), stamps ids and secrets, and
+//! hands a [`Command`] to the store. Rules about money are not here but in [`crate::ledger::decide`].
+
+mod accounts;
+mod anonymous;
+mod money;
+mod sessions;
+
+use std::sync::Arc;
+
+pub use accounts::{NewUser, OperatorRequest};
+pub use money::{Answer, PayRequest, Recipient, TopupRequest};
+pub use sessions::{Identity, Login, LoginRequest};
+
+use crate::auth::password::{HashError, Hasher, PasswordFault, Policy};
+use crate::auth::throttle::{Limited, Throttle};
+use crate::clock::{Clock, RandomError};
+use crate::ledger::{
+    Action, Command, EventDraft, EventKind, Origin, Outcome, Refusal, Reply, RequestId, Rules, Timestamp,
+    User,
+};
+use crate::store::{Status, Store, StoreError};
+
+use anonymous::AnonymousEvents;
+
+/// Why the teller did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TellerError {
+    /// The ledger said no.
+    #[error("refused: {refusal:?}")]
+    Refused {
+        /// The 'no'.
+        refusal: Refusal,
+        /// Whether this is the first answer to an idempotency key, given again.
+        replayed: bool,
+    },
+    /// The throttle said no.
+    #[error("throttled")]
+    Throttled(Limited),
+    /// The new password does not pass; says everything that is wrong with it.
+    #[error("the password does not pass the policy")]
+    PasswordRefused {
+        /// The field that holds it, by its name in the API.
+        field: &'static str,
+        /// Everything that is wrong.
+        faults: Vec<PasswordFault>,
+    },
+    /// The passwords' pool is full, or failed.
+    #[error("password hashing: {0}")]
+    Hashing(#[from] HashError),
+    /// The store could not say yes or no.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// No randomness.
+    #[error("{0}")]
+    Random(#[from] RandomError),
+}
+
+impl From<Refusal> for TellerError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused { refusal, replayed: false }
+    }
+}
+
+/// What the teller is made of.
+pub struct TellerParts {
+    /// Where the rows are.
+    pub store: Arc<dyn Store>,
+    /// Time and randomness.
+    pub clock: Clock,
+    /// The rules that the store decides by.
+    pub rules: Rules,
+    /// The passwords' pool.
+    pub hasher: Hasher,
+    /// What a password must be.
+    pub policy: Policy,
+    /// Who must wait.
+    pub throttle: Throttle,
+}
+
+/// The one door. Shared by everything that asks.
+pub struct Teller {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    rules: Rules,
+    hasher: Hasher,
+    policy: Arc<Policy>,
+    throttle: Throttle,
+    anonymous: AnonymousEvents,
+}
+
+impl std::fmt::Debug for Teller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Teller").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+impl Teller {
+    /// Opens the door.
+    pub fn new(parts: TellerParts) -> Self {
+        let TellerParts { store, clock, rules, hasher, policy, throttle } = parts;
+        let anonymous = AnonymousEvents::default();
+        Self { store, clock, rules, hasher, policy: Arc::new(policy), throttle, anonymous }
+    }
+
+    /// The rules that the store decides by.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Time and randomness.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// How the store is.
+    pub fn status(&self) -> Status {
+        self.store.status()
+    }
+
+    /// How many passwords wait to be hashed.
+    pub fn password_queue(&self) -> usize {
+        self.hasher.queue_length()
+    }
+
+    /// A fresh id for a request.
+    ///
+    /// # Errors
+    /// If there is no randomness.
+    pub fn request_id(&self) -> Result<RequestId, RandomError> {
+        self.clock.uuid().map(RequestId::new)
+    }
+
+    /// Counts an event that names no known user, to be written with the next flush: one row per event, address and
+    /// minute, however many there are.
+    pub fn note_anonymous(&self, kind: EventKind, origin: &Origin) {
+        self.anonymous.count(kind, origin, self.clock.now());
+    }
+
+    /// Writes an event that concerns a known user, such as a permission refused at the door.
+    ///
+    /// # Errors
+    /// If the store cannot.
+    pub async fn note(&self, event: EventDraft, origin: Origin) -> Result<(), TellerError> {
+        self.execute(origin, Action::Note(vec![event])).await.map(|_| ())
+    }
+
+    /// Writes the anonymous events that are due. Called every second, and once more before the end.
+    pub async fn flush_anonymous(&self, everything: bool) {
+        let now = if everything { Timestamp::from_millis(i64::MAX) } else { self.clock.now() };
+        for (draft, origin) in self.anonymous.due(now) {
+            if let Err(error) = self.note(draft, origin).await {
+                tracing::warn!(%error, "an anonymous security event could not be written: {error}");
+            }
+        }
+    }
+
+    /// Makes durable what was accepted, and lets go of the database.
+    pub async fn close(&self) {
+        self.flush_anonymous(true).await;
+        self.store.close();
+    }
+
+    async fn execute(&self, origin: Origin, action: Action) -> Result<(Reply, bool), TellerError> {
+        let Outcome { replayed, result } = self.store.execute(Command { origin, action }).await?;
+        match result {
+            Ok(reply) => Ok((reply, replayed)),
+            Err(refusal) => Err(TellerError::Refused { refusal, replayed }),
+        }
+    }
+}
+
+/// The decision answers each command with its own kind of reply; another is a bug of ours, told as a fault.
+fn unexpected(reply: &Reply) -> TellerError {
+    TellerError::Store(StoreError::Damaged(format!("unexpected reply {reply:?}")))
+}
+
+fn expect_user(reply: Reply) -> Result<Arc<User>, TellerError> {
+    match reply {
+        Reply::User(user) => Ok(user),
+        other => Err(unexpected(&other)),
+    }
+}

@@ -1,0 +1,242 @@
+//! Logging in and out, and proving who calls.
+
+use std::sync::Arc;
+
+use crate::auth::password::{Password, PasswordFault};
+use crate::auth::throttle::{Attempt, Settled};
+use crate::auth::token::{AccessToken, RefreshToken};
+use crate::ledger::{
+    Action, Caller, Email, EndSession, EventDraft, EventKind, OpenSession, Origin, PasswordHash,
+    RefreshSession, Refusal, Reply, Role, Session, SessionId, TokenPair, User, check_session,
+};
+
+use super::{Teller, TellerError, unexpected};
+
+/// How old a session's last sighting may be before a new one is written, in milliseconds.
+const TOUCH_AFTER_MS: i64 = 60_000;
+
+/// Who calls, as their access token proves.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The proof, looked at again inside each decision.
+    pub caller: Caller,
+    /// The user at this moment.
+    pub user: Arc<User>,
+}
+
+/// Somebody who wants to log in.
+#[derive(Debug)]
+pub struct LoginRequest {
+    /// Their email; none if what they gave is none, which is told as any unknown one is.
+    pub email: Option<Email>,
+    /// Their password.
+    pub password: Password,
+}
+
+/// A session and its tokens; the only time that the tokens can be seen.
+#[derive(Debug)]
+pub struct Login {
+    /// For the `Authorization` header.
+    pub access: AccessToken,
+    /// For the next pair.
+    pub refresh: RefreshToken,
+    /// The session.
+    pub session: Arc<Session>,
+    /// Whose it is.
+    pub user: Arc<User>,
+}
+
+impl Teller {
+    /// Proves who calls from the text of an access token.
+    ///
+    /// # Errors
+    /// [`Refusal::TokenInvalid`], [`Refusal::TokenExpired`]; faults of the store.
+    pub async fn authenticate(
+        self: &Arc<Self>,
+        token: &str,
+        origin: &Origin,
+    ) -> Result<Identity, TellerError> {
+        let Ok(access) = AccessToken::parse(token) else {
+            return Err(self.invalid_token(origin));
+        };
+        let access = access.hash();
+        let Some((session, user)) = self.store.session_by_access(access).await? else {
+            return Err(self.invalid_token(origin));
+        };
+        let caller = Caller { user: user.id, session: session.id, access };
+        let now = self.clock.now();
+        if let Err(refusal) = check_session(&session, &caller, now) {
+            self.note_anonymous(EventKind::TokenInvalid, origin);
+            return Err(refusal.into());
+        }
+        if now >= session.last_seen_at.plus_millis(TOUCH_AFTER_MS) {
+            let (teller, id, origin) = (Arc::clone(self), session.id, origin.clone());
+            tokio::spawn(async move { teller.execute(origin, Action::TouchSession(id)).await.map(|_| ()) });
+        }
+        Ok(Identity { caller, user })
+    }
+
+    /// Begins a session. Wrong email and wrong password are told alike, in the same time.
+    ///
+    /// # Errors
+    /// [`TellerError::Throttled`], [`Refusal::InvalidCredentials`]; faults.
+    pub async fn login(&self, origin: Origin, request: LoginRequest) -> Result<Login, TellerError> {
+        let LoginRequest { email, password } = request;
+        let account = email.as_ref().map(Email::folded).unwrap_or_default();
+        let user = match &email {
+            Some(_) => self.store.user_by_email(account.to_owned()).await?,
+            None => None,
+        };
+        let known_address = match (&user, origin.ip) {
+            (Some(user), Some(ip)) => self.store.has_logged_in_from(user.id, ip).await?,
+            _ => false,
+        };
+        let attempt = self.begin_password_attempt(account, known_address, &origin)?;
+        let (matches, needs_rehash) = if let Some(user) = &user {
+            let check = self.hasher.verify(password.clone(), user.password.clone()).await?;
+            (check.matches, check.needs_rehash)
+        } else {
+            self.hasher.verify_unknown(password.clone()).await?;
+            (false, false)
+        };
+        self.settle_password_attempt(attempt, matches, user.as_deref(), &origin).await?;
+        let user = user.filter(|_| matches).ok_or(Refusal::InvalidCredentials)?;
+        let rehashed = if needs_rehash { Some(self.hasher.hash(password).await?) } else { None };
+        let (access, refresh) = (AccessToken::generate(&self.clock)?, RefreshToken::generate(&self.clock)?);
+        let open = OpenSession {
+            user: user.id,
+            verified: user.password.clone(),
+            rehashed,
+            session: SessionId::new(self.clock.uuid()?),
+            tokens: TokenPair { access: access.hash(), refresh: refresh.hash() },
+        };
+        let (reply, _) = self.execute(origin, Action::OpenSession(open)).await?;
+        with_tokens(reply, access, refresh)
+    }
+
+    /// Swaps a refresh token for a new pair.
+    ///
+    /// # Errors
+    /// [`Refusal::TokenInvalid`], [`Refusal::TokenExpired`], [`Refusal::TokenReused`]; faults of the store.
+    pub async fn refresh(&self, origin: Origin, token: &str) -> Result<Login, TellerError> {
+        let Ok(shown) = RefreshToken::parse(token) else {
+            return Err(self.invalid_token(&origin));
+        };
+        let (access, refresh) = (AccessToken::generate(&self.clock)?, RefreshToken::generate(&self.clock)?);
+        let tokens = TokenPair { access: access.hash(), refresh: refresh.hash() };
+        let swap = RefreshSession { shown: shown.hash(), tokens };
+        let swapped = self.execute(origin.clone(), Action::RefreshSession(swap)).await;
+        if matches!(
+            swapped,
+            Err(TellerError::Refused { refusal: Refusal::TokenInvalid | Refusal::TokenExpired, .. })
+        ) {
+            self.note_anonymous(EventKind::TokenInvalid, &origin);
+        }
+        with_tokens(swapped?.0, access, refresh)
+    }
+
+    /// Ends one of the caller's own sessions; the current one is a logout.
+    ///
+    /// # Errors
+    /// [`Refusal::SessionNotFound`]; faults of the store.
+    pub async fn end_session(
+        &self,
+        who: &Identity,
+        origin: Origin,
+        session: SessionId,
+    ) -> Result<(), TellerError> {
+        let end = EndSession { caller: who.caller, session };
+        self.execute(origin, Action::EndSession(end)).await.map(|_| ())
+    }
+
+    /// The caller's own sessions that still count, newest first.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn sessions(&self, who: &Identity) -> Result<Vec<Session>, TellerError> {
+        Ok(self.store.sessions(who.user.id, self.clock.now()).await?)
+    }
+
+    /// Where the command line on the host is said to come from.
+    pub(super) fn host_origin(&self) -> Result<Origin, TellerError> {
+        Ok(Origin { request: self.request_id()?, ip: None, user_agent: None })
+    }
+
+    /// Checks a new password and hashes it, both on the passwords' own pool.
+    pub(super) async fn checked_hash(
+        &self,
+        field: &'static str,
+        password: Password,
+        email: &Email,
+        role: Role,
+    ) -> Result<PasswordHash, TellerError> {
+        let faults = self.password_faults(password.clone(), Some(email.clone()), role).await?;
+        if !faults.is_empty() {
+            return Err(TellerError::PasswordRefused { field, faults });
+        }
+        Ok(self.hasher.hash(password).await?)
+    }
+
+    /// Everything that is wrong with a new password; empty if it passes.
+    ///
+    /// # Errors
+    /// If the passwords' pool is full or failed.
+    pub async fn password_faults(
+        &self,
+        password: Password,
+        email: Option<Email>,
+        role: Role,
+    ) -> Result<Vec<PasswordFault>, TellerError> {
+        Ok(self.hasher.check(Arc::clone(&self.policy), password, email, role).await?)
+    }
+
+    /// Asks the throttle, before any password is looked at.
+    pub(super) fn begin_password_attempt(
+        &self,
+        account: &str,
+        known_address: bool,
+        origin: &Origin,
+    ) -> Result<Attempt, TellerError> {
+        let now = self.clock.now();
+        self.throttle.begin_login(account, origin.ip, known_address, now).map_err(|limited| {
+            self.note_anonymous(EventKind::RateLimitExceeded, origin);
+            TellerError::Throttled(limited)
+        })
+    }
+
+    /// Tells the throttle how it went, and writes what a failure means.
+    pub(super) async fn settle_password_attempt(
+        &self,
+        attempt: Attempt,
+        matches: bool,
+        user: Option<&User>,
+        origin: &Origin,
+    ) -> Result<(), TellerError> {
+        let settled = self.throttle.settle_login(attempt, matches, self.clock.now());
+        if matches {
+            return Ok(());
+        }
+        let Some(user) = user else {
+            self.note_anonymous(EventKind::LoginFail, origin);
+            return Ok(());
+        };
+        let mut events = vec![EventDraft::new(EventKind::LoginFail, Some(user.id))];
+        if let Settled::LockBegins { seconds } = settled {
+            let lock = EventDraft::new(EventKind::LoginLock, Some(user.id));
+            events.push(lock.with("retry_after_seconds", seconds.to_string()));
+        }
+        self.execute(origin.clone(), Action::Note(events)).await.map(|_| ())
+    }
+
+    fn invalid_token(&self, origin: &Origin) -> TellerError {
+        self.note_anonymous(EventKind::TokenInvalid, origin);
+        Refusal::TokenInvalid.into()
+    }
+}
+
+fn with_tokens(reply: Reply, access: AccessToken, refresh: RefreshToken) -> Result<Login, TellerError> {
+    match reply {
+        Reply::Session(session, user) => Ok(Login { access, refresh, session, user }),
+        other => Err(unexpected(&other)),
+    }
+}
