@@ -48,7 +48,7 @@ impl SmallDisk {
     }
 
     /// The same file system, seen from here.
-    fn from_outside(&self) -> PathBuf {
+    fn seen_from_here(&self) -> PathBuf {
         let inside = self.mount.path().strip_prefix("/").unwrap();
         Path::new("/proc").join(self.holder.id().to_string()).join("root").join(inside)
     }
@@ -78,7 +78,7 @@ fn a_full_disk_makes_no_false_success_and_space_cures_it() {
     let mut random = Random::new(Random::seed_of_this_run());
     let mut server = disk.start();
     let mut world = World::new(&server, 8);
-    let filler = disk.from_outside().join("filler");
+    let filler = disk.seen_from_here().join("filler");
     let mut faults = 0;
     for _ in 0..count(4, 100) {
         world.load_to_the_end(&server, random.next(), Load { clients: 8, attempts: 10, goes_on: false });

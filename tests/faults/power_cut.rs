@@ -127,7 +127,9 @@ impl Image {
                     let pending = image.pending.entry(file.clone()).or_default();
                     let kept: Vec<Change> = pending.drain(..many).collect();
                     let bytes = image.durable.entry(file.clone()).or_default();
-                    kept.iter().for_each(|change| change.apply(bytes));
+                    for change in &kept {
+                        change.apply(bytes);
+                    }
                 }
                 Event::Removed(file) => {
                     image.durable.remove(file);

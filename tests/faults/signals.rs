@@ -62,7 +62,7 @@ fn a_slow_answer_is_still_given_when_the_server_stops() {
         let status = std::thread::scope(|scope| {
             let slow = scope.spawn(move || client.send(&request.key(signal)));
             // Long enough for the request to be read, short of the three seconds that the answer takes.
-            std::thread::sleep(Duration::from_millis(1_000));
+            std::thread::sleep(Duration::from_secs(1));
             server.signal(signal);
             let response = slow.join().unwrap().expect("an accepted request is answered");
             assert!([200, 201].contains(&response.status), "{response}");

@@ -86,7 +86,7 @@ impl Reader {
                 self.positions.insert(file.clone(), offset + bytes.len());
                 self.events.push(Event::Write { file, offset, bytes });
             }
-            "pwritev" | "writev" => panic!("a call that this reader does not know: {call}"),
+            "pwritev" | "writev" | "rename" => panic!("a call that this reader does not know: {call}"),
             "fsync" | "fdatasync" => self.events.push(Event::Syncing(file)),
             "lseek" => {
                 let offset = arguments.split(", ").nth(1).and_then(|offset| offset.parse().ok());
@@ -104,7 +104,6 @@ impl Reader {
                 self.events.push(Event::Truncate { file, length: length.parse().unwrap() });
             }
             "unlink" => self.events.push(Event::Removed(file)),
-            "rename" => panic!("a call that this reader does not know: {call}"),
             _ => {}
         }
     }
