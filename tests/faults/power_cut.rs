@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -32,17 +33,22 @@ fn a_power_cut_loses_no_acknowledged_payment() {
     let syncs = events.iter().filter(|event| matches!(event, Event::Synced(_))).count();
     assert_eq!(acks, world.paid(), "the trace shows every acknowledgement");
     assert!(syncs > 0, "the trace shows no sync");
+    println!("{} changes of files, {syncs} syncs, {acks} acknowledgements", events.len() - acks - 2 * syncs);
 
-    for _ in 0..count(15, 2_000) {
-        let cut = random.below(events.len()) + 1;
+    let after = folder.path().join("after");
+    let told: Vec<usize> = (1..=events.len()).filter(|at| matches!(events[at - 1], Event::Ack(_))).collect();
+    for _ in 0..count(60, 2_000) {
+        // Every other cut comes right behind an acknowledgement: nothing that was synced later helps there.
+        let cut =
+            if random.one_in(2) { told[random.below(told.len())] } else { 1 + random.below(events.len()) };
+        let luck = [Luck::Nothing, Luck::All, Luck::Part, Luck::Part][random.below(4)];
         let image = Image::at(&base, &events[..cut], Syncs::Kept);
-        image.check(&folder.path().join("after"), &world, &events[..cut], &mut random).unwrap();
+        image.check(&after, &world, &events[..cut], luck, &mut random).unwrap();
     }
-    // All of it, so that the last acknowledgements count, too.
-    let image = Image::at(&base, &events, Syncs::Kept);
-    image.check(&folder.path().join("after"), &world, &events, &mut random).unwrap();
+    let whole = Image::at(&base, &events, Syncs::Kept);
+    whole.check(&after, &world, &events, Luck::Nothing, &mut random).unwrap();
     let forgetful = Image::at(&base, &events, Syncs::Ignored);
-    let loss = forgetful.check(&folder.path().join("after"), &world, &events, &mut random);
+    let loss = forgetful.check(&after, &world, &events, Luck::Nothing, &mut random);
     assert!(loss.is_err(), "the harness does not notice that nothing at all was kept");
 }
 
@@ -50,7 +56,7 @@ fn a_power_cut_loses_no_acknowledged_payment() {
 fn record(base: &Path, log: &Path, seed: u64) -> Option<(World, PathBuf)> {
     let mut server = Server::start();
     let mut world = World::new(&server, 4);
-    let load = Load { clients: 4, attempts: 60, goes_on: false };
+    let load = Load { clients: 4, attempts: count(120, 1_200), goes_on: false };
     // A stopped server writes nothing while its folder is copied.
     server.signal("STOP");
     copy_folder(server.data(), base);
@@ -83,6 +89,14 @@ fn copy_folder(from: &Path, to: &Path) {
 enum Syncs {
     Kept,
     Ignored,
+}
+
+/// What became of the changes that no sync covered.
+#[derive(Debug, Clone, Copy)]
+enum Luck {
+    Nothing,
+    All,
+    Part,
 }
 
 /// What the disk holds at a cut: the durable bytes of each file, and what was asked for since its last sync.
@@ -147,22 +161,23 @@ impl Image {
         folder: &Path,
         world: &World,
         events: &[Event],
+        luck: Luck,
         random: &mut Random,
     ) -> Result<(), String> {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).unwrap();
-        let luck = random.between(0, 3);
         for file in self.durable.keys().chain(self.pending.keys()) {
             let mut bytes = self.durable.get(file).cloned().unwrap_or_default();
             for change in self.pending.get(file).into_iter().flatten() {
-                // Nothing of it, all of it, or any part of it.
                 match luck {
-                    0 => {}
-                    1 => change.apply(&mut bytes),
-                    _ => change.apply_in_part(&mut bytes, random),
+                    Luck::Nothing => {}
+                    Luck::All => change.apply(&mut bytes),
+                    Luck::Part => change.apply_in_part(&mut bytes, random),
                 }
             }
-            fs::write(folder.join(file), bytes).unwrap();
+            let path = folder.join(file);
+            fs::write(&path, bytes).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         }
         let mut server = Server::builder().data(folder).stopped();
         if let Err(status) = server.try_start_again() {
