@@ -9,7 +9,7 @@ use crate::world::{Load, World};
 const LOAD: Load = Load { clients: 16, attempts: 100_000, goes_on: false };
 
 /// Rounds on one data folder, before a fresh one is taken so that checking everything stays quick.
-const ROUNDS_A_FOLDER: usize = 10;
+const ROUNDS_A_FOLDER: usize = 5;
 
 #[test]
 fn no_acknowledged_payment_is_lost_and_none_happens_twice() {

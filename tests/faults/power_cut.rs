@@ -205,7 +205,7 @@ impl Image {
 fn told(fate: &Fate) -> Option<String> {
     match fate {
         Fate::Paid(body) => Some(String::from_utf8(body.clone()).unwrap()),
-        Fate::Declined | Fate::Unknown => None,
+        Fate::Declined | Fate::Unknown | Fate::Undone => None,
     }
 }
 

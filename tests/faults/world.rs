@@ -39,6 +39,15 @@ pub enum Fate {
     Declined,
     /// No answer, or a fault.
     Unknown,
+    /// A fault of which the answer says that nothing was done.
+    Undone,
+}
+
+impl Fate {
+    /// Whether the payment has yet to be resolved.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Unknown | Self::Undone)
+    }
 }
 
 /// A payment in the book.
@@ -126,7 +135,7 @@ impl World {
 
     /// How many payments of the book have no known outcome.
     pub fn unknown(&self) -> usize {
-        self.book.iter().filter(|entry| entry.fate == Fate::Unknown).count()
+        self.book.iter().filter(|entry| entry.fate.is_open()).count()
     }
 
     /// How many payments of the book were acknowledged.
@@ -138,7 +147,7 @@ impl World {
     pub fn settle(&mut self, server: &Server) {
         let before = self.existing(server);
         let mut client = server.client();
-        for entry in self.book.iter_mut().filter(|entry| entry.fate == Fate::Unknown) {
+        for entry in self.book.iter_mut().filter(|entry| entry.fate.is_open()) {
             let response = client.call(&request(&self.people, &entry.attempt));
             let replayed = response.header("idempotent-replayed") == Some("true");
             let existed = before.get(&entry.attempt.key);
@@ -187,6 +196,7 @@ impl World {
                 Fate::Declined => {
                     assert_eq!(row.map(|row| &row["status"]), Some(&json!("declined")), "{entry:?}");
                 }
+                Fate::Undone => assert_eq!(row, None, "nothing was done, it said: {entry:?}"),
                 Fate::Unknown => {}
             }
         }
@@ -252,7 +262,7 @@ impl Payer<'_> {
             let attempt = self.attempt(format!("{round}/{}/{n}", self.number));
             let sent = self.client.send(&request(self.people, &attempt));
             let fate = sent.map_or(Fate::Unknown, |response| fate_of(&response));
-            let failed = fate == Fate::Unknown;
+            let failed = fate.is_open();
             entries.push(Entry { attempt, fate });
             answered.fetch_add(1, Ordering::Relaxed);
             if failed && !load.goes_on {
@@ -278,10 +288,13 @@ impl Payer<'_> {
 
     /// The same key gives the same answer, if it gives one.
     fn ask_again(&mut self, entry: &Entry) {
+        // One that is open stays as it is until the ledger was looked at.
+        if entry.fate.is_open() {
+            return;
+        }
         let Ok(response) = self.client.send(&request(self.people, &entry.attempt)) else { return };
         match (&entry.fate, fate_of(&response)) {
-            // What was unknown to the client is settled later; what is unknown now says nothing.
-            (_, Fate::Unknown) | (Fate::Unknown, _) | (Fate::Declined, Fate::Declined) => {}
+            (_, Fate::Unknown | Fate::Undone) | (Fate::Declined, Fate::Declined) => {}
             (Fate::Paid(one), Fate::Paid(other)) => assert_eq!(*one, other, "two answers under one key"),
             (one, other) => panic!("two answers under one key: {one:?} and {other:?}"),
         }
@@ -300,6 +313,7 @@ fn fate_of(response: &Response) -> Fate {
     match response.status {
         201 => Fate::Paid(response.body.clone()),
         402 => Fate::Declined,
+        503 if response.json()["code"] == "unavailable" => Fate::Undone,
         status if FAULTS.contains(&status) => Fate::Unknown,
         _ => panic!("neither an answer nor a fault: {response}"),
     }

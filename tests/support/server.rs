@@ -182,6 +182,11 @@ impl Server {
         &self.data
     }
 
+    /// Changes an environment variable for the next start.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.builder = self.builder.clone().env(name, value);
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("running").id()

@@ -1,5 +1,7 @@
 //! `POST /payment`, `GET /payments`, `GET /payment/{id}`.
 
+mod idempotency;
+
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
