@@ -276,3 +276,70 @@ fn check_foreign_objects(server: &Server, owner: &mut User, stranger: &str) {
     assert!(routes >= 3, "the table has lost its objects");
     assert_eq!(state(owner), before);
 }
+
+/// Values that are wrong for nearly every field, each in its own way.
+fn hostile_values() -> Vec<String> {
+    let mut values: Vec<String> = [
+        "null",
+        "true",
+        "0",
+        "-1",
+        "-0.0",
+        "1e400",
+        "1e-400",
+        "123456789012345678901234567890",
+        "\"\"",
+        "\" \"",
+        "[]",
+        "{}",
+        "[[[[[]]]]]",
+        "{\"a\":{\"b\":null}}",
+        "\"\\u0000\"",
+        "\"\\ud83d\\ude00\"",
+        "\"\\ud800\"",
+        "\"\u{202e}\u{200d}\"",
+        "\"' OR 1=1 --\"",
+        "\"%s%n%x\"",
+        "\"../../etc/passwd\"",
+        "\"<script>\"",
+        "\"${x}\"",
+        "\"usr_00000000000000000000000001\"",
+        "\"9999-99-99T99:99:99Z\"",
+        "{\"\":\"\"}",
+        "{\"a\":\"b\",\"a\":\"c\"}",
+    ]
+    .map(str::to_owned)
+    .into();
+    values.push(format!("\"{}\"", "x".repeat(50_000)));
+    values.push(format!("{}{}", "[".repeat(20_000), "]".repeat(20_000)));
+    let many: Vec<String> = (0..2_000).map(|n| format!("\"k{n}\":\"v\"")).collect();
+    values.push(format!("{{{}}}", many.join(",")));
+    values
+}
+
+#[test]
+fn no_value_of_any_field_makes_the_server_fail() {
+    let server = Server::start();
+    let mut user = somebody(&server, "ada");
+    for route in ROUTES.iter().filter(|route| route.path != "/logout" && route.path != "/me/password") {
+        let path = route.path.replace("{id}", "x").replace("{code}", "x");
+        for field in route.doc.body {
+            for value in hostile_values() {
+                let body = format!("{{\"{}\":{value}}}", field.name);
+                let request = Request::new(route.verb.name(), &path).json_text(&body);
+                let response = user.client.call(&request);
+                assert!(response.status < 500, "{}: {response}", &body[..body.len().min(200)]);
+            }
+        }
+        let hostile =
+            ["", "%00", "%ff", "%", "%zz", "-1", "1e9", "'", "%F0%9F%98%80", "a%26b%3Dc", "[]", "0x1", "+"];
+        for field in route.doc.query {
+            for value in hostile {
+                let target = format!("{path}?{0}={value}&{0}={value}", field.name);
+                let response = user.client.call(&Request::new(route.verb.name(), &target));
+                assert!(response.status < 500, "{target}: {response}");
+            }
+        }
+    }
+    server.verify();
+}

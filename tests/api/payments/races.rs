@@ -127,3 +127,35 @@ fn money_that_goes_round_in_both_directions_is_conserved() {
     assert_eq!(total, 400_000);
     server.verify();
 }
+
+#[test]
+fn what_was_acknowledged_is_seen_at_once_by_everybody_whom_it_concerns() {
+    let server = Server::start();
+    let users: Vec<User> = (0..4).map(|n| server.user(&format!("user{n}"))).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (server, users) = (&server, &users);
+            scope.spawn(move || {
+                let (from, to) = (&users[thread % 4], &users[(thread + 1) % 4]);
+                let mut payer = server.client().with_token(&from.token);
+                let mut payee = server.client().with_token(&to.token);
+                for n in 0..60 {
+                    let body = json!({"amount": "0.01", "currency": "USD", "to": to.id});
+                    let request = Request::post("/payment", &body).key(&format!("{thread}/{n}"));
+                    let payment = payer.call(&request).expect(201).json();
+                    let id = payment["id"].as_str().unwrap();
+                    for client in [&mut payee, &mut payer] {
+                        assert_eq!(client.get(&format!("/payment/{id}")).expect(200).json(), payment);
+                        // At most the payments of the other threads can have come in between.
+                        let rows = crate::support::lists::rows(&client.get("/transactions?limit=100").json());
+                        assert!(
+                            rows.iter().any(|row| row["payment"] == id),
+                            "{id} is not in the history yet"
+                        );
+                    }
+                }
+            });
+        }
+    });
+    server.verify();
+}
