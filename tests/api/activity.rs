@@ -102,3 +102,51 @@ fn events_outlive_a_crash() {
     // The list asks for the same credential as every other.
     server.client().call(&Request::get("/me/activity")).problem(401, "token_missing");
 }
+
+#[test]
+fn every_event_that_can_happen_is_told() {
+    let mut server = Server::builder().env("FARTHING_RATE_LIMITS_ENABLED", "true").start();
+    let mut ada = server.user("ada");
+    let phone = ada.log_in_again(server.client());
+    let mut client = server.client();
+    let refresh = json!({"refresh_token": phone.refresh});
+    client.post("/token/refresh", &refresh).expect(200);
+    client.post("/token/refresh", &refresh).problem(401, "token_reused");
+    client.call(&Request::get("/me").bearer("nonsense")).expect(401);
+    client.post("/login", &json!({"x": 1})).expect(422);
+    ada.pay(&json!({"amount": "5000", "currency": "USD"})).expect(402);
+    ada.pay(&json!({"amount": "5", "currency": "USD"})).expect(201);
+    ada.pay(&json!({"amount": "5", "currency": "USD"})).expect(409);
+    let new = json!({"current_password": PASSWORD, "new_password": "wrong donkey charger pin 8"});
+    assert!(ada.client.post("/me/password", &new).status < 300);
+    ada.client.post_empty("/logout").expect(204);
+    let mut thief = server.client().connecting_from([127, 0, 0, 80]);
+    let guess = json!({"email": ada.email, "password": "not that one 7"});
+    let limited = (0..100).any(|_| thief.post("/login", &guess).status == 429);
+    assert!(limited, "guessing is not limited");
+    // What is counted is told at the latest when the server stops.
+    assert!(server.terminate().success());
+    let told: std::collections::BTreeSet<String> = format!("{}\n{}", server.log(), server.stdout())
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| line["target"] == "security")
+        .filter_map(|line| line["event"].as_str().map(str::to_owned))
+        .collect();
+    for event in [
+        "user_created",
+        "authn_login_success",
+        "authn_login_fail",
+        "authn_login_lock",
+        "authn_token_created",
+        "authn_token_revoked",
+        "authn_token_reuse",
+        "authn_token_invalid",
+        "authn_password_change",
+        "excess_rate_limit_exceeded",
+        "input_validation_fail",
+        "payment_declined",
+        "payment_duplicate_blocked",
+    ] {
+        assert!(told.contains(event), "{event} was not told, of {told:?}");
+    }
+}

@@ -6,15 +6,13 @@
 mod support;
 
 mod activity;
+mod bodies;
 mod conventions;
-mod idempotency;
 mod lists;
-mod me;
 mod payments;
-mod refresh;
-mod register;
 mod sessions;
 mod system;
 mod throttle;
 mod transactions;
+mod users;
 mod wallets;

@@ -121,11 +121,12 @@ fn history(server: &Server) -> (User, Vec<Value>) {
     (ada, rows)
 }
 
+type Row<'a> = (&'a str, &'a dyn Fn(&Value) -> bool, usize);
+
 #[test]
 fn filters_narrow_the_list_alone_and_together() {
     let server = Server::start();
     let (mut ada, rows) = history(&server);
-    type Row<'a> = (&'a str, &'a dyn Fn(&Value) -> bool, usize);
     let table: [Row<'_>; 11] = [
         ("currency=USD", &|row| row["currency"] == "USD", 4),
         ("currency=eur", &|row| row["currency"] == "EUR", 2),

@@ -70,13 +70,18 @@ impl Builder {
 
     /// Starts the server and waits until it accepts connections.
     pub fn start(self) -> Server {
+        let mut server = self.stopped();
+        server.start_again();
+        server
+    }
+
+    /// A server that was not started yet.
+    pub fn stopped(self) -> Server {
         let folder = TempDir::new().unwrap();
         let data = self.data.clone().unwrap_or_else(|| folder.path().join("data"));
         let stdout = Arc::new(Mutex::new(String::new()));
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Server { builder: self, folder, data, child: None, address, stdout };
-        server.start_again();
-        server
+        Server { builder: self, folder, data, child: None, address, stdout }
     }
 }
 
@@ -94,6 +99,36 @@ impl Server {
 
     /// Starts the program on the same folder and waits until it accepts connections.
     pub fn start_again(&mut self) {
+        if let Err(status) = self.try_start_again() {
+            panic!("the server did not say that it listens ({status:?}); its log:\n{}", self.log());
+        }
+    }
+
+    /// The same, where it may not come up.
+    ///
+    /// # Errors
+    /// How it ended, if it did by itself.
+    pub fn try_start_again(&mut self) -> Result<(), Option<ExitStatus>> {
+        let addresses = self.spawn();
+        if let Ok(address) = addresses.recv_timeout(PATIENCE) {
+            self.address = address;
+            return Ok(());
+        }
+        let ended = self.wait(Duration::from_secs(1));
+        if self.child.is_some() {
+            self.kill();
+        }
+        Err(ended)
+    }
+
+    /// Starts the program and kills it after this long, wherever it is by then.
+    pub fn start_and_kill(&mut self, delay: Duration) {
+        self.spawn();
+        std::thread::sleep(delay);
+        self.kill();
+    }
+
+    fn spawn(&mut self) -> mpsc::Receiver<SocketAddr> {
         assert!(self.child.is_none(), "already running");
         let mut command = self.command();
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(&self.builder.args);
@@ -105,19 +140,8 @@ impl Server {
             .spawn()
             .expect("the program starts");
         let addresses = listen(child.stdout.take().unwrap(), &self.stdout);
-        let address = addresses.recv_timeout(PATIENCE);
         self.child = Some(child);
-        match address {
-            Ok(address) => self.address = address,
-            Err(error) => {
-                let _ = self.child.as_mut().unwrap().kill();
-                let status = self.wait(PATIENCE);
-                panic!(
-                    "the server did not say that it listens ({error}, {status:?}); its log:\n{}",
-                    self.log()
-                );
-            }
-        }
+        addresses
     }
 
     /// Runs another command of the program on the same data folder, in the same surroundings.
@@ -158,6 +182,11 @@ impl Server {
         &self.data
     }
 
+    /// Changes an environment variable for the next start.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.builder = self.builder.clone().env(name, value);
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("running").id()
@@ -167,6 +196,17 @@ impl Server {
     pub fn kill(&mut self) {
         self.child.as_mut().expect("running").kill().unwrap();
         self.wait(PATIENCE);
+    }
+
+    /// Whether it was started and not waited for yet.
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Whether the process has ended, though nobody waited for it yet.
+    pub fn has_ended(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        !status.contains("State:") || status.contains("State:\tZ")
     }
 
     /// Sends a signal, such as `TERM`.

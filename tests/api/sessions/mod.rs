@@ -1,5 +1,7 @@
 //! `POST /login`, `POST /logout`, `GET /sessions`, `DELETE /sessions/{id}`, and what a token is.
 
+mod refresh;
+
 use serde_json::json;
 
 use crate::support::lists::{ids, rows};

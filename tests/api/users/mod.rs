@@ -1,0 +1,4 @@
+//! Users: registering, and oneself.
+
+mod me;
+mod register;

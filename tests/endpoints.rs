@@ -1,0 +1,345 @@
+//! Every route × every credential that must not open it, from the route table itself.
+//!
+//! A route that this file does not know how to use, or one that became public, fails here: it is listed by hand which
+//! calls anybody may make, and what a good call to each of the others looks like.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test code")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use farthing::auth::permission::{Access, Permission};
+use farthing::http::routes::ROUTES;
+use farthing::http::spec::Route;
+use serde_json::{Value, json};
+
+use support::shape::assert_same_answer;
+use support::{PASSWORD, Request, Response, Server, User};
+
+/// The calls that anybody may make, each for a reason that stands in the route table's description.
+const PUBLIC: [&str; 12] = [
+    "POST /register",
+    "POST /login",
+    "POST /token/refresh",
+    "GET /healthz",
+    "GET /readyz",
+    "GET /metrics",
+    "GET /openapi.json",
+    "GET /docs",
+    "GET /assets/style.css",
+    "GET /problems",
+    "GET /problems/{code}",
+    "GET /",
+];
+
+fn name(route: &Route) -> String {
+    format!("{} {}", route.verb.name(), route.path)
+}
+
+fn guarded() -> impl Iterator<Item = (&'static Route, Permission)> {
+    ROUTES.iter().filter_map(|route| match route.access {
+        Access::Public => None,
+        Access::Needs(permission) => Some((route, permission)),
+    })
+}
+
+/// A good call to a guarded route by this user, on an object of theirs.
+fn good_call(route: &Route, user: &mut User) -> Request {
+    let call = name(route);
+    let path = match route.path.split_once("{id}") {
+        Some((before, after)) => format!("{before}{}{after}", own_object(&call, user)),
+        None => route.path.to_owned(),
+    };
+    let body = match call.as_str() {
+        "PATCH /me" => json!({"name": "A new name"}),
+        "POST /me/password" => json!({"current_password": PASSWORD, "new_password": PASSWORD}),
+        "POST /payment" => json!({"amount": "1.23", "currency": "USD", "reference": "a good call"}),
+        "POST /topup" => json!({"amount": "1.23", "currency": "USD"}),
+        "POST /logout" => json!({}),
+        _ => {
+            assert!(!route.verb.has_body(), "what is a good body of {call}?");
+            return Request::new(route.verb.name(), &path);
+        }
+    };
+    Request::new(route.verb.name(), &path).json(&body)
+}
+
+/// The id of an object of the user's that this call is about.
+fn own_object(call: &str, user: &mut User) -> String {
+    let list = match call {
+        "DELETE /sessions/{id}" => "/sessions",
+        "GET /payment/{id}" => "/payments",
+        "GET /transactions/{id}" => "/transactions",
+        _ => panic!("what is an object of {call}?"),
+    };
+    let rows = support::lists::rows(&user.client.get(list).expect(200).json());
+    rows[0]["id"].as_str().unwrap().to_owned()
+}
+
+/// An id of the same kind that nobody has.
+fn missing_object(own: &str) -> String {
+    format!("{}_01h455vb4pex5vsknk084sn02q", own.split_once('_').unwrap().0)
+}
+
+/// Somebody with an object of each kind.
+fn somebody(server: &Server, who: &str) -> User {
+    let mut user = server.user(who);
+    user.pay(&json!({"amount": "5", "currency": "USD"})).expect(201);
+    user
+}
+
+/// Everything of a user that a call could change, as far as they can see it.
+fn state(user: &mut User) -> Vec<Value> {
+    ["/me", "/wallets", "/payments", "/transactions"]
+        .map(|path| user.client.get(path).expect(200).json())
+        .into()
+}
+
+#[test]
+fn the_public_calls_are_those_and_no_others() {
+    let public: BTreeSet<String> =
+        ROUTES.iter().filter(|route| route.access == Access::Public).map(name).collect();
+    assert_eq!(public, PUBLIC.iter().map(|&call| call.to_owned()).collect());
+    let all: BTreeSet<String> = ROUTES.iter().map(name).collect();
+    assert_eq!(all.len(), ROUTES.len(), "a call is in the table twice");
+}
+
+#[test]
+fn the_description_and_the_router_know_the_same_calls() {
+    let server = Server::start();
+    let mut client = server.client();
+    let document = client.get("/openapi.json").expect(200).json();
+    let described: BTreeSet<String> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods: Vec<&String> = item.as_object().unwrap().keys().collect();
+            methods.into_iter().map(|method| format!("{} {path}", method.to_uppercase())).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(described, ROUTES.iter().map(name).collect());
+    for route in ROUTES {
+        let path = route.path.replace("{code}", "not_found").replace("{id}", "x");
+        let response = client.call(&Request::new(route.verb.name(), &path));
+        assert!(![404, 405].contains(&response.status), "described and not there: {response}");
+        let expected = match route.access {
+            Access::Public => response.status,
+            Access::Needs(_) => 401,
+        };
+        assert_eq!(response.status, expected, "{response}");
+        let security = &document["paths"][route.path][route.verb.name().to_lowercase()]["security"];
+        let open = security.as_array().is_some_and(Vec::is_empty) || security.is_null();
+        assert_eq!(open, route.access == Access::Public, "{}: the description says {security}", name(route));
+    }
+}
+
+#[test]
+fn a_good_call_to_each_guarded_route_succeeds() {
+    for (route, _) in guarded() {
+        let server = Server::start();
+        let mut user = somebody(&server, "ada");
+        let request = good_call(route, &mut user);
+        let response = user.client.call(&request);
+        assert!((200..300).contains(&response.status), "{response}");
+    }
+}
+
+#[test]
+fn no_guarded_route_opens_to_a_credential_that_is_not_one() {
+    let server = Server::start();
+    let elsewhere = Server::start();
+    let mut user = somebody(&server, "ada");
+    let stranger = somebody(&elsewhere, "ada");
+    let mut left = user.log_in_again(server.client());
+    left.client.post_empty("/logout").expect(204);
+    let before = state(&mut user);
+    let bearer = |token: &str| Some(format!("Bearer {token}"));
+    let wrong = [
+        (None, "token_missing"),
+        (bearer("nonsense"), "token_invalid"),
+        (bearer(&user.token[1..]), "token_invalid"),
+        (bearer(&stranger.token), "token_invalid"),
+        (bearer(&left.token), "token_invalid"),
+        (bearer(&user.refresh), "token_invalid"),
+        (bearer(&user.id), "token_invalid"),
+        (Some(user.token.clone()), "token_invalid"),
+    ];
+    for (route, _) in guarded() {
+        let good = good_call(route, &mut user);
+        let nonsense = Request::new(route.verb.name(), route.path).json_text("{\"nonsense\":");
+        for (credential, code) in &wrong {
+            // Who asks is settled before what is asked.
+            for request in [&good, &nonsense] {
+                let request = match credential {
+                    Some(credential) => request.clone().header("Authorization", credential),
+                    None => request.clone(),
+                };
+                let response = server.client().call(&request);
+                assert_eq!((response.status, response.str("code").as_str()), (401, *code), "{response}");
+            }
+        }
+    }
+    assert_eq!(state(&mut user), before);
+}
+
+#[test]
+fn no_guarded_route_opens_to_an_expired_token() {
+    let server = Server::start();
+    let mut user = somebody(&server, "ada");
+    let calls: Vec<Request> = guarded().map(|(route, _)| good_call(route, &mut user)).collect();
+    let before = state(&mut user);
+    // The lifetime is set when a token is made, so a second start with a short one makes the token that expires.
+    let server = restarted(server, "FARTHING_TOKENS_ACCESS_TTL_SECONDS", "1");
+    let short = user.log_in_again(server.client());
+    let expired = (0..600).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        server.client().call(&Request::get("/me").bearer(&short.token)).status == 401
+    });
+    assert!(expired, "the token does not expire");
+    for call in calls {
+        server.client().call(&call.bearer(&short.token)).problem(401, "token_expired");
+    }
+    user.client = server.client().with_token(&user.token);
+    assert_eq!(state(&mut user), before);
+}
+
+/// The same ledger under a server with another setting.
+fn restarted(mut server: Server, variable: &str, value: &str) -> Server {
+    server.terminate();
+    server.set_env(variable, value);
+    server.start_again();
+    server
+}
+
+#[test]
+fn no_guarded_route_opens_to_a_role_without_its_permission() {
+    let server = Server::start();
+    let mut customer = somebody(&server, "ada");
+    for (route, permission) in guarded().filter(|(_, permission)| *permission != Permission::OwnAccount) {
+        assert!(!permission.is_given_to(farthing::ledger::Role::Customer), "{}", name(route));
+        let request = good_call(route, &mut customer);
+        customer.client.call(&request).problem(403, "permission_denied");
+    }
+    // A customer has the one permission that all have; what it opens is in the other tests.
+    assert!(guarded().any(|(_, permission)| permission == Permission::OwnAccount));
+}
+
+#[test]
+fn an_operator_is_no_owner_of_other_peoples_objects() {
+    let server = Server::start();
+    let mut ada = somebody(&server, "ada");
+    let output = server.run(&["admin", "create", "--email", "root@example.org"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let password = said.split_whitespace().max_by_key(|word| word.len()).unwrap();
+    let operators: Vec<Response> = said
+        .split_whitespace()
+        .chain([password])
+        .map(|word| server.client().post("/login", &json!({"email": "root@example.org", "password": word})))
+        .filter(|response| response.status == 200)
+        .collect();
+    let operator = operators.first().unwrap_or_else(|| panic!("no password among: {said}"));
+    assert_eq!(operator.json()["user"]["role"], "admin");
+    let token = operator.str("access_token");
+    check_foreign_objects(&server, &mut ada, &token);
+}
+
+#[test]
+fn somebody_elses_object_is_a_missing_one() {
+    let server = Server::start();
+    let (mut ada, eve) = (somebody(&server, "ada"), somebody(&server, "eve"));
+    check_foreign_objects(&server, &mut ada, &eve.token);
+}
+
+/// Each route with an object answers a foreign one like a missing one, and does nothing to it.
+fn check_foreign_objects(server: &Server, owner: &mut User, stranger: &str) {
+    let before = state(owner);
+    let mut routes = 0;
+    for (route, permission) in guarded() {
+        let Some((before_id, after_id)) = route.path.split_once("{id}") else { continue };
+        assert_eq!(permission, Permission::OwnAccount, "{}: whose objects may be seen?", name(route));
+        routes += 1;
+        let own = own_object(&name(route), owner);
+        let ask = |id: &str| {
+            let request = Request::new(route.verb.name(), &format!("{before_id}{id}{after_id}"));
+            server.client().call(&request.bearer(stranger))
+        };
+        let foreign = ask(&own).problem(404, "not_found");
+        for other in
+            [missing_object(&own), own.to_uppercase(), "x".to_owned(), "%00".to_owned(), "-1".to_owned()]
+        {
+            assert_same_answer(&foreign, &ask(&other));
+        }
+    }
+    assert!(routes >= 3, "the table has lost its objects");
+    assert_eq!(state(owner), before);
+}
+
+/// Values that are wrong for nearly every field, each in its own way.
+fn hostile_values() -> Vec<String> {
+    let mut values: Vec<String> = [
+        "null",
+        "true",
+        "0",
+        "-1",
+        "-0.0",
+        "1e400",
+        "1e-400",
+        "123456789012345678901234567890",
+        "\"\"",
+        "\" \"",
+        "[]",
+        "{}",
+        "[[[[[]]]]]",
+        "{\"a\":{\"b\":null}}",
+        "\"\\u0000\"",
+        "\"\\ud83d\\ude00\"",
+        "\"\\ud800\"",
+        "\"\u{202e}\u{200d}\"",
+        "\"' OR 1=1 --\"",
+        "\"%s%n%x\"",
+        "\"../../etc/passwd\"",
+        "\"<script>\"",
+        "\"${x}\"",
+        "\"usr_00000000000000000000000001\"",
+        "\"9999-99-99T99:99:99Z\"",
+        "{\"\":\"\"}",
+        "{\"a\":\"b\",\"a\":\"c\"}",
+    ]
+    .map(str::to_owned)
+    .into();
+    values.push(format!("\"{}\"", "x".repeat(50_000)));
+    values.push(format!("{}{}", "[".repeat(20_000), "]".repeat(20_000)));
+    let many: Vec<String> = (0..2_000).map(|n| format!("\"k{n}\":\"v\"")).collect();
+    values.push(format!("{{{}}}", many.join(",")));
+    values
+}
+
+#[test]
+fn no_value_of_any_field_makes_the_server_fail() {
+    let server = Server::start();
+    let mut user = somebody(&server, "ada");
+    for route in ROUTES.iter().filter(|route| route.path != "/logout" && route.path != "/me/password") {
+        let path = route.path.replace("{id}", "x").replace("{code}", "x");
+        for field in route.doc.body {
+            for value in hostile_values() {
+                let body = format!("{{\"{}\":{value}}}", field.name);
+                let request = Request::new(route.verb.name(), &path).json_text(&body);
+                let response = user.client.call(&request);
+                assert!(response.status < 500, "{}: {response}", &body[..body.len().min(200)]);
+            }
+        }
+        let hostile =
+            ["", "%00", "%ff", "%", "%zz", "-1", "1e9", "'", "%F0%9F%98%80", "a%26b%3Dc", "[]", "0x1", "+"];
+        for field in route.doc.query {
+            for value in hostile {
+                let target = format!("{path}?{0}={value}&{0}={value}", field.name);
+                let response = user.client.call(&Request::new(route.verb.name(), &target));
+                assert!(response.status < 500, "{target}: {response}");
+            }
+        }
+    }
+    server.verify();
+}
