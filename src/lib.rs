@@ -2,7 +2,7 @@
 //!
 //! A guided tour, from the inside out. Imports go one way, down this list never up:
 //!
-//! 1. [`ledger`] is the pure core: money, ids, commands, and [`ledger::decide`], which holds every business rule.
+//! 1. [`ledger`] is the pure core: money, ids, commands, and [`ledger::decide()`], which holds every business rule.
 //!    No I/O, no clock, no randomness.
 //! 2. [`auth`] knows passwords, tokens, permissions and the login throttle.
 //! 3. [`clock`] is the only source of time and random bytes.

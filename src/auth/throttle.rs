@@ -6,7 +6,7 @@
 //! - Per address (IPv6 by /64) there is a rate of attempts, whatever the account, counted with GCRA (ITU-T I.371).
 //!
 //! An attempt is counted before the password is looked at and settled after, so that a hundred at once do not pass
-//! where five may. Answers come at once; nothing is slowed. Bounded: past [`CAPACITY`] counters the oldest are
+//! where five may. Answers come at once; nothing is slowed. Bounded: past `CAPACITY` counters the oldest are
 //! forgotten.
 
 use std::collections::HashMap;

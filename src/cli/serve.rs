@@ -2,7 +2,7 @@
 //!
 //! The order matters: the folder's lock before anything in it is touched, the database before the listener (who can
 //! connect is served), the control socket before the banner that speaks of it. On the way down the listener goes
-//! first and the lock last. A stop has [`STOP_LIMIT`], which is less than the 10 s that were promised.
+//! first and the lock last. A stop has `STOP_LIMIT`, which is less than the 10 s that were promised.
 
 use std::future::Future;
 use std::net::SocketAddr;

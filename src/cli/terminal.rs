@@ -57,7 +57,7 @@ pub fn print(line: &str) -> Result<(), Failure> {
     print_bytes(format!("{line}\n").as_bytes())
 }
 
-/// Writes bytes to standard output as they are; errors as for [`print`].
+/// Writes bytes to standard output as they are; errors as for [`print()`].
 pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
     match output.write_all(bytes).and_then(|()| output.flush()) {

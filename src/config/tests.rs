@@ -1,3 +1,5 @@
+//! Where a value comes from, and what mistakes are told.
+
 use super::*;
 use std::fs;
 use std::path::Path;

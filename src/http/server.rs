@@ -1,7 +1,7 @@
 //! The accept loop: HTTP/1.1 over TCP, one task a connection.
 //!
 //! Bounds: a fixed number of connections (more wait in the kernel's queue), a head read within 20 s, and a stop that
-//! answers every accepted request within [`GRACE`]. A connection without a request for 20 s is closed.
+//! answers every accepted request within `GRACE`. A connection without a request for 20 s is closed.
 
 use std::convert::Infallible;
 use std::io;

@@ -1,8 +1,8 @@
 //! The pure core: what can be asked, what is decided, what is written down.
 //!
 //! Every engine runs commands the same way: it loads the rows that [`Command::add_needs`] names into a [`WorkingSet`],
-//! lets [`decide`] apply the commands to it one after another, and writes its [`Changes`]. All business rules live in
-//! [`decide`] and only there. No I/O, no clock, no randomness: the time comes with the batch, ids with the command.
+//! lets [`decide()`] apply the commands to it one after another, and writes its [`Changes`]. All business rules live in
+//! [`decide()`] and only there. No I/O, no clock, no randomness: the time comes with the batch, ids with the command.
 //!
 //! Money is never created: every [`Transaction`]'s entries sum to zero per currency, and the journal is only appended.
 

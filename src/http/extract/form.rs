@@ -49,7 +49,9 @@ impl<'a> Form<'a> {
         let pairs =
             reader.deserialize_map(PairsVisitor(fields)).and_then(|pairs| reader.end().map(|()| pairs));
         let pairs = pairs.map_err(|error| {
-            if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
+            if !text.trim_start().starts_with('{')
+                && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+            {
                 return Problem::field("body", "wrong_type", "must be a JSON object");
             }
             malformed(format!(
