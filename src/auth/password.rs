@@ -201,7 +201,7 @@ impl Hasher {
     /// A pool of `threads` threads before which at most `queue` jobs wait.
     ///
     /// # Errors
-    /// If threads or randomness cannot be had.
+    /// If threads cannot be had.
     pub fn start(threads: usize, queue: usize, clock: Clock) -> Result<Self, HashError> {
         let nobody =
             Password(clock.random::<16>()?.iter().map(|byte| char::from(byte % 64 + b'0')).collect());
@@ -252,6 +252,15 @@ impl Hasher {
     pub fn queue_length(&self) -> usize {
         self.pool.queue_length()
     }
+}
+
+/// A hash with the current parameters whose output is all zeros, so that no password is known to match it. Written down
+/// and not computed: hashing at start would leave its memory behind in an idle server.
+fn decoy() -> PasswordHash {
+    let params = argon2().params().clone();
+    let (m, t, p) = (params.m_cost(), params.t_cost(), params.p_cost());
+    let (salt, output) = ("ZmFydGhpbmctZGVjb3k", "A".repeat(43));
+    PasswordHash::from_phc(format!("$argon2id$v=19$m={m},t={t},p={p}${salt}${output}"))
 }
 
 fn argon2() -> Argon2<'static> {
@@ -340,6 +349,12 @@ mod tests {
         let stored = PasswordHash::from_phc(phc.to_string());
         let found = verify(&Password::new("orange teapot ladder"), &stored).unwrap();
         assert_eq!(found, Verified { matches: true, needs_rehash: true });
+    }
+
+    #[test]
+    fn the_decoy_is_compared_like_any_hash_and_matches_nothing() {
+        let found = verify(&Password::new("orange teapot ladder"), &decoy()).unwrap();
+        assert_eq!(found, Verified { matches: false, needs_rehash: false });
     }
 
     #[test]

@@ -17,6 +17,10 @@ use crate::ledger::{
 };
 use crate::store::{self, Answer, Store};
 
+/// How long ago the seeded ledger was made, in milliseconds: an hour.
+const AGE_MS: i64 = 3_600_000;
+/// How long the seeded sessions last, in milliseconds: a day.
+const SESSION_MS: i64 = 86_400_000;
 /// Commands under way at once: enough that they make full batches.
 const UNDER_WAY: usize = 512;
 /// Rows of the one long history of the mix of transactions.
@@ -51,7 +55,9 @@ pub async fn seed(
     prefill: Prefill,
     random: &mut Random,
 ) -> Result<Seeded, BenchError> {
-    let clock = Clock::system();
+    // History is older than the duplicate window, as it is in a ledger that has lived; the sessions outlive the load.
+    let clock = Clock::fixed(Clock::system().now().plus_millis(-AGE_MS));
+    let rules = Rules { access_ttl_ms: SESSION_MS, refresh_ttl_ms: SESSION_MS, ..rules };
     let store = store::open(data, rules, clock.clone(), None)
         .map_err(|error| BenchError::Server(error.to_string()))?;
     let under_way = VecDeque::new();
