@@ -203,10 +203,7 @@ impl Hasher {
     /// # Errors
     /// If threads cannot be had.
     pub fn start(threads: usize, queue: usize, clock: Clock) -> Result<Self, HashError> {
-        let nobody =
-            Password(clock.random::<16>()?.iter().map(|byte| char::from(byte % 64 + b'0')).collect());
-        let decoy = hash(&nobody, &clock.random::<16>()?)?;
-        Ok(Self { pool: Pool::start(threads, queue).ok_or(HashError::Fault)?, clock, decoy })
+        Ok(Self { pool: Pool::start(threads, queue).ok_or(HashError::Fault)?, clock, decoy: decoy() })
     }
 
     /// Hashes a password with a fresh salt.

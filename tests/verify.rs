@@ -1,0 +1,210 @@
+//! `verify` finds each kind of damage and names the row: a small ledger is made, a copy of it is damaged in one way with
+//! plain SQL, and what verification says must name what was damaged.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what it did not expect")]
+
+use std::path::Path;
+
+use farthing::clock::Clock;
+use farthing::ledger::{
+    Action, Caller, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey, Memo, Mode, Money,
+    OpenSession, Origin, PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules, SessionId,
+    TokenHash, TokenPair, Topup, TopupMethod, TransactionId, UserId,
+};
+use farthing::store::{self, Store};
+
+struct Maker {
+    store: std::sync::Arc<dyn Store>,
+    clock: Clock,
+}
+
+impl Maker {
+    fn open(folder: &Path) -> Self {
+        let clock = Clock::system();
+        let rules = Rules {
+            mode: Mode::Sandbox,
+            duplicate_window_ms: 60_000,
+            access_ttl_ms: 900_000,
+            refresh_ttl_ms: 900_000,
+            grant: Money::from_minor(100_000, Currency::USD).unwrap(),
+            house_name: "House".into(),
+        };
+        Self { store: store::open(folder, rules, clock.clone(), None).unwrap(), clock }
+    }
+
+    /// Each command is a batch of its own, and so a block of its own.
+    async fn run(&self, action: Action) {
+        let origin =
+            Origin { request: RequestId::new(self.clock.uuid().unwrap()), ip: None, user_agent: None };
+        self.store.execute(Command { origin, action }).await.unwrap();
+    }
+
+    async fn user(&self, name: &str) -> Caller {
+        let user = UserId::new(self.clock.uuid().unwrap());
+        let password = PasswordHash::from_phc("*".into());
+        self.run(Action::Register(Register {
+            user,
+            grant: TransactionId::new(self.clock.uuid().unwrap()),
+            email: Email::parse(&format!("{name}@example.com")).unwrap(),
+            name: Some(name.into()),
+            password: password.clone(),
+            role: Role::Customer,
+        }))
+        .await;
+        let session = SessionId::new(self.clock.uuid().unwrap());
+        let access = TokenHash(self.clock.random().unwrap());
+        let tokens = TokenPair { access, refresh: TokenHash(self.clock.random().unwrap()) };
+        self.run(Action::OpenSession(OpenSession {
+            user,
+            verified: password,
+            rehashed: None,
+            session,
+            tokens,
+        }))
+        .await;
+        Caller { user, session, access }
+    }
+
+    async fn pay(&self, caller: Caller, payee: UserId, minor: i64, key: &str) {
+        self.run(Action::Pay(Pay {
+            caller,
+            payment: PaymentId::new(self.clock.uuid().unwrap()),
+            payee,
+            money: Money::from_minor(minor, Currency::USD).unwrap(),
+            memo: Memo { description: "lunch".into(), ..Memo::default() },
+            key: IdempotencyKey::parse(key).ok(),
+        }))
+        .await;
+    }
+}
+
+/// Transactions: 1 and 2 the grants, 3 and 4 payments, 5 declined, 6 a payment to the house, 7 a top-up.
+async fn fill(maker: &Maker) {
+    let (ann, ben) = (maker.user("ann").await, maker.user("ben").await);
+    maker.pay(ann, ben.user, 1_250, "k1").await;
+    maker.pay(ben, ann.user, 500, "k2").await;
+    maker.pay(ben, ann.user, 99_999_999, "k3").await;
+    maker.pay(ann, UserId::HOUSE, 700, "k4").await;
+    maker
+        .run(Action::Topup(Topup {
+            caller: ann,
+            transaction: TransactionId::new(maker.clock.uuid().unwrap()),
+            money: Money::from_minor(5_000, Currency::USD).unwrap(),
+            method: TopupMethod::Ok,
+            key: None,
+        }))
+        .await;
+    maker.run(Action::Note(vec![EventDraft::new(EventKind::AuthzFail, Some(ann.user))])).await;
+}
+
+const TRIGGERS: &str = "DROP TRIGGER transactions_are_not_updated; DROP TRIGGER transactions_are_not_deleted; \
+    DROP TRIGGER entries_are_not_updated; DROP TRIGGER entries_are_not_deleted; DROP TRIGGER events_are_not_updated; \
+    DROP TRIGGER events_are_not_deleted; DROP TRIGGER blocks_are_not_updated; DROP TRIGGER blocks_are_not_deleted;";
+
+/// The damage, and what must be named.
+const DAMAGE: &[(&str, &str)] = &[
+    ("UPDATE transactions SET description = 'dinner' WHERE no = 3", "transactions row 3"),
+    ("UPDATE transactions SET amount = 1251 WHERE no = 3", "transactions row 3"),
+    ("UPDATE transactions SET idempotency_key = 'k9' WHERE no = 4", "transactions row 4"),
+    ("UPDATE transactions SET idempotency_key = 'k2' WHERE no = 5", "transactions row 5"),
+    ("UPDATE transactions SET to_user = from_user, from_user = to_user WHERE no = 3", "transactions row 3"),
+    ("UPDATE transactions SET created_at = 5 WHERE no = 4", "transactions row 4"),
+    ("UPDATE transactions SET decline = NULL, available = NULL WHERE no = 5", "transactions row 5"),
+    ("UPDATE transactions SET currency = 'XXX' WHERE no = 6", "transactions row 6"),
+    ("DELETE FROM transactions WHERE no = 4", "transactions row 4 is missing"),
+    ("DELETE FROM transactions WHERE no = 7", "transactions ends with row 6"),
+    (
+        "INSERT INTO transactions SELECT 8, randomblob(16), kind, from_user, from_name, to_user, to_name, amount, \
+         currency, description, reference, metadata, method, decline, available, 'k8', created_at FROM transactions \
+         WHERE no = 3",
+        "transactions ends with row 8",
+    ),
+    (
+        "UPDATE transactions SET no = 100 WHERE no = 3; UPDATE transactions SET no = 3 WHERE no = 4; \
+         UPDATE transactions SET no = 4 WHERE no = 100",
+        "transactions row 3",
+    ),
+    ("UPDATE entries SET amount = amount - 1 WHERE no = 24", "entries row 24"),
+    ("UPDATE entries SET balance_after = balance_after + 1 WHERE no = 25", "entries row 25"),
+    ("UPDATE entries SET account = 1 WHERE no = 25", "transactions row 3"),
+    ("DELETE FROM entries WHERE no = 24", "transactions row 3"),
+    ("INSERT INTO entries VALUES (26, 1, 5, 5)", "transactions row 3"),
+    ("INSERT INTO entries VALUES (40, 2, 5, 5)", "transactions row 5"),
+    ("UPDATE security_events SET detail = '{}' WHERE no = 1", "security_events row 1"),
+    ("UPDATE security_events SET user = NULL WHERE no = 2", "security_events rows 2 to 3"),
+    ("DELETE FROM security_events WHERE no = 2", "security_events row 2 is missing"),
+    (
+        "DELETE FROM security_events WHERE no = (SELECT max(no) FROM security_events)",
+        "security_events ends with row",
+    ),
+    ("UPDATE blocks SET digest = zeroblob(32) WHERE no = 5", "blocks row 5"),
+    ("UPDATE blocks SET hash = zeroblob(32) WHERE no = 5", "blocks row 5"),
+    ("DELETE FROM blocks WHERE no = 3", "blocks row 3 is missing"),
+    ("UPDATE accounts SET balance = balance + 1 WHERE no = 2", "accounts row 2"),
+    ("UPDATE movements SET balance_after = 0 WHERE txn = 3", "transaction 3: balance_after"),
+    ("DELETE FROM movements WHERE txn = 4", "transaction 4 is missing"),
+    (
+        "INSERT INTO movements VALUES (randomblob(16), 3, 5)",
+        "movements has 1 rows that no transaction explains",
+    ),
+    ("UPDATE key_blocks SET data = zeroblob(length(data))", "key_blocks"),
+    ("DELETE FROM key_blocks", "key_"),
+    ("DELETE FROM key_blocks; DELETE FROM key_runs", "key_runs and key_blocks hold 0 keys"),
+];
+
+#[tokio::test]
+async fn each_kind_of_damage_is_found_and_named() {
+    let whole = tempfile::tempdir().unwrap();
+    let maker = Maker::open(whole.path());
+    fill(&maker).await;
+    maker.store.close();
+    let report = store::verify(whole.path()).unwrap();
+    assert_eq!((report.discrepancies.as_slice(), report.transactions), ([].as_slice(), 7));
+
+    for (damage, named) in DAMAGE {
+        let copy = tempfile::tempdir().unwrap();
+        for file in whole.path().read_dir().unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+        let connection = rusqlite::Connection::open(copy.path().join("farthing.db")).unwrap();
+        connection.execute_batch(TRIGGERS).unwrap();
+        connection.execute_batch(damage).unwrap();
+        drop(connection);
+        let report = store::verify(copy.path()).unwrap();
+        let is_named = report.discrepancies.iter().any(|discrepancy| discrepancy.contains(named));
+        assert!(
+            is_named,
+            "{damage}\nshould be told as {named:?}, and is told as {:#?}",
+            report.discrepancies
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_being_written_is_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let maker = Maker::open(folder.path());
+    fill(&maker).await;
+    // Nothing is folded yet: balances and histories are still in the tail.
+    let report = store::verify(folder.path()).unwrap();
+    assert_eq!((report.discrepancies.as_slice(), report.transactions), ([].as_slice(), 7));
+    maker.store.close();
+}
+
+#[tokio::test]
+async fn the_journal_refuses_to_be_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let maker = Maker::open(folder.path());
+    fill(&maker).await;
+    maker.store.close();
+    let connection = rusqlite::Connection::open(folder.path().join("farthing.db")).unwrap();
+    for table in ["transactions", "entries", "security_events", "blocks"] {
+        for change in [format!("DELETE FROM {table}"), format!("UPDATE {table} SET no = no + 100")] {
+            assert!(
+                connection.execute_batch(&change).unwrap_err().to_string().contains("append-only"),
+                "{change}"
+            );
+        }
+    }
+}
