@@ -351,3 +351,53 @@ async fn pages_stay_whole_while_rows_arrive() {
     let wallets = store.wallets(payee).await.unwrap();
     assert_eq!(wallets[0].balance.amount_minor, 100_000 + i64::try_from(paid.len()).unwrap());
 }
+
+/// A command that the database refuses, as no decision of ours would make it, fails alone: its neighbours in the batch
+/// are answered, and the store goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisonous_command_fails_alone() {
+    let clock = Clock::fixed(Timestamp::from_millis(1_800_000_000_000));
+    let folder = tempfile::tempdir().unwrap();
+    let store = sqlite(folder.path(), &clock);
+    let mut dice = Dice(11);
+    let (user, session, hash) = (UserId::new(dice.uuid()), SessionId::new(dice.uuid()), dice.hash());
+    let tokens = TokenPair { access: hash, refresh: dice.hash() };
+    let caller = Caller { user, session, access: hash };
+    let mut run = |action: Action| {
+        let origin = Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None };
+        store.execute(Command { origin, action })
+    };
+    let register = Register {
+        user,
+        grant: TransactionId::new(Uuid::from_u128(100)),
+        email: Email::parse("ann@example.com").unwrap(),
+        name: None,
+        password: password(0),
+        role: Role::Customer,
+    };
+    assert!(run(Action::Register(register)).await.unwrap().result.is_ok());
+    let open = OpenSession { user, verified: password(0), rehashed: None, session, tokens };
+    assert!(run(Action::OpenSession(open)).await.unwrap().result.is_ok());
+    let pay = |id: u128| {
+        Action::Pay(Pay {
+            caller,
+            payment: PaymentId::new(Uuid::from_u128(id)),
+            payee: UserId::HOUSE,
+            money: Money::from_minor(1, Currency::USD).unwrap(),
+            memo: Memo::default(),
+            key: IdempotencyKey::parse(&format!("k{id}")).ok(),
+        })
+    };
+    for round in 0..20 {
+        // Number 100 is taken by the grant; ids are random, so this never happens by itself.
+        let ids = [1_000 + round * 10, 100, 1_001 + round * 10];
+        let answers = ids.map(|id| run(pay(id)));
+        for (id, answer) in ids.into_iter().zip(answers) {
+            assert_eq!(answer.await.is_ok_and(|outcome| outcome.result.is_ok()), id != 100, "{id}");
+        }
+    }
+    let wallets = store.wallets(user).await.unwrap();
+    assert_eq!(wallets[0].balance.amount_minor, 100_000 - 40);
+    store.close();
+    assert_eq!(farthing::store::verify(folder.path()).unwrap().discrepancies, Vec::<String>::new());
+}

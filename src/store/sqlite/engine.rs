@@ -115,6 +115,12 @@ impl Engine {
         Ok(outcomes)
     }
 
+    /// Lets go of a batch that failed half-way, so that the engine made in this one's place can write.
+    pub(super) fn roll_back(&self) {
+        // Where no transaction is open there is nothing to roll back.
+        let _ = self.connection.execute_batch("ROLLBACK");
+    }
+
     /// What the batch needs, from memory where it is known and from the file where not.
     fn load(&mut self, commands: &[Command]) -> Result<WorkingSet, Fault> {
         let mut needs = Needs::default();

@@ -143,6 +143,7 @@ fn run_one_by_one(
     answers: Vec<oneshot::Sender<Result<Outcome, StoreError>>>,
 ) -> Result<(), Fault> {
     let fresh = || source.recover().map_err(|error| Fault::Damaged(error.to_string()));
+    engine.roll_back();
     *engine = fresh()?;
     for (command, answer) in commands.into_iter().zip(answers) {
         let result = run_guarded(engine, std::slice::from_ref(&command));
@@ -152,6 +153,7 @@ fn run_one_by_one(
         });
         let _ = answer.send(outcome);
         if failed {
+            engine.roll_back();
             *engine = fresh()?;
         }
     }
