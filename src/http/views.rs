@@ -7,10 +7,9 @@ use std::fmt::Display;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::extract::Moment;
 use crate::ledger::{
-    Balance, Currency, Decline, Party, PaymentId, Role, SecurityEvent, Session, SessionId, Transaction,
-    TransactionId, TransactionKind, User, UserId,
+    Balance, Currency, Decline, Party, PaymentId, Role, SecurityEvent, Session, SessionId, Timestamp,
+    Transaction, TransactionId, TransactionKind, User, UserId,
 };
 use crate::store::Movement;
 
@@ -31,7 +30,7 @@ pub(super) struct UserView<'a> {
     email: &'a str,
     name: Option<&'a str>,
     role: Role,
-    created_at: Moment,
+    created_at: Text<Timestamp>,
 }
 
 impl<'a> UserView<'a> {
@@ -41,7 +40,7 @@ impl<'a> UserView<'a> {
             email: user.email.as_str(),
             name: user.name.as_deref(),
             role: user.role,
-            created_at: Moment(user.created_at),
+            created_at: Text(user.created_at),
         }
     }
 }
@@ -53,9 +52,9 @@ pub(super) struct SessionView<'a> {
     current: bool,
     ip: Option<Text<std::net::IpAddr>>,
     user_agent: Option<&'a str>,
-    created_at: Moment,
-    last_seen_at: Moment,
-    expires_at: Moment,
+    created_at: Text<Timestamp>,
+    last_seen_at: Text<Timestamp>,
+    expires_at: Text<Timestamp>,
 }
 
 impl<'a> SessionView<'a> {
@@ -65,9 +64,9 @@ impl<'a> SessionView<'a> {
             current: session.id == current,
             ip: session.ip.map(Text),
             user_agent: session.user_agent.as_deref(),
-            created_at: Moment(session.created_at),
-            last_seen_at: Moment(session.last_seen_at),
-            expires_at: Moment(session.refresh_expires_at),
+            created_at: Text(session.created_at),
+            last_seen_at: Text(session.last_seen_at),
+            expires_at: Text(session.refresh_expires_at),
         }
     }
 }
@@ -76,7 +75,7 @@ impl<'a> SessionView<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct EventView<'a> {
     id: crate::ledger::SecurityEventId,
-    at: Moment,
+    at: Text<Timestamp>,
     event: &'static str,
     severity: &'static str,
     user: Option<UserId>,
@@ -90,7 +89,7 @@ impl<'a> EventView<'a> {
     pub(super) fn new(event: &'a SecurityEvent) -> Self {
         Self {
             id: event.id,
-            at: Moment(event.at),
+            at: Text(event.at),
             event: event.kind.name(),
             severity: event.severity.name(),
             user: event.user,
@@ -144,7 +143,7 @@ pub(super) struct PaymentView<'a> {
     reference: Option<&'a str>,
     metadata: &'a RawValue,
     decline: Option<DeclineView>,
-    created_at: Moment,
+    created_at: Text<Timestamp>,
 }
 
 #[derive(Debug, Serialize)]
@@ -178,7 +177,7 @@ impl<'a> PaymentView<'a> {
                     Decline::Topup(_) => None,
                 },
             }),
-            created_at: Moment(transaction.created_at),
+            created_at: Text(transaction.created_at),
         }
     }
 }
@@ -198,7 +197,7 @@ pub(super) struct TransactionView<'a> {
     description: Option<&'a str>,
     reference: Option<&'a str>,
     balance_after: Option<Text<Balance>>,
-    created_at: Moment,
+    created_at: Text<Timestamp>,
 }
 
 impl<'a> TransactionView<'a> {
@@ -220,7 +219,7 @@ impl<'a> TransactionView<'a> {
             balance_after: movement
                 .balance_after_minor
                 .map(|amount_minor| Text(Balance { amount_minor, currency })),
-            created_at: Moment(transaction.created_at),
+            created_at: Text(transaction.created_at),
         }
     }
 }
@@ -234,7 +233,7 @@ pub(super) struct TopupView {
     currency: Currency,
     method: Option<&'static str>,
     balance_after: Option<Text<Balance>>,
-    created_at: Moment,
+    created_at: Text<Timestamp>,
 }
 
 impl TopupView {
@@ -249,7 +248,7 @@ impl TopupView {
             balance_after: transaction
                 .balance_after(transaction.to.id)
                 .map(|amount_minor| Text(Balance { amount_minor, currency })),
-            created_at: Moment(transaction.created_at),
+            created_at: Text(transaction.created_at),
         }
     }
 }

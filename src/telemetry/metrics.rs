@@ -116,8 +116,8 @@ impl Telemetry {
     }
 
     /// The recorder for the engine and the teller.
-    pub fn engine(&self) -> EngineMetrics {
-        self.shared.engine.clone()
+    pub fn engine(&self) -> &EngineMetrics {
+        &self.shared.engine
     }
 
     /// How many password hashes wait for their turn.

@@ -8,7 +8,7 @@ mod query;
 
 pub use form::{Form, MAX_METADATA_PAIRS, Recipient};
 pub use headers::{bearer_token, idempotency_key, is_json, user_agent};
-pub use moment::{Moment, parse_end, parse_start};
+pub use moment::{parse_end, parse_start};
 pub use query::{Cursor, MAX_LIMIT, Query};
 
 use super::problem::{FieldError, Problem};

@@ -1,22 +1,10 @@
-//! Times on the wire: RFC 3339 in UTC with exactly three decimals going out; any offset or a plain date coming in.
+//! Times coming in: RFC 3339 with any offset, or a plain date. Going out a `Timestamp` displays as it is sent.
 //!
 //! Years 0001 to 9999 of the proleptic Gregorian calendar, which is what RFC 3339 can write.
-
-use serde::{Serialize, Serializer};
 
 use crate::ledger::{Timestamp, date_of};
 
 const MS_PER_DAY: i64 = 86_400_000;
-
-/// A time as answers write it: `2026-01-31T09:30:00.000Z`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment(pub Timestamp);
-
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
 
 /// Reads an RFC 3339 time, or a date as its first moment in UTC.
 pub fn parse_start(text: &str) -> Option<Timestamp> {

@@ -163,7 +163,7 @@ impl Engine {
 
     /// The transaction that first used the key, wherever it is known.
     fn answered(&self, owner: UserId, key: &IdempotencyKey) -> Result<Option<Transaction>, Fault> {
-        let hash = key_hash(owner, key);
+        let hash = key_hash(&key_digest(owner, key));
         let mut candidates = Vec::new();
         self.key_index.candidates(&self.connection, hash, &mut candidates).map_err(key_fault)?;
         let folded = candidates.into_iter().filter_map(|no| i64::try_from(no).ok());
@@ -236,9 +236,7 @@ impl Engine {
         let before =
             self.head.transaction.saturating_sub(i64::try_from(transactions.len()).unwrap_or_default());
         for (no, transaction) in numbered(before, set) {
-            if let Some(key) = &transaction.key {
-                self.active_keys.entry(key_hash(transaction.owner(), key)).or_default().push(no);
-            }
+            remember_key(&mut self.active_keys, no, transaction);
             remember_shape(&mut self.recents, no, transaction);
         }
         self.shared.tail.extend(numbered(before, set).map(|(no, transaction)| (no, &**transaction)));
@@ -270,9 +268,7 @@ impl Engine {
         let (keys, known) = (&mut self.active_keys, &mut self.accounts);
         super::load::each_after(&self.connection, self.folded_to, |no, transaction, accounts| {
             generation.add(no, transaction);
-            if let Some(key) = &transaction.key {
-                keys.entry(key_hash(transaction.owner(), key)).or_default().push(no);
-            }
+            remember_key(keys, no, transaction);
             for (entry, account) in transaction.entries.iter().zip(accounts) {
                 let balance = entry.balance_after_minor;
                 known.insert(entry.account, KnownAccount { no: *account, balance, last_transaction: no });
@@ -294,19 +290,29 @@ impl Engine {
     }
 }
 
+fn remember_key(keys: &mut KeyHashes, no: i64, transaction: &Transaction) {
+    if let Some(key) = &transaction.key {
+        keys.entry(key_hash(&key_digest(transaction.owner(), key))).or_default().push(no);
+    }
+}
+
 fn remember_shape(recents: &mut Recents, no: i64, transaction: &Transaction) {
     if transaction.kind == TransactionKind::Payment && transaction.decline.is_none() {
         recents.add(&transaction.shape(), no, transaction.created_at);
     }
 }
 
-/// The hash under which a key is found: uniform, and the same in every run of the program.
-pub(super) fn key_hash(owner: UserId, key: &IdempotencyKey) -> u64 {
+/// What tells a key of one owner from all others: the same in every run of the program.
+pub(super) fn key_digest(owner: UserId, key: &IdempotencyKey) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update(owner.uuid().as_bytes());
     hasher.update(key.as_str());
-    let hash: [u8; 32] = hasher.finalize().into();
-    hash.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    hasher.finalize().into()
+}
+
+/// The hash under which a key is found, from its digest: uniform.
+pub(super) fn key_hash(digest: &Hash) -> u64 {
+    digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 pub(super) fn key_fault(error: super::key_index::KeyIndexError) -> Fault {

@@ -212,8 +212,8 @@ pub(super) fn each_after(
     mut take: impl FnMut(i64, &Transaction, &[i64]),
 ) -> Result<(), Fault> {
     let mut keys: HashMap<i64, AccountKey> = HashMap::new();
-    let mut transactions = connection.prepare_cached(statements::TRANSACTIONS_AFTER)?;
-    let mut transactions = transactions.query([after])?;
+    let mut transactions = connection.prepare_cached(statements::TRANSACTIONS_BETWEEN)?;
+    let mut transactions = transactions.query([after, i64::MAX])?;
     let mut entries = connection.prepare_cached(statements::ENTRIES_FROM)?;
     let mut entries = entries.query([after.saturating_add(1).saturating_mul(ENTRIES_PER_TRANSACTION)])?;
     let mut waiting = raw_entry(&mut entries)?;

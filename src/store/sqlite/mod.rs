@@ -101,9 +101,8 @@ impl SqliteStore {
         let shared = Arc::new(Shared { telemetry, ..Shared::default() });
         let mut connection = connect::writer(folder)?;
         settle_properties(&mut connection, &rules, &clock)?;
-        drop(connection);
         let source = Source { folder: folder.to_owned(), shared: Arc::clone(&shared), rules, clock, pace };
-        let engine = source.engine()?;
+        let engine = source.engine(connection)?;
         let readers = Readers::start(folder, READERS)?;
         shared.gauges.set_ready(true);
         let (sender, receiver) = sync_channel(QUEUE);

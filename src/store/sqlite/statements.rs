@@ -67,8 +67,11 @@ pub(super) const TRANSACTION: &str =
     concat!("SELECT ", transaction_columns!(), " FROM transactions t WHERE t.no = ?1");
 pub(super) const TRANSACTION_BY_ID: &str =
     concat!("SELECT ", transaction_columns!(), " FROM transactions t WHERE t.id = ?1");
-pub(super) const TRANSACTIONS_AFTER: &str =
-    concat!("SELECT ", transaction_columns!(), " FROM transactions t WHERE t.no > ?1 ORDER BY t.no");
+pub(super) const TRANSACTIONS_BETWEEN: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    " FROM transactions t WHERE t.no > ?1 AND t.no <= ?2 ORDER BY t.no"
+);
 pub(super) const CREATED_AT: &str = "SELECT created_at FROM transactions WHERE no = ?1";
 pub(super) const ADD_TRANSACTION: &str = "INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, amount, currency, description, \
      reference, metadata, method, decline, available, idempotency_key, created_at) \
@@ -124,7 +127,7 @@ pub(super) const WRITER: &[&str] = &[
     OPEN_ACCOUNT,
     FOLD_ACCOUNT,
     TRANSACTION,
-    TRANSACTIONS_AFTER,
+    TRANSACTIONS_BETWEEN,
     CREATED_AT,
     ADD_TRANSACTION,
     ENTRIES_OF,

@@ -12,11 +12,11 @@ use std::path::Path;
 use rusqlite::{Connection, Row, params};
 use sha2::{Digest, Sha256};
 
-use super::engine::{Head, key_hash};
+use super::engine::{Head, key_digest, key_hash};
 use super::fault::Fault;
 use super::key_index::KeyIndex;
 use super::rows::{self, ENTRIES_PER_TRANSACTION};
-use super::{connect, load};
+use super::{connect, load, statements};
 use crate::ledger::chain::{BlockDigest, Hash, link};
 use crate::ledger::{AccountKey, Entry, SecurityEvent, Timestamp, Transaction, UserId};
 use crate::store::{OpenError, VerifyReport};
@@ -89,7 +89,7 @@ impl<'c> Verification<'c> {
             }
             other => other?,
         };
-        let folded_to = connection.query_row(super::statements::FOLDED_TO, [], |row| row.get(0))?;
+        let folded_to = connection.query_row(statements::FOLDED_TO, [], |row| row.get(0))?;
         let mut accounts = HashMap::new();
         let mut statement =
             connection.prepare("SELECT owner, kind, currency, no, balance, as_of FROM accounts")?;
@@ -155,9 +155,7 @@ impl<'c> Verification<'c> {
             return Ok(self.head);
         };
         let mut transactions = self.rows_between(
-            "SELECT t.no, t.id, t.kind, t.from_user, t.from_name, t.to_user, t.to_name, t.amount, t.currency, \
-             t.description, t.reference, t.metadata, t.method, t.decline, t.available, t.idempotency_key, \
-             t.created_at FROM transactions t WHERE no > ?1 AND no <= ?2 ORDER BY no",
+            statements::TRANSACTIONS_BETWEEN,
             (after.transaction, last.transaction),
             rows::transaction,
         )?;
@@ -323,18 +321,15 @@ impl<'c> Verification<'c> {
         self.last_at = self.last_at.max(transaction.created_at);
         let is_folded = no <= self.folded_to;
         if let Some(key) = &transaction.key {
-            let mut hasher = Sha256::new();
-            hasher.update(transaction.owner().uuid().as_bytes());
-            hasher.update(key.as_str());
-            if !self.keys.insert(first_half(hasher.finalize().into())) {
+            let digest = key_digest(transaction.owner(), key);
+            if !self.keys.insert(first_half(digest)) {
                 self.wrong(format!(
                     "transactions row {no} ({}): its payer used the same idempotency key before",
                     transaction.id
                 ));
             }
             if is_folded {
-                let hash = key_hash(transaction.owner(), key);
-                self.key_pairs.add(&[&hash.to_be_bytes(), &no.to_be_bytes()]);
+                self.key_pairs.add(&[&key_hash(&digest).to_be_bytes(), &no.to_be_bytes()]);
             }
         }
         if is_folded {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::engine::Engine;
@@ -43,9 +44,8 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Opens the file and reads the journal's end.
-    pub(super) fn engine(&self) -> Result<Engine, OpenError> {
-        let connection = connect::writer(&self.folder)?;
+    /// Reads the journal's end on the writing connection.
+    pub(super) fn engine(&self, connection: Connection) -> Result<Engine, OpenError> {
         let (shared, rules, clock) = (Arc::clone(&self.shared), self.rules.clone(), self.clock.clone());
         let made = Engine::new(connection, shared, rules, clock, self.pace);
         made.map_err(|fault| OpenError::Unusable(fault.to_string()))
@@ -53,7 +53,7 @@ impl Source {
 
     /// After a fault: the file again, everything that its WAL holds brought into it, and a write that proves it.
     fn recover(&self) -> Result<Engine, OpenError> {
-        let engine = self.engine()?;
+        let engine = self.engine(connect::writer(&self.folder)?)?;
         engine.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         engine.connection.execute_batch("UPDATE properties SET value = value WHERE name = 'folded_to'")?;
         Ok(engine)
