@@ -25,6 +25,11 @@ use farthing::store::sqlite::{FoldPace, SqliteStore};
 use farthing::store::{HistoryFilter, HistoryQuery, PageRequest, Store};
 use uuid::Uuid;
 
+#[path = "support/random.rs"]
+#[allow(dead_code, clippy::expect_used, reason = "test code, of which other tests use the rest")]
+mod random;
+use random::Random;
+
 fn rules() -> Rules {
     Rules {
         mode: Mode::Sandbox,
@@ -41,15 +46,12 @@ fn sqlite(folder: &Path, clock: &Clock) -> SqliteStore {
     SqliteStore::open(folder, rules(), clock.clone(), pace, None).unwrap()
 }
 
-/// `SplitMix64`: small, seeded, and the same everywhere.
-struct Dice(u64);
+/// What the commands are drawn with.
+struct Dice(Random);
 
 impl Dice {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.next()
     }
 
     fn below(&mut self, bound: u64) -> u64 {
@@ -234,7 +236,7 @@ async fn compare(seed: u64, rounds: u64) {
     let folder = tempfile::tempdir().unwrap();
     let model = MemoryStore::new(rules(), clock.clone());
     let mut other = sqlite(folder.path(), &clock);
-    let (mut dice, mut world) = (Dice(seed), World::default());
+    let (mut dice, mut world) = (Dice(Random::new(seed)), World::default());
     for round in 0..rounds {
         let count = 1 + dice.below(40);
         let commands: Vec<_> = (0..count).map(|_| command(&mut dice, &world)).collect();
@@ -261,7 +263,7 @@ async fn sqlite_answers_as_the_model_does() {
     for seed in 1..=4 {
         compare(seed, 64).await;
     }
-    let fresh = Clock::system().random::<8>().map(u64::from_be_bytes).unwrap();
+    let fresh = Random::seed_of_this_run();
     compare(fresh, 64).await;
 }
 
@@ -271,7 +273,7 @@ async fn pages_stay_whole_while_rows_arrive() {
     let clock = Clock::system();
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(sqlite(folder.path(), &clock));
-    let (mut dice, mut world) = (Dice(7), World::default());
+    let (mut dice, mut world) = (Dice(Random::new(7)), World::default());
     let register = |dice: &mut Dice, number: u64| Command {
         origin: Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None },
         action: Action::Register(Register {
@@ -359,7 +361,7 @@ async fn a_poisonous_command_fails_alone() {
     let clock = Clock::fixed(Timestamp::from_millis(1_800_000_000_000));
     let folder = tempfile::tempdir().unwrap();
     let store = sqlite(folder.path(), &clock);
-    let mut dice = Dice(11);
+    let mut dice = Dice(Random::new(11));
     let (user, session, hash) = (UserId::new(dice.uuid()), SessionId::new(dice.uuid()), dice.hash());
     let tokens = TokenPair { access: hash, refresh: dice.hash() };
     let caller = Caller { user, session, access: hash };

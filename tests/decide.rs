@@ -11,7 +11,6 @@
 
 use std::collections::HashMap;
 
-use farthing::clock::Clock;
 use farthing::ledger::{
     Action, Caller, Command, Currency, Email, IdempotencyKey, Memo, Mode, Money, OpenSession, Origin,
     Outcome, PasswordHash, Pay, PaymentId, Refusal, Register, Reply, RequestId, Role, Rules, SessionId,
@@ -20,18 +19,20 @@ use farthing::ledger::{
 };
 use uuid::Uuid;
 
+#[path = "support/random.rs"]
+#[allow(dead_code, clippy::expect_used, reason = "test code, of which other tests use the rest")]
+mod random;
+use random::Random;
+
 const USERS: usize = 12;
 const COMMANDS_PER_SEED: u32 = 260_000;
 
-/// `SplitMix64`: small, seeded, and the same everywhere.
-struct Dice(u64);
+/// What the commands are drawn with.
+struct Dice(Random);
 
 impl Dice {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.next()
     }
 
     fn below(&mut self, bound: u64) -> u64 {
@@ -172,7 +173,7 @@ fn make_user(rules: &Rules, set: &mut WorkingSet, dice: &mut Dice, number: usize
 
 fn run(seed: u64) {
     println!("seed {seed}");
-    let (rules, mut dice, mut model) = (rules(), Dice(seed), Model::default());
+    let (rules, mut dice, mut model) = (rules(), Dice(Random::new(seed)), Model::default());
     let mut set = WorkingSet::at(Timestamp::from_millis(1_800_000_000_000));
     let callers: Vec<Caller> =
         (0..USERS).map(|number| make_user(&rules, &mut set, &mut dice, number)).collect();
@@ -274,7 +275,7 @@ fn check_balances(set: &WorkingSet, model: &Model) {
 
 #[test]
 fn a_million_commands_agree_with_the_naive_model() {
-    let fresh = Clock::system().random::<8>().map(u64::from_be_bytes).unwrap();
+    let fresh = Random::seed_of_this_run();
     std::thread::scope(|scope| {
         for seed in [1, 2, 3, fresh] {
             scope.spawn(move || run(seed));

@@ -101,13 +101,7 @@ fn a_full_disk_makes_no_false_success_and_space_cures_it() {
         } else {
             std::fs::remove_file(&filler).unwrap();
         }
-        server.wait_until_ready();
-        world.settle(&server);
-        server.verify();
-        server.kill();
-        server.start_again();
-        world.audit(&server);
-        server.verify();
+        world.settle_and_audit(&mut server);
     }
     println!("{faults} requests met a full disk");
 }

@@ -27,13 +27,7 @@ fn while_nothing_can_be_made_durable_nothing_is_acknowledged() {
         client.call(&Request::get("/readyz")).expect(503);
         drop(tracer);
 
-        server.wait_until_ready();
-        world.settle(&server);
-        server.verify();
-        server.kill();
-        server.start_again();
-        world.audit(&server);
-        server.verify();
+        world.settle_and_audit(&mut server);
     }
 }
 
@@ -66,13 +60,7 @@ fn interrupted(calls: &str, faults: &[&str]) {
             server.kill();
             server.start_again();
         }
-        server.wait_until_ready();
-        world.settle(&server);
-        server.verify();
-        server.kill();
-        server.start_again();
-        world.audit(&server);
-        server.verify();
+        world.settle_and_audit(&mut server);
     }
     assert!(unknown > 0, "no call failed");
 }

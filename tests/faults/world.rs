@@ -203,6 +203,17 @@ impl World {
         existing.into_iter().map(|(key, row)| (key, row["id"].as_str().unwrap().to_owned())).collect()
     }
 
+    /// Settles the book once the server is ready again, and checks that a restart after a kill changes nothing of it.
+    pub fn settle_and_audit(&mut self, server: &mut Server) {
+        server.wait_until_ready();
+        self.settle(server);
+        server.verify();
+        server.kill();
+        server.start_again();
+        self.audit(server);
+        server.verify();
+    }
+
     /// Checks everything that the book says when nothing in it is unknown.
     pub fn audit(&self, server: &Server) {
         assert_eq!(self.unknown(), 0);
