@@ -46,8 +46,10 @@ impl Pool {
         waiting.fetch_add(1, Ordering::Relaxed);
         let job: Job = Box::new(move || {
             waiting.fetch_sub(1, Ordering::Relaxed);
-            // Whoever asked may have gone.
-            let _ = answer.send(work());
+            // Whoever asked may have gone: before, and then the work is spared; or meanwhile.
+            if !answer.is_closed() {
+                let _ = answer.send(work());
+            }
         });
         if let Err(refused) = self.jobs.try_send(job) {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -107,5 +109,25 @@ mod tests {
         assert_eq!(first.await.unwrap(), Ok(()));
         assert_eq!(second.await.unwrap(), Err::<(), _>(HashError::Fault));
         assert_eq!(pool.run(|| 2).await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_done_for_those_who_have_gone() {
+        let pool = Pool::start(1, 2).unwrap();
+        let (release, released) = mpsc::channel::<()>();
+        let (did, done) = mpsc::channel();
+        let mut first = Box::pin(pool.run(move || released.recv().unwrap()));
+        let mut gone = Box::pin(pool.run(move || did.send(()).unwrap()));
+        std::future::poll_fn(|context| {
+            assert!(first.as_mut().poll(context).is_pending(), "it waits to be released");
+            assert!(gone.as_mut().poll(context).is_pending(), "it waits behind the first");
+            std::task::Poll::Ready(())
+        })
+        .await;
+        drop(gone);
+        release.send(()).unwrap();
+        assert_eq!(first.await, Ok(()));
+        assert_eq!(pool.run(|| 3).await, Ok(3));
+        assert!(done.recv().is_err(), "the second job was dropped without being done");
     }
 }

@@ -3,15 +3,19 @@
 //! - Per account, five failures in a row are free; each further one doubles the wait, from one second to a quarter of
 //!   an hour. An address from which the owner logged in before has a counter of its own, so that a stranger's failures
 //!   never lock the owner out.
-//! - Per address (IPv6 by /64) there is a rate of attempts, whatever the account, counted with GCRA (ITU-T I.371).
+//! - Per address (IPv6 by /64), failures count likewise, whatever the account; more are free, and success forgets none,
+//!   or whoever tries stolen passwords would log in to an account of their own in between.
+//! - Per address there is also a rate of attempts, counted with GCRA (ITU-T I.371).
 //!
 //! An attempt is counted before the password is looked at and settled after, so that a hundred at once do not pass
-//! where five may. Answers come at once; nothing is slowed. Bounded: past `CAPACITY` counters the oldest are
-//! forgotten.
+//! where five may; one that is never settled (the server was too busy, the client went away) is taken back. Answers
+//! come at once; nothing is slowed. Bounded: past `CAPACITY` counters the oldest are forgotten. A clock that runs back
+//! makes nobody wait longer than the limits say.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ledger::Timestamp;
 
@@ -25,10 +29,16 @@ const NO_ADDRESS: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 pub struct ThrottleLimits {
     /// Failures in a row per account that cost nothing.
     pub free_failures: u32,
-    /// The wait after the first failure above that, in seconds; doubles with each.
+    /// Failures per address that cost nothing.
+    pub free_failures_per_address: u32,
+    /// The wait after the first failure above those, in seconds; doubles with each.
     pub first_wait_seconds: u32,
     /// The longest wait, in seconds.
     pub longest_wait_seconds: u32,
+    /// After how long without an attempt an account's failures are forgotten, in seconds.
+    pub forget_after_seconds: u32,
+    /// After how long without an attempt an address's failures are forgotten, in seconds.
+    pub forget_address_after_seconds: u32,
     /// Login attempts per address and minute.
     pub logins_per_minute: u32,
     /// Registrations per address and hour.
@@ -39,8 +49,11 @@ impl Default for ThrottleLimits {
     fn default() -> Self {
         Self {
             free_failures: 5,
+            free_failures_per_address: 50,
             first_wait_seconds: 1,
             longest_wait_seconds: 900,
+            forget_after_seconds: 86_400,
+            forget_address_after_seconds: 3_600,
             logins_per_minute: 60,
             registrations_per_hour: 120,
         }
@@ -64,9 +77,28 @@ pub struct Limited {
 
 /// A login attempt that was let through and is not settled yet.
 #[derive(Debug)]
-#[must_use = "an attempt that is not settled counts as a failure"]
+#[must_use = "an attempt that is dropped is taken back, as if it had never been"]
 pub struct Attempt {
-    counter: Option<(String, IpAddr)>,
+    reserved: Option<Reserved>,
+}
+
+#[derive(Debug)]
+struct Reserved {
+    state: Arc<Mutex<State>>,
+    account: AccountKey,
+    /// None if the owner was here before: then the account's own counter is enough.
+    address: Option<IpAddr>,
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let Some(reserved) = self.reserved.take() else { return };
+        let mut state = lock(&reserved.state);
+        take_back(&mut state.accounts, &reserved.account);
+        if let Some(address) = reserved.address {
+            take_back(&mut state.addresses, &address);
+        }
+    }
 }
 
 /// What settling an attempt brought about.
@@ -74,7 +106,7 @@ pub struct Attempt {
 pub enum Settled {
     /// Nothing that needs telling.
     Quiet,
-    /// From now on the account's further attempts wait.
+    /// From now on the account's further attempts wait. Told once for each series of failures.
     LockBegins {
         /// For how long, in seconds.
         seconds: u32,
@@ -86,29 +118,24 @@ pub enum Settled {
 pub struct Throttle {
     /// None if it is switched off.
     limits: Option<ThrottleLimits>,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
+
+/// An account and, for addresses that the owner used before, the address.
+type AccountKey = (String, IpAddr);
 
 #[derive(Debug, Default)]
 struct State {
-    /// By account and, for addresses that the owner used before, the address.
-    failures: HashMap<(String, IpAddr), Failures>,
+    accounts: HashMap<AccountKey, Failures>,
+    addresses: HashMap<IpAddr, Failures>,
     logins: HashMap<IpAddr, Timestamp>,
     registrations: HashMap<IpAddr, Timestamp>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Failures {
-    /// In a row, attempts that are not settled yet included.
-    count: u32,
-    open_at: Timestamp,
-    last_at: Timestamp,
 }
 
 impl Throttle {
     /// A throttle with those limits; without any it lets everything pass.
     pub fn new(limits: Option<ThrottleLimits>) -> Self {
-        Self { limits, state: Mutex::default() }
+        Self { limits, state: Arc::default() }
     }
 
     /// Asks whether this address may register now.
@@ -119,7 +146,7 @@ impl Throttle {
         let Some(limits) = &self.limits else { return Ok(()) };
         let rate =
             Rate { policy: "registrations", quota: limits.registrations_per_hour, window_seconds: 3_600 };
-        rate.take(&mut self.state().registrations, network(ip), now)
+        rate.take(&mut lock(&self.state).registrations, network(ip), now)
     }
 
     /// Counts an attempt to log in, before the password is looked at.
@@ -133,58 +160,159 @@ impl Throttle {
         known_address: bool,
         now: Timestamp,
     ) -> Result<Attempt, Limited> {
-        let Some(limits) = &self.limits else { return Ok(Attempt { counter: None }) };
-        let mut state = self.state();
+        let Some(limits) = &self.limits else { return Ok(Attempt { reserved: None }) };
+        let network = network(ip);
+        let mut state = lock(&self.state);
         let rate = Rate { policy: "logins", quota: limits.logins_per_minute, window_seconds: 60 };
-        rate.take(&mut state.logins, network(ip), now)?;
-        let key = (account.to_owned(), if known_address { network(ip) } else { NO_ADDRESS });
-        if state.failures.len() >= CAPACITY && !state.failures.contains_key(&key) {
-            forget_oldest(&mut state.failures, |failures| failures.last_at);
+        rate.take(&mut state.logins, network, now)?;
+        let account = (account.to_owned(), if known_address { network } else { NO_ADDRESS });
+        let address = (!known_address).then_some(network);
+        // Both are asked before either counts the attempt, so that a refusal leaves no trace.
+        limits.per_account().admit(&mut state.accounts, &account, now)?;
+        if let Some(address) = address {
+            limits.per_address().admit(&mut state.addresses, &address, now)?;
+            reserve(&mut state.addresses, address, now);
         }
-        let failures =
-            state.failures.entry(key.clone()).or_insert(Failures { count: 0, open_at: now, last_at: now });
-        if now < failures.open_at {
-            return Err(Limited {
-                policy: "login_failures",
-                quota: limits.free_failures,
-                window_seconds: limits.longest_wait_seconds,
-                remaining: 0,
-                retry_after_seconds: seconds_until(failures.open_at, now),
-            });
-        }
-        failures.count = failures.count.saturating_add(1);
-        failures.last_at = now;
-        let wait = limits.wait_seconds(failures.count);
-        failures.open_at = now.plus_millis(i64::from(wait).saturating_mul(1_000));
-        Ok(Attempt { counter: Some(key) })
+        reserve(&mut state.accounts, account.clone(), now);
+        Ok(Attempt { reserved: Some(Reserved { state: Arc::clone(&self.state), account, address }) })
     }
 
-    /// Tells how an attempt went: success forgets the failures, failure keeps the wait that it was counted with.
-    pub fn settle_login(&self, attempt: Attempt, succeeded: bool, now: Timestamp) -> Settled {
-        let (Some(limits), Some(key)) = (&self.limits, attempt.counter) else { return Settled::Quiet };
-        let mut state = self.state();
+    /// Tells how an attempt went: success forgets the account's failures, failure makes the next ones wait.
+    pub fn settle_login(&self, mut attempt: Attempt, succeeded: bool, now: Timestamp) -> Settled {
+        let (Some(limits), Some(reserved)) = (&self.limits, attempt.reserved.take()) else {
+            return Settled::Quiet;
+        };
+        let mut state = lock(&self.state);
         if succeeded {
-            state.failures.remove(&key);
+            if let Some(failures) = state.accounts.get_mut(&reserved.account) {
+                failures.count = 0;
+                failures.open_at = now;
+            }
+            take_back(&mut state.accounts, &reserved.account);
+            if let Some(address) = reserved.address {
+                take_back(&mut state.addresses, &address);
+            }
             return Settled::Quiet;
         }
-        let Some(failures) = state.failures.get_mut(&key) else { return Settled::Quiet };
-        let seconds = limits.wait_seconds(failures.count);
-        failures.open_at = failures.open_at.max(now.plus_millis(i64::from(seconds).saturating_mul(1_000)));
-        let begins = failures.count == limits.free_failures.saturating_add(1);
+        if let Some(address) = reserved.address {
+            limits.per_address().count(state.addresses.entry(address).or_insert(Failures::none(now)), now);
+        }
+        let per_account = limits.per_account();
+        let failures = state.accounts.entry(reserved.account).or_insert(Failures::none(now));
+        let seconds = per_account.count(failures, now);
+        // Only one failure is the first beyond the free ones, however many were under way.
+        let begins = failures.count == per_account.free.saturating_add(1);
         if begins { Settled::LockBegins { seconds } } else { Settled::Quiet }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ThrottleLimits {
-    /// How long to wait after that many failures in a row.
-    fn wait_seconds(&self, failures: u32) -> u32 {
-        let Some(beyond) = failures.checked_sub(self.free_failures.saturating_add(1)) else { return 0 };
-        let doubled = self.first_wait_seconds.checked_shl(beyond.min(31)).unwrap_or(u32::MAX);
-        if beyond > 20 { self.longest_wait_seconds } else { doubled.min(self.longest_wait_seconds) }
+    fn per_account(&self) -> FailureLimit {
+        FailureLimit {
+            policy: "login_failures",
+            free: self.free_failures,
+            first_wait_seconds: self.first_wait_seconds,
+            longest_wait_seconds: self.longest_wait_seconds,
+            forget_after_seconds: self.forget_after_seconds,
+        }
+    }
+
+    fn per_address(&self) -> FailureLimit {
+        FailureLimit {
+            policy: "address_failures",
+            free: self.free_failures_per_address,
+            forget_after_seconds: self.forget_address_after_seconds,
+            ..self.per_account()
+        }
+    }
+}
+
+/// How many failures are free, and how long the others wait.
+struct FailureLimit {
+    policy: &'static str,
+    free: u32,
+    first_wait_seconds: u32,
+    longest_wait_seconds: u32,
+    forget_after_seconds: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    count: u32,
+    /// Attempts let through and not settled yet.
+    under_way: u32,
+    open_at: Timestamp,
+    last_at: Timestamp,
+}
+
+impl Failures {
+    fn none(now: Timestamp) -> Self {
+        Self { count: 0, under_way: 0, open_at: now, last_at: now }
+    }
+}
+
+impl FailureLimit {
+    /// Whether one more attempt may begin; forgets what is too old to count.
+    fn admit<K: Eq + Hash>(
+        &self,
+        counters: &mut HashMap<K, Failures>,
+        key: &K,
+        now: Timestamp,
+    ) -> Result<(), Limited> {
+        let Some(failures) = counters.get_mut(key) else { return Ok(()) };
+        if now >= after(failures.last_at, self.forget_after_seconds) {
+            failures.count = 0;
+        }
+        // The clock may have run back since.
+        failures.open_at = failures.open_at.min(after(now, self.wait_seconds(failures.count)));
+        failures.last_at = failures.last_at.min(now);
+        // Once the free ones are used up, by failures or by what may still fail, attempts go one at a time.
+        let crowded = failures.under_way > 0 && failures.count.saturating_add(failures.under_way) > self.free;
+        if now >= failures.open_at && !crowded {
+            return Ok(());
+        }
+        Err(Limited {
+            policy: self.policy,
+            quota: self.free,
+            window_seconds: self.longest_wait_seconds,
+            remaining: 0,
+            retry_after_seconds: seconds_until(failures.open_at, now),
+        })
+    }
+
+    /// Counts an attempt that failed; answers how long the next one waits, in seconds.
+    fn count(&self, failures: &mut Failures, now: Timestamp) -> u32 {
+        failures.under_way = failures.under_way.saturating_sub(1);
+        failures.count = failures.count.saturating_add(1);
+        failures.last_at = now;
+        let seconds = self.wait_seconds(failures.count);
+        failures.open_at = failures.open_at.max(after(now, seconds));
+        seconds
+    }
+
+    /// How long to wait after that many failures.
+    fn wait_seconds(&self, count: u32) -> u32 {
+        let Some(beyond) = count.checked_sub(self.free.saturating_add(1)) else { return 0 };
+        let doublings = 1_u32.checked_shl(beyond).unwrap_or(u32::MAX);
+        self.first_wait_seconds.saturating_mul(doublings).min(self.longest_wait_seconds)
+    }
+}
+
+fn reserve<K: Eq + Hash>(counters: &mut HashMap<K, Failures>, key: K, now: Timestamp) {
+    if counters.len() >= CAPACITY && !counters.contains_key(&key) {
+        forget_oldest(counters, |failures| failures.last_at);
+    }
+    let failures = counters.entry(key).or_insert(Failures::none(now));
+    failures.under_way = failures.under_way.saturating_add(1);
+    failures.last_at = now;
+}
+
+/// Ends an attempt that did not fail. A counter with nothing to remember goes, so that only failures take memory.
+fn take_back<K: Eq + Hash>(counters: &mut HashMap<K, Failures>, key: &K) {
+    let Some(failures) = counters.get_mut(key) else { return };
+    failures.under_way = failures.under_way.saturating_sub(1);
+    if failures.count == 0 && failures.under_way == 0 {
+        counters.remove(key);
     }
 }
 
@@ -207,19 +335,22 @@ impl Rate {
         if arrivals.len() >= CAPACITY && !arrivals.contains_key(&network) {
             forget_oldest(arrivals, |arrival| *arrival);
         }
-        let arrival = arrivals.get(&network).copied().unwrap_or(now).max(now).plus_millis(step_ms);
         let full_at = now.plus_millis(window_ms);
-        if arrival > full_at {
-            return Err(Limited {
-                policy: self.policy,
-                quota: self.quota,
-                window_seconds: self.window_seconds,
-                remaining: 0,
-                retry_after_seconds: seconds_until(arrival, full_at),
-            });
+        // Later than full can only be what a clock that ran back left behind.
+        let taken_until = arrivals.get(&network).copied().unwrap_or(now).clamp(now, full_at);
+        let with_this = taken_until.plus_millis(step_ms);
+        if with_this <= full_at {
+            arrivals.insert(network, with_this);
+            return Ok(());
         }
-        arrivals.insert(network, arrival);
-        Ok(())
+        arrivals.insert(network, taken_until);
+        Err(Limited {
+            policy: self.policy,
+            quota: self.quota,
+            window_seconds: self.window_seconds,
+            remaining: 0,
+            retry_after_seconds: seconds_until(with_this, full_at),
+        })
     }
 }
 
@@ -235,13 +366,21 @@ fn network(ip: Option<IpAddr>) -> IpAddr {
     }
 }
 
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn after(then: Timestamp, seconds: u32) -> Timestamp {
+    then.plus_millis(i64::from(seconds).saturating_mul(1_000))
+}
+
 fn seconds_until(then: Timestamp, now: Timestamp) -> u32 {
     let millis = then.as_millis().saturating_sub(now.as_millis()).max(1);
     u32::try_from(millis.saturating_add(999) / 1_000).unwrap_or(u32::MAX)
 }
 
 /// Makes room by forgetting the older half: rare, so that a flood costs little per request.
-fn forget_oldest<K: Clone + Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>, age: impl Fn(&V) -> Timestamp) {
+fn forget_oldest<K: Eq + Hash, V>(map: &mut HashMap<K, V>, age: impl Fn(&V) -> Timestamp) {
     let mut ages: Vec<Timestamp> = map.values().map(&age).collect();
     let middle = ages.len() / 2;
     let (_, median, _) = ages.select_nth_unstable(middle);
@@ -250,103 +389,4 @@ fn forget_oldest<K: Clone + Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>, ag
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OWNER: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)));
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_millis(seconds * 1_000)
-    }
-
-    fn stranger(number: u32) -> IpAddr {
-        IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0a00_0000 + number))
-    }
-
-    fn fail(throttle: &Throttle, ip: Option<IpAddr>, now: Timestamp) -> Result<Settled, Limited> {
-        let attempt = throttle.begin_login("ada@example.com", ip, false, now)?;
-        Ok(throttle.settle_login(attempt, false, now))
-    }
-
-    #[test]
-    fn five_failures_are_free_and_then_the_wait_doubles() {
-        let throttle = Throttle::new(Some(ThrottleLimits::default()));
-        for _ in 0..5 {
-            assert_eq!(fail(&throttle, OWNER, at(0)), Ok(Settled::Quiet));
-        }
-        assert_eq!(fail(&throttle, OWNER, at(0)), Ok(Settled::LockBegins { seconds: 1 }));
-        assert_eq!(fail(&throttle, OWNER, at(0)).unwrap_err().retry_after_seconds, 1);
-        assert_eq!(fail(&throttle, OWNER, at(1)), Ok(Settled::Quiet));
-        assert_eq!(fail(&throttle, OWNER, at(1)).unwrap_err().retry_after_seconds, 2);
-        assert_eq!(fail(&throttle, OWNER, at(3)), Ok(Settled::Quiet));
-        assert_eq!(fail(&throttle, OWNER, at(3)).unwrap_err().retry_after_seconds, 4);
-    }
-
-    #[test]
-    fn success_forgets_the_failures() {
-        let throttle = Throttle::new(Some(ThrottleLimits::default()));
-        for _ in 0..5 {
-            fail(&throttle, OWNER, at(0)).unwrap();
-        }
-        let attempt = throttle.begin_login("ada@example.com", OWNER, false, at(0)).unwrap();
-        throttle.settle_login(attempt, true, at(0));
-        assert_eq!(fail(&throttle, OWNER, at(0)), Ok(Settled::Quiet));
-    }
-
-    #[test]
-    fn strangers_do_not_lock_the_owner_out() {
-        let throttle = Throttle::new(Some(ThrottleLimits::default()));
-        let mut failed = 0;
-        for number in 0..1_000 {
-            failed += u32::from(fail(&throttle, Some(stranger(number)), at(0)).is_ok());
-        }
-        assert_eq!(failed, 6);
-        assert!(throttle.begin_login("ada@example.com", OWNER, true, at(0)).is_ok());
-    }
-
-    #[test]
-    fn attempts_at_once_do_not_pass_where_few_may() {
-        let throttle = Throttle::new(Some(ThrottleLimits { logins_per_minute: 1_000, ..Default::default() }));
-        let begun: Vec<_> = (0..100).map(|_| throttle.begin_login("a", OWNER, false, at(0))).collect();
-        assert_eq!(begun.iter().filter(|attempt| attempt.is_ok()).count(), 6);
-    }
-
-    #[test]
-    fn an_address_has_its_rate_and_gets_it_back_evenly() {
-        let throttle =
-            Throttle::new(Some(ThrottleLimits { registrations_per_hour: 4, ..Default::default() }));
-        let admit = |seconds| throttle.admit_registration(OWNER, at(seconds));
-        assert!((0..4).all(|_| admit(0).is_ok()));
-        let limited = admit(0).unwrap_err();
-        assert_eq!((limited.quota, limited.window_seconds, limited.retry_after_seconds), (4, 3_600, 900));
-        assert!(admit(899).is_err());
-        assert!(admit(900).is_ok());
-        assert!(throttle.admit_registration(Some(stranger(1)), at(0)).is_ok());
-    }
-
-    #[test]
-    fn ipv6_is_counted_by_its_network() {
-        let one = network("2001:db8::1".parse().ok());
-        assert_eq!(one, network("2001:db8::ffff:1".parse().ok()));
-        assert_ne!(one, network("2001:db8:0:1::1".parse().ok()));
-        assert_eq!(network("::ffff:192.0.2.1".parse().ok()), network(OWNER));
-    }
-
-    #[test]
-    fn memory_is_bounded_under_a_flood_of_addresses() {
-        let throttle = Throttle::new(Some(ThrottleLimits::default()));
-        for number in 0..300_000 {
-            let account = format!("user{number}@example.com");
-            let now = Timestamp::from_millis(i64::from(number));
-            let _ = throttle.begin_login(&account, Some(stranger(number)), false, now);
-        }
-        let state = throttle.state();
-        assert!(state.failures.len() <= CAPACITY && state.logins.len() <= CAPACITY);
-    }
-
-    #[test]
-    fn switched_off_it_lets_everything_pass() {
-        let throttle = Throttle::new(None);
-        assert!((0..1_000).all(|_| fail(&throttle, OWNER, at(0)) == Ok(Settled::Quiet)));
-    }
-}
+mod tests;

@@ -81,8 +81,9 @@ fn write(prefix: &str, secret: &[u8; SECRET_BYTES]) -> String {
 
 fn check(text: &str, prefix: &str) -> Result<(), TokenError> {
     let rest = text.strip_prefix(prefix).ok_or(TokenError)?;
-    let is_hex = rest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if rest.len() != SECRET_DIGITS + CHECKSUM_DIGITS || !is_hex {
+    // The length first, so that a long text costs no more than a short one.
+    let is_of_length = rest.len() == SECRET_DIGITS + CHECKSUM_DIGITS;
+    if !is_of_length || !rest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         return Err(TokenError);
     }
     let (body, shown) = text.split_at_checked(prefix.len() + SECRET_DIGITS).ok_or(TokenError)?;
@@ -156,6 +157,53 @@ mod tests {
         assert!(crafted.len() >= 60);
         for text in crafted.iter().filter(|text| *text != good) {
             assert_eq!(AccessToken::parse(text), Err(TokenError), "{text:.90}");
+        }
+    }
+
+    /// Texts whose checksum is right, so that nothing but what is wrong with the rest can be the reason.
+    #[test]
+    fn a_right_checksum_does_not_mend_a_wrong_token() {
+        let digits = "00ff17a9e4c25b3d".repeat(4);
+        let signed = |body: String| {
+            let sum = checksum(body.as_bytes());
+            body + &String::from_iter(sum)
+        };
+        assert!(AccessToken::parse(&signed(format!("fat_{digits}"))).is_ok());
+        let mut crafted = Vec::new();
+        for prefix in
+            ["FAT_", "Fat_", "fat-", "fat.", "fat ", "gat_", "ghp_", "\u{17f}at_", "____", "", "frt_"]
+        {
+            crafted.push(signed(format!("{prefix}{digits}")));
+        }
+        for length in [0, 1, 62, 63, 65, 66, 128, 4_096] {
+            crafted.push(signed(format!("fat_{}", "a".repeat(length))));
+        }
+        for odd in ["G", "A", "F", " ", "\n", "\0", "+", "/", "=", "-", "\u{663}", "\u{ff10}", "é"] {
+            crafted.push(signed(format!("fat_{odd}{}", &digits[odd.len()..])));
+        }
+        for text in &crafted {
+            assert_eq!(AccessToken::parse(text), Err(TokenError), "{text:.90}");
+        }
+    }
+
+    #[test]
+    fn neighbouring_characters_that_change_places_are_noticed() {
+        let token = AccessToken::generate(&Clock::system()).unwrap();
+        let good = token.reveal();
+        for at in 0..good.len() - 1 {
+            let mut bytes = good.as_bytes().to_vec();
+            bytes.swap(at, at + 1);
+            let text = String::from_utf8(bytes).unwrap();
+            assert!(text == good || AccessToken::parse(&text).is_err(), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic_or_passes(text in proptest::prelude::any::<String>(), tail in "[0-9a-f]{72}") {
+            proptest::prop_assert!(AccessToken::parse(&text).is_err());
+            proptest::prop_assert!(RefreshToken::parse(&["fat_", &tail].concat()).is_err());
+            proptest::prop_assert!(AccessToken::parse(&["fat_", &text].concat()).is_err());
         }
     }
 }
