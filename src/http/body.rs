@@ -11,7 +11,7 @@ use super::problem::{Code, Problem};
 /// The most bytes that a body may have.
 pub const MAX_BYTES: usize = 64 * 1024;
 /// The most bytes of a refused body that are read and thrown away so that the client gets to see the answer.
-const MAX_DISCARDED: usize = 1024 * 1024;
+const MAX_DISCARDED: usize = 8 * 1024 * 1024;
 /// How long a body may take to arrive.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a refused body is read.
@@ -21,19 +21,14 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// 413 `body_too_large`; 408 `request_timeout` if it does not arrive whole and in time.
-pub async fn read<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) -> Result<Bytes, Problem> {
+pub async fn read<B: Body<Data = Bytes>>(body: Pin<&mut B>) -> Result<Bytes, Problem> {
     let is_too_large = usize::try_from(body.size_hint().lower()).map_or(true, |least| least > MAX_BYTES);
-    let read = if is_too_large {
-        Err(Problem::new(Code::BodyTooLarge))
-    } else {
-        tokio::time::timeout(READ_TIMEOUT, collect(body.as_mut()))
-            .await
-            .unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
-    };
-    if read.as_ref().is_err_and(|problem| problem.code() == Code::BodyTooLarge) {
-        discard(body).await;
+    if is_too_large {
+        return Err(Problem::new(Code::BodyTooLarge));
     }
-    read
+    tokio::time::timeout(READ_TIMEOUT, collect(body))
+        .await
+        .unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
 }
 
 /// Reads a body that nobody wants, up to a bound, so that a client which sends first and reads then sees the answer.

@@ -32,7 +32,7 @@ mod wallets;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
@@ -137,6 +137,7 @@ impl App {
         let started = Instant::now();
         let address = address.to_canonical();
         let (parts, body) = request.into_parts();
+        let mut body = pin!(body);
         let method = parts.method.clone();
         let request_id = self.teller.request_id();
         let (request_id, is_named) =
@@ -152,30 +153,26 @@ impl App {
             Match::WrongMethod(allow) => (ROUTES.len(), Err(Problem::method_not_allowed(allow))),
             Match::Found(index, route, parameter) => {
                 let door = Door { request_id, address, route, parameter };
-                (index, catch_panic(Arc::clone(&self).answer(door, parts, body)).await)
+                (index, catch_panic(Arc::clone(&self).answer(door, parts, body.as_mut())).await)
             }
         };
+        if !body.is_end_stream() {
+            // The client may still be sending: what it sends is thrown away, so that it can read the answer.
+            body::discard(body).await;
+        }
         let mut reply = answer.unwrap_or_else(|problem| refuse(problem, request_id));
         reply::finish(&mut reply, request_id);
         self.observe(&method, index, request_id, &reply, started);
         reply
     }
 
-    async fn answer<B>(self: Arc<Self>, door: Door, parts: Parts, body: B) -> Answer
+    async fn answer<B>(self: Arc<Self>, door: Door, parts: Parts, body: Pin<&mut B>) -> Answer
     where
         B: Body<Data = Bytes>,
     {
         let Door { request_id, address, route, parameter } = door;
-        let mut body = pin!(body);
         let origin = call::origin(request_id, address, &parts.headers);
-        let who = match self.admit(route, &parts, &origin).await {
-            Ok(who) => who,
-            Err(problem) => {
-                // The client may still be sending: what it sends is thrown away, so that it can read the answer.
-                body::discard(body.as_mut()).await;
-                return Err(problem);
-            }
-        };
+        let who = self.admit(route, &parts, &origin).await?;
         let body = if route.verb.has_body() {
             let body = body::read(body).await?;
             check_body(route, &parts, &body)?;
@@ -194,10 +191,12 @@ impl App {
             body,
             parameter,
         };
-        if route.doc.query.is_empty() && route.doc.tag != Tag::System {
-            call.query().finish(())?;
-        }
-        let answer = (route.handler)(call).await;
+        let takes_no_query = route.doc.query.is_empty() && route.doc.tag != Tag::System;
+        let query = if takes_no_query { call.query().finish(()) } else { Ok(()) };
+        let answer = match query {
+            Ok(()) => (route.handler)(call).await,
+            Err(problem) => Err(problem),
+        };
         if answer.as_ref().is_err_and(|problem| problem.code() == Code::ValidationFailed) {
             teller.note_anonymous(EventKind::InputValidationFail, &origin);
         }
