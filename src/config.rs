@@ -15,7 +15,7 @@ use std::thread::available_parallelism;
 pub use crate::ledger::Mode;
 pub use crate::telemetry::LogFormat;
 pub use keys::{KEYS, Key};
-pub use load::{ConfigError, ConfigErrors, Loaded, Origin, Override, load};
+pub use load::{ConfigError, ConfigErrors, Loaded, Origin, Override, VARIABLE_PREFIX, load};
 
 /// The whole configuration. Its fields are the sections and keys of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -29,6 +29,7 @@ const SERVER_START: Duration = Duration::from_secs(3);
 /// `admin create`.
 pub fn create(args: &CreateArgs) -> Result<(), Failure> {
     let loaded = args.ledger.load(&[])?;
+    open::embedded(&loaded.settings)?;
     let email = Email::parse(&args.email).map_err(|error| Failure::Usage(format!("--email {error}")))?;
     let given = if args.password_stdin { Some(read_password(std::io::stdin().lock())?) } else { None };
     let password = match &given {

@@ -9,12 +9,14 @@ pub mod bench;
 pub mod completions;
 pub mod config;
 pub mod control;
+mod key_file;
 pub mod lock;
 pub mod open;
 pub mod serve;
 pub mod terminal;
 pub mod verify;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -110,8 +112,7 @@ impl LedgerArgs {
             .iter()
             .chain(more)
             .filter_map(|(key, flag, value)| value.map(|value| Override { key, flag, value: value.clone() }));
-        let environment = std::env::vars_os()
-            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
+        let environment = environment(std::env::vars_os())?;
         let loaded = crate::config::load(self.config.as_deref(), &given.collect::<Vec<_>>(), environment)?;
         for warning in &loaded.warnings {
             tell(&format!("warning: {warning}"));
@@ -273,6 +274,20 @@ pub fn run() -> ExitCode {
         Command::Man => completions::man(),
     };
     terminal::finish(result)
+}
+
+/// The variables that are ours. A value that is no text is refused: read loosely, it would name another folder.
+fn environment(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>, Failure> {
+    variables
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
+        .filter(|(name, _)| name.starts_with(crate::config::VARIABLE_PREFIX))
+        .map(|(name, value)| match value.into_string() {
+            Ok(value) => Ok((name, value)),
+            Err(_) => Err(Failure::Usage(format!("{name}: the value is not UTF-8"))),
+        })
+        .collect()
 }
 
 fn role(text: &str) -> Result<Role, String> {

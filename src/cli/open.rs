@@ -1,10 +1,8 @@
 //! Opens what the settings name: the ledger, its key file, the log; and serves it.
+//!
+//! Settings are refused before anything is made: a mistake must not leave half a ledger behind.
 
-use std::fmt::Write as _;
 use std::future::Future;
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -13,6 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use super::control::{ControlResponse, SecretText};
+pub(super) use super::key_file::settle as settle_key_file;
 use super::lock::FolderLock;
 use super::terminal::{Failure, tell};
 use crate::auth::password::{Hasher, Password, PasswordFault, Policy};
@@ -84,6 +83,7 @@ impl Ledger {
 pub fn ledger(loaded: &Loaded, lock: FolderLock) -> Result<Ledger, Failure> {
     let mut settings = loaded.settings.clone();
     embedded(&settings)?;
+    let policy = policy(&settings)?;
     let clock = Clock::system();
     settle_key_file(&settings.key_file(), &settings.server.data, &clock)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -102,12 +102,6 @@ pub fn ledger(loaded: &Loaded, lock: FolderLock) -> Result<Ledger, Failure> {
         OpenError::Mode { .. } => Failure::Usage(error.to_string()),
         OpenError::Unusable(_) => Failure::Database(error.to_string()),
     })?;
-    let policy = match &settings.passwords.breached_file {
-        None => Policy::default(),
-        Some(path) => Policy::with_breached_file(path).map_err(|error| {
-            Failure::Usage(format!("passwords.breached_file: cannot read {}: {error}", path.display()))
-        })?,
-    };
     let hasher = Hasher::start(settings.passwords.hash_threads, settings.passwords.hash_queue, clock.clone())
         .map_err(|error| Failure::Database(error.to_string()))?;
     let throttle = Throttle::new(settings.rate_limits.enabled.then(ThrottleLimits::default));
@@ -125,6 +119,15 @@ pub fn embedded(settings: &Settings) -> Result<(), Failure> {
         Some(_) => Err(Failure::Usage(
             "this version knows the embedded database only; leave database.url (--database) out".into(),
         )),
+    }
+}
+
+fn policy(settings: &Settings) -> Result<Policy, Failure> {
+    match &settings.passwords.breached_file {
+        None => Ok(Policy::default()),
+        Some(path) => Policy::with_breached_file(path).map_err(|error| {
+            Failure::Usage(format!("passwords.breached_file: cannot read {}: {error}", path.display()))
+        }),
     }
 }
 
@@ -156,38 +159,6 @@ pub fn rules(settings: &Settings) -> Result<Rules, Failure> {
         refresh_ttl_ms: millis(settings.tokens.refresh_ttl_seconds),
         grant: grant.map_err(|error| Failure::Usage(format!("the sandbox's grant {error}")))?,
         house_name: settings.server.house_name.clone(),
-    })
-}
-
-/// Makes the key file with a new ledger; refuses one that others can read, or that is gone from an old ledger.
-pub(super) fn settle_key_file(path: &Path, data: &Path, clock: &Clock) -> Result<(), Failure> {
-    let unusable = |error: &dyn std::fmt::Display| {
-        Failure::Database(format!("the key file {}: {error}", path.display()))
-    };
-    match std::fs::metadata(path) {
-        Ok(found) if found.permissions().mode() & 0o077 != 0 => {
-            Err(unusable(&"others can read it; chmod 600 mends that"))
-        }
-        Ok(found) if found.len() != 64 => Err(unusable(&"is not one of ours; restore the ledger's own")),
-        Ok(_) => Ok(()),
-        Err(_) if store::exists(data) => {
-            Err(unusable(&"is missing; restore the one that was made with this ledger"))
-        }
-        Err(_) => {
-            let key = clock.random::<32>().map_err(|error| unusable(&error))?;
-            let text = hex(&key);
-            let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-            let mut file = made.map_err(|error| unusable(&error))?;
-            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| unusable(&error))
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
     })
 }
 

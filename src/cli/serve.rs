@@ -31,6 +31,7 @@ const STOP_LIMIT: Duration = Duration::from_millis(8_500);
 /// If the folder, the database or the address cannot be used.
 pub fn run(loaded: &Loaded) -> Result<(), Failure> {
     let settings = &loaded.settings;
+    open::embedded(settings)?;
     open::start_log(settings)?;
     let lock = FolderLock::acquire(&settings.server.data)?;
     let mut warnings = Vec::new();

@@ -10,7 +10,8 @@ use toml::de::{DeTable, DeValue};
 use super::keys::find;
 use super::{KEYS, Key, Settings, mask};
 
-const PREFIX: &str = "FARTHING_";
+/// How the name of every variable begins.
+pub const VARIABLE_PREFIX: &str = "FARTHING_";
 /// Names the file itself, so it cannot be a key of it.
 const CONFIG_VARIABLE: &str = "FARTHING_CONFIG";
 
@@ -165,7 +166,7 @@ pub fn load(
     // An empty variable counts as one that is not set, which is what compose files and shells mean by it.
     let variables: BTreeMap<String, String> = environment
         .into_iter()
-        .filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty())
+        .filter(|(name, value)| name.starts_with(VARIABLE_PREFIX) && !value.is_empty())
         .collect();
     let from_environment = variables.get(CONFIG_VARIABLE).map(PathBuf::from);
     let file = config.map(Path::to_path_buf).or(from_environment);

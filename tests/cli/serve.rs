@@ -143,3 +143,16 @@ fn a_second_signal_stops_at_once() {
     assert!(server.log().contains("stopped at once"), "{}", server.log());
     server.verify();
 }
+
+#[test]
+fn a_ledger_opens_only_with_its_key_and_kept_from_others() {
+    let mut server = Server::start();
+    server.terminate();
+    let key = server.data().join("farthing.key");
+    let serve = || server.run(&["serve", "--listen", "127.0.0.1:0"]);
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    ended(&serve(), 3, "can be read by others; chmod 600 mends that");
+    std::fs::remove_file(&key).unwrap();
+    ended(&serve(), 3, "is missing; restore the one that was made with this ledger");
+    assert!(!key.exists(), "a ledger that lost its key gets no other");
+}

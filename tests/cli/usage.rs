@@ -126,6 +126,38 @@ fn completions_and_the_manual_are_printed() {
 }
 
 #[test]
+fn a_mistake_in_the_settings_leaves_nothing_of_a_ledger_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let postgres = "postgres://ann:hunter2@db/ledger";
+    for args in [
+        &["serve", "--database", postgres][..],
+        &["admin", "create", "--email", "ann@example.com", "--database", postgres],
+    ] {
+        ended(&farthing(folder.path(), &[], args), 2, "the embedded database only");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{args:?}");
+    }
+    let variables = [("FARTHING_DATA", "data"), ("FARTHING_PASSWORDS_BREACHED_FILE", "none.txt")];
+    for args in [&["--listen", "127.0.0.1:0"][..], &["admin", "create", "--email", "ann@example.com"]] {
+        ended(&farthing(folder.path(), &variables, args), 2, "passwords.breached_file: cannot read none.txt");
+        for name in ["farthing.db", "farthing.key"] {
+            assert!(!folder.path().join("data").join(name).exists(), "{args:?} made {name}");
+        }
+    }
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let no_text = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    let show = |name: &str| {
+        super::command(folder.path(), &[], &["config", "show"]).env(name, no_text).output().unwrap()
+    };
+    ended(&show("FARTHING_DATA"), 2, "FARTHING_DATA: the value is not UTF-8");
+    ended(&show("SOMEBODY_ELSES"), 0, "");
+}
+
+#[test]
 fn commands_that_read_need_a_ledger() {
     let folder = tempfile::tempdir().unwrap();
     for args in [&["verify"][..], &["admin", "list"]] {
