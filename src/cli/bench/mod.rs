@@ -2,6 +2,7 @@
 //!
 //! Without a URL it measures a throw-away server: this same binary as a process of its own, on a ledger that was seeded
 //! through the library, with its fsyncs and all; afterwards the ledger is verified, so that a bench that cheats fails.
+//! However it ends, no server and no ledger of its own stays behind; a run that is interrupted has no result.
 
 pub mod load;
 pub mod progress;
@@ -14,6 +15,8 @@ pub mod wire;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::terminal::{Failure, print};
 use super::{BenchArgs, BenchMix};
@@ -64,13 +67,34 @@ pub fn run(args: &BenchArgs) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::Refused(error.to_string()))?;
-    let (report, is_bad) = runtime.block_on(measure(args))?;
+    // Whichever loses is dropped, and the server and the folder of an interrupted run go with it.
+    let (report, is_bad) = runtime.block_on(async {
+        tokio::select! {
+            measured = measure(args) => measured,
+            interrupted = interrupted() => Err(interrupted),
+        }
+    })?;
     if args.json {
         print(&serde_json::to_string(&report).map_err(|error| Failure::Refused(error.to_string()))?)?;
     } else {
         print(&report.to_string())?;
     }
     if is_bad { Err(Failure::Refused("the run had failures".into())) } else { Ok(()) }
+}
+
+/// Waits for the terminal's interrupt or a request to terminate.
+async fn interrupted() -> BenchError {
+    let deaf = |error: std::io::Error| BenchError::Server(format!("signals cannot be heard: {error}"));
+    let (mut interrupt, mut terminate) =
+        match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+            (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
+            (Err(error), _) | (_, Err(error)) => return deaf(error),
+        };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    BenchError::Server("interrupted; there is no result".into())
 }
 
 async fn measure(args: &BenchArgs) -> Result<(Report, bool), BenchError> {
@@ -90,10 +114,11 @@ async fn measure_throw_away(args: &BenchArgs, random: &mut Random) -> Result<(Re
     let rules = super::open::rules(&loaded.settings).map_err(|error| BenchError::Usage(error.to_string()))?;
     super::open::settle_key_file(&folder.path().join("farthing.key"), folder.path(), &Clock::system())
         .map_err(|error| BenchError::Server(error.to_string()))?;
-    let prefill = match args.mix {
-        BenchMix::Payments => Prefill::Spread(args.prefill),
-        BenchMix::Transactions => Prefill::OneHistory(args.prefill.max(HISTORY_ROWS)),
+    let history = match args.mix {
+        BenchMix::Payments => 0,
+        BenchMix::Transactions => HISTORY_ROWS,
     };
+    let prefill = Prefill { spread: args.prefill, history };
     let seeded = seed::seed(folder.path(), rules, args.users, prefill, random).await?;
     let server = Server::start(folder.path()).await?;
     let load = load(args, server.authority(), seeded, random).await?;

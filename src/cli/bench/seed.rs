@@ -35,13 +35,13 @@ pub struct Seeded {
     pub user_ids: Vec<String>,
 }
 
-/// Who makes the payments of a prefill.
+/// Payments that are there before the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prefill {
-    /// Everybody pays everybody.
-    Spread(u64),
-    /// The first user is paid by the others: one long history.
-    OneHistory(u64),
+pub struct Prefill {
+    /// Payments to the first user by the others: one long history.
+    pub history: u64,
+    /// Payments of everybody to everybody, after those.
+    pub spread: u64,
 }
 
 /// Fills the ledger in that folder.
@@ -64,20 +64,14 @@ pub async fn seed(
     let mut seeder =
         Seeder { store: &*store, clock, seeded: Seeded::default(), callers: Vec::new(), under_way };
     seeder.make_users(users).await?;
-    match prefill {
-        Prefill::Spread(payments) => {
-            for _ in 0..payments {
-                let (payer, payee) = (random.below(users), random.below(users.saturating_sub(1)));
-                // Nobody pays themselves.
-                let payee = if payee >= payer { payee.saturating_add(1) } else { payee };
-                seeder.pay(payer, payee).await?;
-            }
-        }
-        Prefill::OneHistory(payments) => {
-            for _ in 0..payments {
-                seeder.pay(random.below(users.saturating_sub(1)).saturating_add(1), 0).await?;
-            }
-        }
+    for _ in 0..prefill.history {
+        seeder.pay(random.below(users.saturating_sub(1)).saturating_add(1), 0).await?;
+    }
+    for _ in 0..prefill.spread {
+        let (payer, payee) = (random.below(users), random.below(users.saturating_sub(1)));
+        // Nobody pays themselves.
+        let payee = if payee >= payer { payee.saturating_add(1) } else { payee };
+        seeder.pay(payer, payee).await?;
     }
     seeder.drain(0).await?;
     let seeded = seeder.seeded;

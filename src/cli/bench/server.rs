@@ -21,6 +21,10 @@ use super::BenchError;
 const START_LIMIT: Duration = Duration::from_mins(1);
 /// How long a server may take to stop: the contract's 10 s and some slack.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// How often the removal of a folder is tried.
+const REMOVAL_TRIES: usize = 20;
+/// The pause between two tries.
+const REMOVAL_PAUSE: Duration = Duration::from_millis(50);
 /// How many of the server's last lines are kept, to show them if it fails.
 const LINES_KEPT: usize = 20;
 /// What the server prints once it accepts connections.
@@ -80,8 +84,17 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if self.removed_at_end {
-            let _ = std::fs::remove_dir_all(&self.path);
+        if !self.removed_at_end {
+            return;
+        }
+        // A server that was killed a moment ago may still make a file while the folder is emptied.
+        for _ in 0..REMOVAL_TRIES {
+            match std::fs::remove_dir_all(&self.path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    std::thread::sleep(REMOVAL_PAUSE);
+                }
+                _ => break,
+            }
         }
     }
 }
