@@ -78,6 +78,7 @@ enum Expected {
     Replay,
     Myself,
     NoPayee,
+    Stranger,
 }
 
 impl Model {
@@ -126,6 +127,7 @@ fn class(outcome: &Outcome) -> Expected {
             assert!(!fields.is_empty());
             Expected::KeyReused
         }
+        Err(Refusal::TokenInvalid) => Expected::Stranger,
         Err(Refusal::SelfPayment) => Expected::Myself,
         Err(Refusal::RecipientNotFound) => Expected::NoPayee,
         other => panic!("{other:?}"),
@@ -182,7 +184,12 @@ fn run(seed: u64) {
     }
     for step in 0..COMMANDS_PER_SEED {
         set.now = set.now.plus_millis(i64::try_from(dice.below(400)).unwrap());
-        let caller = dice.pick(&callers);
+        let mut caller = dice.pick(&callers);
+        // Who asks comes before everything else, also before the key.
+        let is_stranger = dice.below(16) == 0;
+        if is_stranger {
+            caller.access = TokenHash([0xff; 32]);
+        }
         let currency = Currency::parse(dice.pick(&["USD", "USD", "JPY"])).unwrap();
         let money = Money::from_minor(dice.pick(&[1, 2, 700, 40_000, 999_999_999_999]), currency).unwrap();
         let key = (dice.below(2) == 0).then(|| format!("k{}", dice.below(2_000)));
@@ -212,7 +219,11 @@ fn run(seed: u64) {
         let command = command(&mut dice, action);
         let before = set.changes.transactions.len();
         let outcome = decide(&rules, &mut set, &command);
-        let expected = model.expect(caller.user, &asked, key.as_deref(), known, set.now.as_millis());
+        let expected = if is_stranger {
+            Expected::Stranger
+        } else {
+            model.expect(caller.user, &asked, key.as_deref(), known, set.now.as_millis())
+        };
         assert_eq!(class(&outcome), expected, "seed {seed}, step {step}: {command:?}");
         check_written(&set, before, &expected);
         if let Some(key) = key {

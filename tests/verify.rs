@@ -148,6 +148,51 @@ const DAMAGE: &[(&str, &str)] = &[
         "movements has 1 rows that no transaction explains",
     ),
     ("UPDATE key_blocks SET data = zeroblob(length(data))", "key_blocks"),
+    ("INSERT INTO entries VALUES (64, 2, 5, 5)", "entries row 64"),
+    ("INSERT INTO entries VALUES (0, 2, 5, 5)", "entries row 0"),
+    (
+        "INSERT INTO transactions SELECT 0, randomblob(16), kind, from_user, from_name, to_user, \
+         to_name, amount, currency, description, reference, metadata, method, decline, available, \
+         'k8', created_at FROM transactions WHERE no = 3",
+        "transactions row 0",
+    ),
+    (
+        "INSERT INTO security_events SELECT 0, randomblob(16), at, event, severity, user, ip, \
+         user_agent, request, detail FROM security_events WHERE no = 1",
+        "security_events",
+    ),
+    (
+        "INSERT INTO security_events SELECT 1000, randomblob(16), at, event, severity, user, ip, \
+         user_agent, request, detail FROM security_events WHERE no = 1",
+        "security_events",
+    ),
+    ("INSERT INTO blocks SELECT 0, 0, 0, at, digest, hash FROM blocks WHERE no = 1", "blocks row 0"),
+    ("DELETE FROM blocks WHERE no = (SELECT max(no) FROM blocks)", "s ends with row"),
+    ("UPDATE blocks SET last_transaction = last_transaction - 1 WHERE no = 5", "blocks row"),
+    (
+        "UPDATE entries SET amount = amount + 8, balance_after = balance_after + 8 WHERE no = 25",
+        "transactions row 3",
+    ),
+    ("UPDATE accounts SET as_of = as_of - 1 WHERE no = 2", "accounts row 2"),
+    ("DELETE FROM accounts WHERE no = 2", "there is no account 2"),
+    ("UPDATE accounts SET currency = 'JPY' WHERE no = 2", "entries are not those"),
+    ("INSERT INTO accounts VALUES (99, randomblob(16), 'wallet', 'USD', 7, 7)", "accounts row 99"),
+    ("UPDATE transactions SET from_name = 'Eve' WHERE no = 3", "transactions row 3"),
+    ("UPDATE transactions SET id = randomblob(16) WHERE no = 3", "transactions row 3"),
+    ("UPDATE transactions SET available = 1 WHERE no = 5", "transactions row 5"),
+    ("UPDATE transactions SET method = 'sim_slow' WHERE no = 7", "transactions row 7"),
+    ("UPDATE security_events SET at = at + 1 WHERE no = 1", "security_events row 1"),
+    (
+        "UPDATE movements SET user = randomblob(16) WHERE txn = 4 AND user = (SELECT from_user FROM \
+         transactions WHERE no = 4)",
+        "transaction 4 is missing",
+    ),
+    (
+        "UPDATE key_blocks SET data = CAST(substr(data, 1, 8) || x'a5' || substr(data, 10) AS BLOB) WHERE id = \
+         (SELECT min(id) FROM key_blocks)",
+        "key_",
+    ),
+    ("DELETE FROM key_blocks WHERE id = (SELECT min(id) FROM key_blocks)", "key_"),
     ("DELETE FROM key_blocks", "key_"),
     ("DELETE FROM key_blocks; DELETE FROM key_runs", "key_runs and key_blocks hold 0 keys"),
 ];

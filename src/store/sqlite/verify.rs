@@ -89,6 +89,7 @@ impl<'c> Verification<'c> {
             }
             other => other?,
         };
+        report.discrepancies.extend(strays(connection, &head)?);
         let folded_to = connection.query_row(statements::FOLDED_TO, [], |row| row.get(0))?;
         let mut accounts = HashMap::new();
         let mut statement =
@@ -445,6 +446,31 @@ impl<'c> Verification<'c> {
         }
         Ok(snapshot.finish()?)
     }
+}
+
+/// Rows that stand before the journal's first or, of entries, after its last: no block would read them.
+fn strays(connection: &Connection, head: &Head) -> Result<Vec<String>, Fault> {
+    let end = head.transaction.saturating_add(1).saturating_mul(ENTRIES_PER_TRANSACTION);
+    let spans = [
+        ("transactions", 1, i64::MAX),
+        ("security_events", 1, i64::MAX),
+        ("blocks", 1, i64::MAX),
+        ("entries", ENTRIES_PER_TRANSACTION, end),
+    ];
+    let mut strays = Vec::new();
+    for (table, first, end) in spans {
+        let sql = format!(
+            "SELECT no FROM (SELECT min(no) AS no FROM {table} UNION SELECT max(no) FROM {table}) \
+             WHERE no < ?1 OR no >= ?2"
+        );
+        let mut statement = connection.prepare(&sql)?;
+        let mut found = statement.query([first, end])?;
+        while let Some(row) = found.next()? {
+            let no: i64 = row.get(0)?;
+            strays.push(format!("{table} row {no} is outside of the journal"));
+        }
+    }
+    Ok(strays)
 }
 
 struct StoredBlock {
