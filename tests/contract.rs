@@ -243,7 +243,7 @@ async fn compare(seed: u64, rounds: u64) {
         run_both(&model, &other, &commands, &mut world).await;
         clock.advance_ms(i64::try_from(dice.below(20_000)).unwrap());
         if dice.below(12) == 0 {
-            other.close();
+            other.close().await.unwrap();
             other = sqlite(folder.path(), &clock);
         }
         if round % 16 == 15 {
@@ -400,6 +400,6 @@ async fn a_poisonous_command_fails_alone() {
     }
     let wallets = store.wallets(user).await.unwrap();
     assert_eq!(wallets[0].balance.amount_minor, 100_000 - 40);
-    store.close();
+    store.close().await.unwrap();
     assert_eq!(farthing::store::verify(folder.path()).unwrap().discrepancies, Vec::<String>::new());
 }

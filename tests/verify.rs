@@ -202,7 +202,7 @@ async fn each_kind_of_damage_is_found_and_named() {
     let whole = tempfile::tempdir().unwrap();
     let maker = Maker::open(whole.path());
     fill(&maker).await;
-    maker.store.close();
+    maker.store.close().await.unwrap();
     let report = store::verify(whole.path()).unwrap();
     assert_eq!((report.discrepancies.as_slice(), report.transactions), ([].as_slice(), 7));
 
@@ -234,7 +234,7 @@ async fn a_ledger_that_is_being_written_is_in_order() {
     // Nothing is folded yet: balances and histories are still in the tail.
     let report = store::verify(folder.path()).unwrap();
     assert_eq!((report.discrepancies.as_slice(), report.transactions), ([].as_slice(), 7));
-    maker.store.close();
+    maker.store.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn the_journal_refuses_to_be_changed() {
     let folder = tempfile::tempdir().unwrap();
     let maker = Maker::open(folder.path());
     fill(&maker).await;
-    maker.store.close();
+    maker.store.close().await.unwrap();
     let connection = rusqlite::Connection::open(folder.path().join("farthing.db")).unwrap();
     for table in ["transactions", "entries", "security_events", "blocks"] {
         for change in [format!("DELETE FROM {table}"), format!("UPDATE {table} SET no = no + 100")] {

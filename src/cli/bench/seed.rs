@@ -58,7 +58,9 @@ pub async fn seed(
     // History is older than the duplicate window, as it is in a ledger that has lived; the sessions outlive the load.
     let clock = Clock::fixed(Clock::system().now().plus_millis(-AGE_MS));
     let rules = Rules { access_ttl_ms: SESSION_MS, refresh_ttl_ms: SESSION_MS, ..rules };
-    let store = store::open(data, rules, clock.clone(), None)
+    let location = store::Location::Folder(data.to_owned());
+    let store = store::open(&location, rules, clock.clone(), None)
+        .await
         .map_err(|error| BenchError::Server(error.to_string()))?;
     let under_way = VecDeque::new();
     let mut seeder =
@@ -75,7 +77,7 @@ pub async fn seed(
     }
     seeder.drain(0).await?;
     let seeded = seeder.seeded;
-    store.close();
+    store.close().await.map_err(|error| BenchError::Server(error.to_string()))?;
     Ok(seeded)
 }
 
