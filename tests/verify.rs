@@ -11,7 +11,7 @@ use farthing::ledger::{
     OpenSession, Origin, PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules, SessionId,
     TokenHash, TokenPair, Topup, TopupMethod, TransactionId, UserId,
 };
-use farthing::store::{self, Store};
+use farthing::store::{self, Location, Store};
 
 struct Maker {
     store: std::sync::Arc<dyn Store>,
@@ -19,7 +19,7 @@ struct Maker {
 }
 
 impl Maker {
-    fn open(folder: &Path) -> Self {
+    async fn open(folder: &Path) -> Self {
         let clock = Clock::system();
         let rules = Rules {
             mode: Mode::Sandbox,
@@ -29,7 +29,12 @@ impl Maker {
             grant: Money::from_minor(100_000, Currency::USD).unwrap(),
             house_name: "House".into(),
         };
-        Self { store: store::open(folder, rules, clock.clone(), None).unwrap(), clock }
+        Self {
+            store: store::open(&Location::Folder(folder.to_owned()), rules, clock.clone(), None)
+                .await
+                .unwrap(),
+            clock,
+        }
     }
 
     /// Each command is a batch of its own, and so a block of its own.
@@ -108,7 +113,10 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE transactions SET idempotency_key = 'k9' WHERE no = 4", "transactions row 4"),
     ("UPDATE transactions SET idempotency_key = 'k2' WHERE no = 5", "transactions row 5"),
     ("UPDATE transactions SET to_user = from_user, from_user = to_user WHERE no = 3", "transactions row 3"),
-    ("UPDATE transactions SET created_at = 5 WHERE no = 4", "transactions row 4"),
+    (
+        "UPDATE transactions SET created_at = created_at + 1 WHERE no = 4",
+        "transactions row 4: its time is not that of its block",
+    ),
     ("UPDATE transactions SET decline = NULL, available = NULL WHERE no = 5", "transactions row 5"),
     ("UPDATE transactions SET currency = 'XXX' WHERE no = 6", "transactions row 6"),
     ("DELETE FROM transactions WHERE no = 4", "transactions row 4 is missing"),
@@ -181,7 +189,22 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE transactions SET id = randomblob(16) WHERE no = 3", "transactions row 3"),
     ("UPDATE transactions SET available = 1 WHERE no = 5", "transactions row 5"),
     ("UPDATE transactions SET method = 'sim_slow' WHERE no = 7", "transactions row 7"),
-    ("UPDATE security_events SET at = at + 1 WHERE no = 1", "security_events row 1"),
+    (
+        "UPDATE security_events SET at = at + 1 WHERE no = 1",
+        "security_events row 1: its time is not that of its block 1",
+    ),
+    ("UPDATE blocks SET at = at + 1 WHERE no = 5", "blocks row 5: its hash does not follow"),
+    // Together with the times of its rows: then the chain alone can tell.
+    (
+        "UPDATE blocks SET at = at + 1 WHERE no = 1; UPDATE transactions SET created_at = created_at + 1 WHERE no = 1; \
+         UPDATE security_events SET at = at + 1 WHERE no = 1",
+        "blocks row 1: its hash does not follow",
+    ),
+    (
+        "UPDATE blocks SET at = at + 3600000 WHERE no = (SELECT max(no) FROM blocks); \
+         UPDATE security_events SET at = at + 3600000 WHERE no = (SELECT max(no) FROM security_events)",
+        "its hash does not follow",
+    ),
     (
         "UPDATE movements SET user = randomblob(16) WHERE txn = 4 AND user = (SELECT from_user FROM \
          transactions WHERE no = 4)",
@@ -200,7 +223,7 @@ const DAMAGE: &[(&str, &str)] = &[
 #[tokio::test]
 async fn each_kind_of_damage_is_found_and_named() {
     let whole = tempfile::tempdir().unwrap();
-    let maker = Maker::open(whole.path());
+    let maker = Maker::open(whole.path()).await;
     fill(&maker).await;
     maker.store.close().await.unwrap();
     let report = store::verify(whole.path()).unwrap();
@@ -229,7 +252,7 @@ async fn each_kind_of_damage_is_found_and_named() {
 #[tokio::test]
 async fn a_ledger_that_is_being_written_is_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let maker = Maker::open(folder.path());
+    let maker = Maker::open(folder.path()).await;
     fill(&maker).await;
     // Nothing is folded yet: balances and histories are still in the tail.
     let report = store::verify(folder.path()).unwrap();
@@ -240,7 +263,7 @@ async fn a_ledger_that_is_being_written_is_in_order() {
 #[tokio::test]
 async fn the_journal_refuses_to_be_changed() {
     let folder = tempfile::tempdir().unwrap();
-    let maker = Maker::open(folder.path());
+    let maker = Maker::open(folder.path()).await;
     fill(&maker).await;
     maker.store.close().await.unwrap();
     let connection = rusqlite::Connection::open(folder.path().join("farthing.db")).unwrap();

@@ -42,7 +42,7 @@ pub(super) async fn run(shared: &Shared, commands: &[Command]) -> Result<Vec<Out
     let mut tries = 0_u32;
     loop {
         let batch = shared.clock.uuid().map_err(|error| Fault::Transient(error.to_string()))?;
-        let fault = match attempt(shared, batch, commands, &wanted).await {
+        let fault = match Box::pin(attempt(shared, batch, commands, &wanted)).await {
             Attempt::Done(outcomes) => return Ok(outcomes),
             Attempt::Lost(decided, told) => match resolve(shared, batch, &is_late).await {
                 Resolved::Committed(committed) => {
@@ -79,7 +79,7 @@ async fn attempt(shared: &Shared, batch: Uuid, commands: &[Command], wanted: &Wa
     };
     let time =
         LoadTime { fixed_ms: shared.clock.fixed_ms(), duplicate_window_ms: shared.rules.duplicate_window_ms };
-    let mut set = match in_time(load::load(&client, wanted, time)).await {
+    let mut set = match in_time(Box::pin(load::load(&client, wanted, time))).await {
         Ok(Ok(set)) => set,
         Ok(Err(fault)) => {
             roll_back(client).await;
@@ -97,7 +97,7 @@ async fn attempt(shared: &Shared, batch: Uuid, commands: &[Command], wanted: &Wa
         return Attempt::Done(outcomes);
     }
     let began = Instant::now();
-    let written = in_time(save::write(&client, batch, &set, &loaded)).await;
+    let written = in_time(Box::pin(save::write(&client, batch, &set, &loaded))).await;
     let decided = Decided { outcomes, set };
     match written {
         Ok(Ok(committed)) => Attempt::Done(finish(shared, decided, committed, began.elapsed())),
@@ -181,7 +181,9 @@ fn finish(shared: &Shared, decided: Decided, committed: Option<Committed>, took:
             for event in &mut set.changes.events {
                 *event = SecurityEvent { at: committed.at, ..event.clone() };
             }
-            outcomes.iter_mut().for_each(|outcome| restamp(outcome, set.now, committed.at));
+            for outcome in &mut outcomes {
+                restamp(outcome, set.now, committed.at);
+            }
         }
         shared.gauges.saw(&committed);
     }

@@ -43,6 +43,14 @@ pub struct PostgresSettings {
     pub statement_timeout_ms: u64,
 }
 
+impl PostgresSettings {
+    /// The database at that URL, with the defaults of the configuration.
+    pub fn at(url: &str) -> Self {
+        let url = url.to_owned();
+        Self { url, migration_url: None, connections: 8, writers: 1, statement_timeout_ms: 5_000 }
+    }
+}
+
 impl fmt::Debug for PostgresSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresSettings").field("connections", &self.connections).finish_non_exhaustive()

@@ -42,7 +42,8 @@ async fn run_halving(
     answers: Vec<oneshot::Sender<Result<Outcome, StoreError>>>,
 ) {
     let mut answers: Vec<_> = answers.into_iter().map(Some).collect();
-    let mut pieces: Vec<Range<usize>> = vec![0..commands.len()];
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    pieces.push(0..commands.len());
     while let Some(piece) = pieces.pop() {
         let Some(part) = commands.get(piece.clone()) else { continue };
         let results: Vec<Result<Outcome, StoreError>> = match batch::run(shared, part).await {

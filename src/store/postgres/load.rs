@@ -11,7 +11,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::fault::Fault;
-use super::rows::{self, SESSION_COLUMNS, get};
+use super::rows::{self, SESSION_COLUMNS, USER_COLUMNS, get};
 use super::statements;
 use crate::ledger::{
     AccountKey, Action, Command, Needs, RecentPayment, RefreshState, Timestamp, Transaction, TransactionId,
@@ -99,7 +99,6 @@ pub(super) async fn load(
         begun,
         locked,
         account_rows,
-        now,
         user_rows,
         email_rows,
         session_rows,
@@ -112,8 +111,7 @@ pub(super) async fn load(
         client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),
         query(client, lock_nobody, statements::LOCK_USERS, [&wanted.locked_users, &tokens]),
         query(client, accounts.is_empty(), statements::LOCK_ACCOUNTS, [&accounts]),
-        query(client, false, statements::BATCH_TIME, [&time.fixed_ms]),
-        query(client, users.is_empty(), statements::USERS_BY_ID, [&users]),
+        query(client, false, statements::TIME_AND_USERS, [&time.fixed_ms, &users]),
         query(client, needs.emails.is_empty(), statements::USERS_BY_EMAIL, [&needs.emails]),
         query(client, sessions.is_empty(), statements::SESSIONS_BY_ID, [&sessions]),
         query(client, tokens.is_empty(), statements::SESSIONS_BY_REFRESH, [&tokens]),
@@ -123,7 +121,9 @@ pub(super) async fn load(
     };
     begun?;
     locked?;
-    let now = now?.first().map_or(Ok(0), |row| get(row, 0))?;
+    let user_rows = user_rows?;
+    let now = user_rows.first().ok_or_else(|| Fault::Damaged("the chain has no head".into()))?;
+    let now = get(now, USER_COLUMNS)?;
     let mut set = WorkingSet::at(Timestamp::from_millis(now));
     for row in account_rows? {
         let id: Uuid = get(&row, 0)?;
@@ -131,9 +131,12 @@ pub(super) async fn load(
             set.accounts.insert(*account, get(&row, 1)?);
         }
     }
-    for row in user_rows? {
-        let user = rows::user(&row, 0)?;
-        set.users.insert(user.id, user);
+    for row in &user_rows {
+        // The only row where no user was found is all NULL but for the time.
+        if get::<Option<Uuid>>(row, 0)?.is_some() {
+            let user = rows::user(row, 0)?;
+            set.users.insert(user.id, user);
+        }
     }
     for row in email_rows? {
         let user = rows::user(&row, 0)?;
@@ -153,7 +156,7 @@ pub(super) async fn load(
             set.sessions.insert(session.id, session);
         }
     }
-    shapes.take(needs, &recent?, time, &mut set)?;
+    take_recent(needs, &recent?, time, &mut set)?;
     for (_, transaction) in with_entries(client, &key_rows?).await? {
         if let Some(key) = &transaction.key {
             set.keys.insert((transaction.owner(), key.clone()), Arc::new(transaction));
@@ -239,21 +242,19 @@ impl<'a> Shapes<'a> {
             [now, window, payers, payees, amounts, currencies, descriptions, references];
         query(client, payers.is_empty(), statements::RECENT_PAYMENTS, parameters).await
     }
+}
 
-    /// The index stops a little early; what counts is the window before the batch's time.
-    fn take(&self, needs: &Needs, found: &[Row], time: LoadTime, set: &mut WorkingSet) -> Result<(), Fault> {
-        for row in found {
-            let (place, id, at): (i64, Uuid, i64) = (get(row, 0)?, get(row, 1)?, get(row, 2)?);
-            let recent =
-                RecentPayment { payment: TransactionId::new(id).into(), at: Timestamp::from_millis(at) };
-            let shape =
-                usize::try_from(place.saturating_sub(1)).ok().and_then(|place| needs.shapes.get(place));
-            if let Some(shape) = shape
-                && set.now < recent.at.plus_millis(time.duplicate_window_ms)
-            {
-                set.shapes.insert(shape.clone(), recent);
-            }
+/// The index stops a little early; what counts is the window before the batch's time.
+fn take_recent(needs: &Needs, found: &[Row], time: LoadTime, set: &mut WorkingSet) -> Result<(), Fault> {
+    for row in found {
+        let (place, id, at): (i64, Uuid, i64) = (get(row, 0)?, get(row, 1)?, get(row, 2)?);
+        let recent = RecentPayment { payment: TransactionId::new(id).into(), at: Timestamp::from_millis(at) };
+        let shape = usize::try_from(place.saturating_sub(1)).ok().and_then(|place| needs.shapes.get(place));
+        if let Some(shape) = shape
+            && set.now < recent.at.plus_millis(time.duplicate_window_ms)
+        {
+            set.shapes.insert(shape.clone(), recent);
         }
-        Ok(())
     }
+    Ok(())
 }

@@ -40,7 +40,14 @@ pub(super) const LOCK_USERS: &str = "SELECT u.id FROM users u WHERE u.id IN ( \
      ORDER BY u.id FOR NO KEY UPDATE OF u";
 pub(super) const LOCK_ACCOUNTS: &str =
     "SELECT a.id, a.balance FROM accounts a WHERE a.id = ANY($1::uuid[]) ORDER BY a.id FOR NO KEY UPDATE";
-pub(super) const BATCH_TIME: &str = concat!("SELECT greatest(c.at, ", now_ms!(), ") FROM chain c");
+/// The batch's time, and the users beside it: one row at least.
+pub(super) const TIME_AND_USERS: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    ", n.now FROM (SELECT greatest(c.at, ",
+    now_ms!(),
+    ") AS now FROM chain c) n LEFT JOIN users u ON u.id = ANY($2::uuid[])"
+);
 pub(super) const USERS_BY_ID: &str =
     concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ANY($1::uuid[])");
 pub(super) const USERS_BY_EMAIL: &str =
@@ -105,9 +112,8 @@ pub(super) const SPEND_TOKENS: &str =
     "INSERT INTO spent_tokens (hash, session_id) SELECT * FROM unnest($1::bytea[], $2::uuid[])";
 pub(super) const OPEN_ACCOUNTS: &str = "INSERT INTO accounts (id, owner, kind, currency, balance) \
      SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[])";
-pub(super) const SET_BALANCES: &str = "UPDATE accounts a SET balance = w.balance \
-     FROM unnest($1::uuid[], $2::bigint[]) w (id, balance) WHERE a.id = w.id";
-/// The last statement of a batch: takes the chain's head, numbers the new rows after it, appends them, links the block.
+/// The last statement of a batch: names it, takes the chain's head, numbers the new rows after it, appends them, sets
+/// balances, links the block.
 pub(super) const APPEND: &str = "WITH head AS ( \
      UPDATE chain c SET block = c.block + 1, last_transaction = c.last_transaction + cardinality($4::uuid[]), \
        last_event = c.last_event + cardinality($25::uuid[]), last_user = c.last_user + cardinality($33::uuid[]), \
@@ -139,6 +145,9 @@ pub(super) const APPEND: &str = "WITH head AS ( \
        w.user_agent, w.request, w.detail \
      FROM head h, unnest($25::uuid[], $26::text[], $27::text[], $28::uuid[], $29::text[], $30::text[], $31::uuid[], \
        $32::text[]) WITH ORDINALITY w (id, event, severity, user_id, ip, user_agent, request, detail, place)), \
+   named AS (INSERT INTO batches (id) VALUES ($1::uuid)), \
+   moved AS (UPDATE accounts a SET balance = w.balance FROM unnest($42::uuid[], $43::bigint[]) w (id, balance) \
+     WHERE a.id = w.id), \
    new_block AS (INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, batch) \
      SELECT h.block, h.last_transaction, h.last_event, h.at, $3::bytea, h.hash, $1::uuid FROM head h) \
    SELECT h.block, h.last_transaction, h.at FROM head h";
@@ -192,8 +201,7 @@ pub(super) const FORGET_BATCHES: &str = "DELETE FROM batches WHERE at < now() - 
 pub(super) const WRITER: &[&str] = &[
     LOCK_USERS,
     LOCK_ACCOUNTS,
-    BATCH_TIME,
-    USERS_BY_ID,
+    TIME_AND_USERS,
     USERS_BY_EMAIL,
     SESSIONS_BY_ID,
     SESSIONS_BY_REFRESH,
@@ -206,7 +214,6 @@ pub(super) const WRITER: &[&str] = &[
     SAVE_SESSIONS,
     SPEND_TOKENS,
     OPEN_ACCOUNTS,
-    SET_BALANCES,
     APPEND,
     BLOCK_OF_BATCH,
 ];

@@ -88,12 +88,41 @@ CREATE INDEX transactions_to ON transactions (to_user, no);
 -- The entries of transaction n have the numbers 8n, 8n + 1 and so on.
 CREATE TABLE entries (
     no bigint PRIMARY KEY,
-    transaction_no bigint NOT NULL REFERENCES transactions (no),
-    account uuid NOT NULL REFERENCES accounts (id),
+    transaction_no bigint NOT NULL,
+    account uuid NOT NULL,
     amount bigint NOT NULL CHECK (amount <> 0),
     balance_after bigint NOT NULL,
     CHECK (no >= transaction_no * 8 AND no < transaction_no * 8 + 8)
 );
+
+-- What would be foreign keys of each row, and rules that no constraint can express, looked at once for all rows of a
+-- batch: every entry has its transaction and its account, those of a transaction sum to zero in its currency, and an
+-- account's balance is the one after its last entry.
+CREATE FUNCTION check_entries() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT 1 FROM new_entries e
+        LEFT JOIN accounts a ON a.id = e.account
+        LEFT JOIN transactions t ON t.no = e.transaction_no
+        GROUP BY e.transaction_no, t.no, a.currency
+        HAVING sum(e.amount) <> 0 OR t.no IS NULL OR a.currency IS NULL OR a.currency <> min(t.currency)
+    ) THEN
+        RAISE EXCEPTION 'entries without transaction or account, or whose sum is not zero'
+            USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    IF EXISTS (
+        SELECT 1 FROM (
+            SELECT DISTINCT ON (e.account) e.account, e.balance_after FROM new_entries e ORDER BY e.account, e.no DESC
+        ) l JOIN accounts a ON a.id = l.account WHERE a.balance <> l.balance_after
+    ) THEN
+        RAISE EXCEPTION 'an account''s balance is not the one after its last entry'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER entries_are_sound AFTER INSERT ON entries REFERENCING NEW TABLE AS new_entries
+    FOR EACH STATEMENT EXECUTE FUNCTION check_entries();
 
 CREATE TABLE security_events (
     no bigint PRIMARY KEY,
