@@ -113,7 +113,7 @@ pub(super) const SPEND_TOKENS: &str =
 pub(super) const OPEN_ACCOUNTS: &str = "INSERT INTO accounts (id, owner, kind, currency, balance) \
      SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[])";
 /// The last statement of a batch: names it, takes the chain's head, numbers the new rows after it, appends them, sets
-/// balances, links the block.
+/// balances, links the block. A balance whose account is gone divides by zero, so that nothing is committed.
 pub(super) const APPEND: &str = "WITH head AS ( \
      UPDATE chain c SET block = c.block + 1, last_transaction = c.last_transaction + cardinality($4::uuid[]), \
        last_event = c.last_event + cardinality($25::uuid[]), last_user = c.last_user + cardinality($33::uuid[]), \
@@ -147,10 +147,11 @@ pub(super) const APPEND: &str = "WITH head AS ( \
        $32::text[]) WITH ORDINALITY w (id, event, severity, user_id, ip, user_agent, request, detail, place)), \
    named AS (INSERT INTO batches (id) VALUES ($1::uuid)), \
    moved AS (UPDATE accounts a SET balance = w.balance FROM unnest($42::uuid[], $43::bigint[]) w (id, balance) \
-     WHERE a.id = w.id), \
+     WHERE a.id = w.id RETURNING 1), \
    new_block AS (INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, batch) \
      SELECT h.block, h.last_transaction, h.last_event, h.at, $3::bytea, h.hash, $1::uuid FROM head h) \
-   SELECT h.block, h.last_transaction, h.at FROM head h";
+   SELECT h.block, h.last_transaction, h.at, \
+     1 / (CASE WHEN (SELECT count(*) FROM moved) = cardinality($42::uuid[]) THEN 1 ELSE 0 END) FROM head h";
 pub(super) const BLOCK_OF_BATCH: &str =
     "SELECT b.no, b.last_transaction, b.at FROM blocks b WHERE b.batch = $1 ORDER BY b.no DESC LIMIT 1";
 
