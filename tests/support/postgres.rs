@@ -471,7 +471,7 @@ pub fn free_port() -> u16 {
 pub fn secret() -> String {
     let mut bytes = [0u8; 16];
     File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_be_bytes(bytes))
 }
 
 /// Waits until something holds, which it must within a minute.
