@@ -53,6 +53,9 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         ("database.url", "postgres://db.example/ledger"),
         ("database.migration_url", "postgresql://owner@db.example/ledger"),
         ("database.key_file", "/etc/farthing.key"),
+        ("database.connections", "20"),
+        ("database.writers", "2"),
+        ("database.statement_timeout_seconds", "9"),
         ("rate_limits.enabled", "false"),
         ("risk.enabled", "false"),
         ("tokens.access_ttl_seconds", "7"),
@@ -79,7 +82,7 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
             assert_eq!(by_short.settings, by_variable.settings, "{short}");
         }
     }
-    assert_eq!(KEYS.len(), 19, "a new key belongs into this test");
+    assert_eq!(KEYS.len(), 22, "a new key belongs into this test");
 }
 
 #[test]

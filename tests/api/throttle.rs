@@ -123,7 +123,7 @@ fn registrations_with_mistakes_count_too() {
             (response.status != 422).then_some(response)
         });
         let refused = refused.unwrap_or_else(|| panic!("four hundred mistakes from one address: {body}"));
-        refused.problem(429, "rate_limited");
+        let refused = refused.problem(429, "rate_limited");
         assert!(refused.header("retry-after").is_some(), "{refused}");
         // An honest one from elsewhere is served meanwhile.
         let body = json!({"email": format!("honest{last}@example.org"), "password": PASSWORD});

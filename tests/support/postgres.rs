@@ -182,7 +182,9 @@ impl Postgres {
         configuration.push_str(
             "listen_addresses = '127.0.0.1'\nmax_connections = 300\nlog_line_prefix = '%m [%p] %u '\n",
         );
-        configuration.push_str(&format!("unix_socket_directories = '{}'\n", postgres.folder.display()));
+        configuration += "unix_socket_directories = '";
+        configuration += postgres.folder.to_str().unwrap();
+        configuration += "'\n";
         fs::write(data.join("postgresql.conf"), configuration).unwrap();
         // Another process may take the port between looking and starting.
         for _ in 0..10 {

@@ -17,7 +17,7 @@ use super::rows::{self, SESSION_COLUMNS, TRANSACTION_COLUMNS, USER_COLUMNS, get}
 use super::{Shared, load, statements};
 use crate::ledger::{
     Balance, Currency, SecurityEvent, Session, Timestamp, TokenHash, Transaction, TransactionId,
-    TransactionKind, User, UserId,
+    TransactionKind, User, UserId, network_of,
 };
 use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest};
 
@@ -118,7 +118,11 @@ pub(super) async fn sessions(shared: &Shared, user: UserId, now: Timestamp) -> R
 pub(super) async fn has_logged_in_from(shared: &Shared, user: UserId, ip: IpAddr) -> Result<bool, Fault> {
     let found = query(shared, statements::ADDRESSES_OF, &[&user.uuid()]).await?;
     let known = found.iter().map(|row| get::<&str>(row, 0).map(|text| text.parse::<IpAddr>().ok()));
-    Ok(known.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().any(|known| known == ip))
+    Ok(known
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+        .any(|known| network_of(known) == network_of(ip)))
 }
 
 pub(super) async fn wallets(shared: &Shared, user: UserId) -> Result<Vec<AccountBalance>, Fault> {
