@@ -19,6 +19,7 @@
 
 pub mod client;
 pub mod lists;
+pub mod postgres;
 pub mod random;
 pub mod server;
 pub mod shape;
