@@ -9,6 +9,7 @@ pub mod bench;
 pub mod completions;
 pub mod config;
 pub mod control;
+mod durable;
 mod key_file;
 pub mod lock;
 pub mod open;

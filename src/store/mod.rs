@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::auth::ledger_key::KeyFingerprint;
 use crate::clock::Clock;
 use crate::telemetry::Telemetry;
 
@@ -39,12 +40,14 @@ pub enum Location {
     Postgres(PostgresSettings),
 }
 
-/// Opens the ledger, and makes it where there is none. Of a folder, the caller holds the lock.
+/// Opens the ledger, and makes it where there is none. Of a folder, the caller holds the lock. The key is durable
+/// already: a ledger names it from its first moment.
 ///
 /// # Errors
 /// [`OpenError`].
 pub async fn open(
     location: &Location,
+    key: KeyFingerprint,
     rules: Rules,
     clock: Clock,
     telemetry: Option<Telemetry>,
@@ -52,17 +55,23 @@ pub async fn open(
     Ok(match location {
         Location::Folder(folder) => {
             let pace = sqlite::FoldPace::default();
-            Arc::new(sqlite::SqliteStore::open(folder, rules, clock, pace, telemetry)?)
+            Arc::new(sqlite::SqliteStore::open(folder, key, rules, clock, pace, telemetry)?)
         }
         Location::Postgres(settings) => {
-            Arc::new(postgres::PostgresStore::open(settings, rules, clock, telemetry).await?)
+            Arc::new(postgres::PostgresStore::open(settings, key, rules, clock, telemetry).await?)
         }
     })
 }
 
-/// Whether there is a ledger in that folder.
-pub fn exists(folder: &Path) -> bool {
-    sqlite::exists(folder)
+/// Whether there is a ledger, or what is left of one, so that none can be made there.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if the database cannot be asked.
+pub async fn exists(location: &Location) -> Result<bool, OpenError> {
+    match location {
+        Location::Folder(folder) => Ok(sqlite::exists(folder)),
+        Location::Postgres(settings) => postgres::exists(settings).await,
+    }
 }
 
 /// Every user of the ledger, in the order of their making; also while a server writes.
@@ -149,6 +158,14 @@ pub enum OpenError {
         made: Mode,
         /// The mode that was asked for.
         asked: Mode,
+    },
+    /// It was made with another key.
+    #[error("this ledger was made with the key {made}, and the key given is {given}")]
+    Key {
+        /// The key with which it was made.
+        made: KeyFingerprint,
+        /// The key that was given.
+        given: KeyFingerprint,
     },
     /// The database cannot be used.
     #[error("{0}")]

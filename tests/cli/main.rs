@@ -7,6 +7,7 @@ mod support;
 
 mod admin;
 mod bench;
+mod key_file;
 mod serve;
 mod usage;
 
