@@ -94,6 +94,15 @@ pub fn read(path: &Path) -> Result<LedgerKey, Failure> {
     }
 }
 
+/// Makes the key file of a ledger that is being restored.
+///
+/// # Errors
+/// Exit code 3: there is a file, or none can be made.
+pub fn make(path: &Path, key: &LedgerKey, clock: &Clock) -> Result<(), Failure> {
+    durable::write_new(path, key.expose().as_bytes(), clock)
+        .map_err(|error| unusable(path, format_args!("cannot be made: {error}")))
+}
+
 /// What a key file that should hold this ledger's key is instead.
 pub fn other_ledgers(path: &Path, made: KeyFingerprint, given: KeyFingerprint) -> Failure {
     unusable(

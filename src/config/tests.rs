@@ -53,6 +53,9 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         ("database.url", "postgres://db.example/ledger"),
         ("database.migration_url", "postgresql://owner@db.example/ledger"),
         ("database.key_file", "/etc/farthing.key"),
+        ("database.connections", "5"),
+        ("database.writers", "3"),
+        ("database.statement_timeout_seconds", "7"),
         ("rate_limits.enabled", "false"),
         ("risk.enabled", "false"),
         ("tokens.access_ttl_seconds", "7"),
@@ -64,6 +67,7 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         ("metrics.listen", "127.0.0.1:9090"),
         ("log.format", "text"),
         ("log.level", "warn,farthing=debug"),
+        ("backup.passphrase_file", "/etc/farthing.passphrase"),
     ] {
         let key = KEYS.iter().find(|key| key.path() == path).unwrap();
         let by_variable = load(None, &[], [(key.variable(), value.to_owned())]).unwrap();
@@ -79,7 +83,8 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
             assert_eq!(by_short.settings, by_variable.settings, "{short}");
         }
     }
-    assert_eq!(KEYS.len(), 19, "a new key belongs into this test");
+    // And the passphrase, which is not shown again.
+    assert_eq!(KEYS.len(), 24, "a new key belongs into this test");
 }
 
 #[test]

@@ -74,6 +74,37 @@ pub async fn exists(location: &Location) -> Result<bool, OpenError> {
     }
 }
 
+/// The file that an embedded ledger is, once nobody has it open.
+pub fn file(folder: &Path) -> PathBuf {
+    sqlite::file(folder)
+}
+
+/// What the ledger in that folder is; also while a server writes.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
+pub fn describe(folder: &Path) -> Result<Description, OpenError> {
+    sqlite::describe(folder)
+}
+
+/// Copies the embedded ledger in the one folder into the other, which is empty, as it is at one moment; also while a
+/// server writes. The copy is not made durable.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if there is no ledger, or it cannot be read or written.
+pub fn copy(from: &Path, to: &Path) -> Result<(), OpenError> {
+    sqlite::copy(from, to)
+}
+
+/// Writes down which of its lives the embedded ledger in that folder is in, and leaves it durable in its one file.
+/// Nobody has it open.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if it cannot be written.
+pub fn begin_epoch(folder: &Path, epoch: u64) -> Result<(), OpenError> {
+    sqlite::begin_epoch(folder, epoch)
+}
+
 /// Every user of the ledger, in the order of their making; also while a server writes.
 ///
 /// # Errors
@@ -91,6 +122,17 @@ pub async fn read_users(location: &Location) -> Result<Vec<Arc<User>>, OpenError
 /// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
 pub fn verify(folder: &Path) -> Result<VerifyReport, OpenError> {
     sqlite::verify(folder)
+}
+
+/// What a ledger is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Description {
+    /// Play money or real money.
+    pub mode: Mode,
+    /// Which of its lives it is in: 1 from its making, one more with each restore.
+    pub epoch: u64,
+    /// Which key file is its own; none if it was made before ledgers said so, and not opened since.
+    pub key: Option<KeyFingerprint>,
 }
 
 /// What a verification looked at and found.

@@ -6,6 +6,7 @@
 mod support;
 
 mod admin;
+mod backup;
 mod bench;
 mod key_file;
 mod serve;

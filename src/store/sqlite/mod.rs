@@ -7,6 +7,7 @@
 //! - `readers` and `reads`: everything that only looks.
 
 mod connect;
+mod copy;
 mod engine;
 mod fault;
 mod filter;
@@ -26,7 +27,7 @@ mod verify;
 mod writer;
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,8 +45,10 @@ use crate::ledger::{
 };
 
 use crate::telemetry::Telemetry;
+pub use copy::{begin_epoch, copy};
 pub use fold::FoldPace;
 use identities::{Identities, Lookup};
+pub use properties::describe;
 use readers::Readers;
 use tail::Tail;
 pub use verify::verify;
@@ -133,8 +136,13 @@ impl SqliteStore {
 
 /// Whether there is a ledger in that folder, or what is left of one: a log that another file would be read with.
 pub fn exists(folder: &Path) -> bool {
-    folder.join(connect::FILE).exists()
+    file(folder).exists()
         || ["-wal", "-journal"].iter().any(|log| folder.join(format!("{}{log}", connect::FILE)).exists())
+}
+
+/// The file that a ledger is, once nobody has it open.
+pub fn file(folder: &Path) -> PathBuf {
+    folder.join(connect::FILE)
 }
 
 /// Every user of the ledger in that folder, in the order of their making; also while a server writes.
