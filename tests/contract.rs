@@ -10,7 +10,7 @@
     reason = "a test may stop at what it did not expect"
 )]
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use farthing::auth::ledger_key::{KeyFingerprint, LedgerKey};
@@ -135,10 +135,19 @@ fn password(version: u64) -> PasswordHash {
     PasswordHash::from_phc(format!("$argon2id$test${version}"))
 }
 
+/// An address of one of six networks.
+fn address(network: u64, host: u64) -> IpAddr {
+    let number = u16::try_from(network).unwrap();
+    match network {
+        0..3 => IpAddr::V4(Ipv4Addr::new(127, 0, 0, u8::try_from(network).unwrap())),
+        _ => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, number, 0, 0, 0, u16::try_from(host).unwrap())),
+    }
+}
+
 fn command(dice: &mut Dice, world: &World) -> Command {
     let origin = Origin {
         request: RequestId::new(dice.uuid()),
-        ip: Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, u8::try_from(dice.below(4)).unwrap()))),
+        ip: Some(address(dice.below(6), dice.below(2))),
         user_agent: None,
     };
     let caller = dice.pick(&world.callers).unwrap_or(Caller {
@@ -222,6 +231,10 @@ async fn everything(store: &dyn Store, world: &World, limit: usize) -> String {
     for user in world.users.iter().copied().chain([UserId::HOUSE]) {
         seen += &format!("{:?}\n", store.user(user).await.unwrap());
         seen += &format!("{:?}\n", store.wallets(user).await.unwrap());
+        for network in 0..6 {
+            // A host that never logged in itself.
+            seen += &format!("{} ", store.has_logged_in_from(user, address(network, 7)).await.unwrap());
+        }
         seen += &format!("{:?}\n", store.sessions(user, Timestamp::from_millis(0)).await.unwrap());
         let filters = [
             HistoryFilter::default(),

@@ -17,7 +17,7 @@ use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::ledger::Timestamp;
+use crate::ledger::{Timestamp, network_of};
 
 /// Counters kept of each kind.
 const CAPACITY: usize = 100_000;
@@ -354,16 +354,9 @@ impl Rate {
     }
 }
 
-/// IPv6 clients own whole networks: they are counted by /64.
+/// What is counted together: the network of an address; one for all who have none.
 fn network(ip: Option<IpAddr>) -> IpAddr {
-    match ip {
-        None => NO_ADDRESS,
-        Some(IpAddr::V4(ip)) => IpAddr::V4(ip),
-        Some(IpAddr::V6(ip)) => match ip.to_ipv4_mapped() {
-            Some(mapped) => IpAddr::V4(mapped),
-            None => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64))),
-        },
-    }
+    ip.map_or(NO_ADDRESS, network_of)
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

@@ -1,7 +1,7 @@
 //! `farthing serve`: from settings to a server that answers, and back down again.
 //!
-//! The order matters: the folder's lock before anything in it is touched, the database before the listener (who can
-//! connect is served), the control socket before the banner that speaks of it. On the way down the listener goes
+//! The order matters: the address is taken first, so that a taken one leaves nothing behind; the folder's lock before
+//! anything in it is touched; the database before anybody can connect; the control socket before the banner that speaks of it. On the way down the listener goes
 //! first and the lock last. A stop has `STOP_LIMIT`, which is less than the 10 s that were promised.
 
 use std::future::Future;
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -22,6 +22,8 @@ use super::open::{self, Listeners};
 use super::terminal::{Failure, print, tell};
 use crate::config::Loaded;
 
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1_024;
 /// The server cuts what is still open after 8 s by itself; this is for a server that hangs. Closing comes on top.
 const STOP_LIMIT: Duration = Duration::from_millis(8_500);
 
@@ -32,6 +34,8 @@ const STOP_LIMIT: Duration = Duration::from_millis(8_500);
 pub fn run(loaded: &Loaded) -> Result<(), Failure> {
     let settings = &loaded.settings;
     open::start_log(settings)?;
+    let api = bind("server.listen", settings.server.listen)?;
+    let metrics = settings.metrics.listen.map(|address| bind("metrics.listen", address)).transpose()?;
     let lock = open::lock(settings)?;
     let is_embedded = lock.is_some();
     let mut warnings = Vec::new();
@@ -40,11 +44,9 @@ pub fn run(loaded: &Loaded) -> Result<(), Failure> {
     }
     let ledger = open::ledger(loaded, lock)?;
     let result = ledger.run(async {
-        let (api, address) = listen("server.listen", settings.server.listen).await?;
-        let metrics = match settings.metrics.listen {
-            Some(address) => Some(listen("metrics.listen", address).await?.0),
-            None => None,
-        };
+        let (api, address) = listen("server.listen", api)?;
+        let metrics = metrics.map(|socket| listen("metrics.listen", socket)).transpose()?;
+        let metrics = metrics.map(|(listener, _)| listener);
         let mut control = JoinSet::new();
         match is_embedded.then(|| ControlSocket::open(&settings.server.data)).transpose() {
             // Commands come to PostgreSQL by themselves.
@@ -71,12 +73,19 @@ pub fn run(loaded: &Loaded) -> Result<(), Failure> {
     result
 }
 
-/// Listens, and says where: with port 0 the system chooses.
-async fn listen(key: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+/// Takes an address, on which nobody can connect yet.
+fn bind(key: &str, address: SocketAddr) -> Result<TcpSocket, Failure> {
     let cannot = |error| Failure::Usage(format!("cannot listen on {address}: {error}; choose another {key}"));
-    let listener = TcpListener::bind(address).await.map_err(cannot)?;
-    let address = listener.local_addr().map_err(cannot)?;
-    Ok((listener, address))
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(cannot)?;
+    socket.set_reuseaddr(true).and_then(|()| socket.bind(address)).map_err(cannot)?;
+    Ok(socket)
+}
+
+/// Listens, and says where: with port 0 the system chooses.
+fn listen(key: &str, socket: TcpSocket) -> Result<(TcpListener, SocketAddr), Failure> {
+    let cannot = |error| Failure::Usage(format!("cannot listen: {error}; choose another {key}"));
+    let address = socket.local_addr().map_err(cannot)?;
+    Ok((socket.listen(BACKLOG).map_err(cannot)?, address))
 }
 
 /// Runs a server until the first signal, then lets it finish what it accepted; a second signal or the limit ends it.

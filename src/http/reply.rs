@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::extract::Cursor;
 use crate::ledger::RequestId;
+use crate::store::PageRequest;
 
 /// A response whose body is all there: nothing to poll, nothing to box.
 pub type Reply = Response<Full<Bytes>>;
@@ -80,7 +81,7 @@ pub fn finish(reply: &mut Reply, request_id: RequestId) {
 /// One page of a list.
 #[derive(Debug, Serialize)]
 pub struct List<T> {
-    /// The rows, newest first.
+    /// The rows.
     pub data: Vec<T>,
     /// Whether there are more.
     pub has_more: bool,
@@ -92,6 +93,15 @@ impl<T: Serialize> List<T> {
     /// The rows and, where there are more, the cursor after the last of them.
     pub fn new(data: Vec<T>, next: Option<Cursor>) -> Self {
         Self { data, has_more: next.is_some(), next }
+    }
+
+    /// A page of rows that are all at hand, each behind its position; positions rise.
+    pub fn page_of(rows: impl IntoIterator<Item = (u64, T)>, page: PageRequest) -> Self {
+        let mut rows =
+            rows.into_iter().filter(|(position, _)| page.after.is_none_or(|after| *position > after));
+        let (positions, data): (Vec<u64>, Vec<T>) = rows.by_ref().take(page.limit).unzip();
+        let next = rows.next().and_then(|_| positions.last().copied()).map(Cursor::new);
+        Self::new(data, next)
     }
 
     /// 200 with the list and, where there is a next page, a `Link` to it that keeps the other parameters.

@@ -224,13 +224,16 @@ pub static ROUTES: &[Route] = &[
         path: "/sessions",
         access: OWN,
         handler: handler!(sessions::list),
-        doc: plain(
-            Tag::Accounts,
-            "sessions",
-            "List your sessions",
-            "All that still count, in one page, newest first.",
-            &[ok(Content::List("Session"), "The sessions.")],
-        ),
+        doc: Doc {
+            query: &[LIMIT, AFTER],
+            ..plain(
+                Tag::Accounts,
+                "sessions",
+                "List your sessions",
+                "All that still count, newest first.",
+                &[ok(Content::List("Session"), "A page of sessions.")],
+            )
+        },
     },
     Route {
         verb: Verb::Delete,
@@ -363,13 +366,16 @@ pub static ROUTES: &[Route] = &[
         path: "/wallets",
         access: OWN,
         handler: handler!(wallets::list),
-        doc: plain(
-            Tag::Wallets,
-            "wallets",
-            "List your wallets",
-            "What you have in each currency, in one page.",
-            &[ok(Content::List("Wallet"), "The wallets.")],
-        ),
+        doc: Doc {
+            query: &[LIMIT, AFTER],
+            ..plain(
+                Tag::Wallets,
+                "wallets",
+                "List your wallets",
+                "What you have in each currency, in the order of their codes.",
+                &[ok(Content::List("Wallet"), "A page of wallets.")],
+            )
+        },
     },
     Route {
         verb: Verb::Post,

@@ -8,7 +8,8 @@ use super::reply::{self, List, Reply};
 use super::spec::Answer;
 use super::views::{SessionView, UserView};
 use crate::auth::password::Password;
-use crate::ledger::{Email, Timestamp};
+use crate::ledger::{Email, Session, Timestamp};
+use crate::store::PageRequest;
 use crate::teller::{Login, LoginRequest};
 
 /// A new pair of tokens: the only answer that shows them.
@@ -51,10 +52,24 @@ pub(super) async fn logout(call: Call) -> Answer {
 }
 
 pub(super) async fn list(call: Call) -> Answer {
+    let mut query = call.query();
+    let page = PageRequest { limit: query.limit(), after: query.after() };
+    let pairs = query.pairs();
+    query.finish(())?;
     let who = call.who()?;
-    let sessions = call.teller().sessions(who).await?;
-    let rows = sessions.iter().map(|session| SessionView::new(session, who.caller.session)).collect();
-    Ok(List::new(rows, None).into_reply("/sessions", &[]))
+    let mut sessions = call.teller().sessions(who).await?;
+    sessions.sort_by_key(position);
+    let rows =
+        sessions.iter().map(|session| (position(session), SessionView::new(session, who.caller.session)));
+    Ok(List::page_of(rows, page).into_reply("/sessions", &pairs))
+}
+
+/// A session's place in the list, newest first: its time, and behind it 20 random bits of its id, by which two of the same
+/// millisecond differ.
+fn position(session: &Session) -> u64 {
+    let time = u64::try_from(session.created_at.as_millis()).unwrap_or_default();
+    let random = u64::try_from(session.id.uuid().as_u128() & 0xf_ffff).unwrap_or_default();
+    (u64::MAX >> 2).saturating_sub((time << 20) | random)
 }
 
 pub(super) async fn end(call: Call) -> Answer {

@@ -7,24 +7,24 @@ use super::reply;
 use super::spec::Answer;
 use super::views::UserView;
 use crate::auth::password::Password;
-use crate::ledger::Role;
 use crate::teller::NewUser;
 
 pub(super) async fn register(call: Call) -> Answer {
     let mut form = call.form()?;
+    let admitted = call.teller().begin_registration(&call.origin)?;
     let email = form.email("email");
     let password = form.secret("password").map(|text| Password::new(&text));
     let name = form.text("name");
     if let (Some(password), true) = (&password, form.has_errors()) {
         // Every failing field is named: the password's own faults too, though the rest failed already.
-        let faults = call.teller().password_faults(password.clone(), email.clone(), Role::Customer).await?;
+        let faults = call.teller().registration_faults(&admitted, password.clone(), email.clone()).await?;
         for fault in faults {
             form.refuse("password", fault.code(), &fault.message());
         }
     }
     let parsed = email.zip(password).map(|(email, password)| NewUser { email, password, name });
     let new = form.finish(parsed)?;
-    let user = call.teller().register(call.origin.clone(), new).await?;
+    let user = call.teller().register(admitted, new).await?;
     Ok(reply::json(StatusCode::CREATED, &UserView::new(&user)))
 }
 

@@ -11,7 +11,7 @@ use super::reply::{self, List};
 use super::spec::Answer;
 use super::views::{Text, TopupView};
 use crate::ledger::{AccountKind, Balance, Currency, TopupMethod};
-use crate::store::AccountBalance;
+use crate::store::{AccountBalance, PageRequest};
 use crate::teller::TopupRequest;
 
 /// The names of the simulated methods.
@@ -27,8 +27,18 @@ struct WalletView {
 }
 
 pub(super) async fn list(call: Call) -> Answer {
+    let mut query = call.query();
+    let page = PageRequest { limit: query.limit(), after: query.after() };
+    let pairs = query.pairs();
+    query.finish(())?;
     let accounts = call.teller().wallets(call.who()?).await?;
-    Ok(List::new(wallets(&accounts), None).into_reply("/wallets", &[]))
+    let wallets = wallets(&accounts).into_iter().map(|wallet| (position(wallet.currency), wallet));
+    Ok(List::page_of(wallets, page).into_reply("/wallets", &pairs))
+}
+
+/// A wallet's place in the list: the letters of its currency, as a number.
+fn position(currency: Currency) -> u64 {
+    currency.code().bytes().fold(0, |position, letter| (position << 8) | u64::from(letter))
 }
 
 fn wallets(accounts: &[AccountBalance]) -> Vec<WalletView> {

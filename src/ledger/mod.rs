@@ -34,7 +34,7 @@ pub use id::{IdError, PaymentId, RequestId, SecurityEventId, SessionId, Transact
 pub use key::{IdempotencyKey, IdempotencyKeyError};
 pub use money::{Balance, Currency, Money, MoneyError};
 pub use refusal::Refusal;
-pub use session::{Caller, Origin, Session, SessionEnd};
+pub use session::{Caller, Origin, Session, SessionEnd, network_of};
 pub use time::{Timestamp, date_of};
 pub use transaction::{
     Decline, Entry, Memo, Party, PaymentShape, TopupFailure, TopupMethod, Transaction, TransactionKind,

@@ -35,8 +35,6 @@ pub enum Refusal {
         /// The first one.
         payment: PaymentId,
     },
-    /// The receiving account would hold more than can be counted.
-    BalanceLimit,
     /// Too little money; the declined payment is kept.
     InsufficientFunds {
         /// The declined payment.
@@ -51,4 +49,6 @@ pub enum Refusal {
         /// Why.
         reason: TopupFailure,
     },
+    /// The receiving account would hold more than can be counted.
+    BalanceLimit,
 }

@@ -1,6 +1,6 @@
 //! Sessions: one login and the tokens that follow from it. Tokens are kept as hashes.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::{RequestId, SessionId, Timestamp, TokenHash, UserId};
 
@@ -13,6 +13,18 @@ pub struct Origin {
     pub ip: Option<IpAddr>,
     /// What the client calls itself, cut to a sane length.
     pub user_agent: Option<String>,
+}
+
+/// The network that an address stands for: of IPv6 its /64, since a client owns that much; an IPv4 address itself, also
+/// where it came as IPv6.
+pub fn network_of(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => IpAddr::V4(ip),
+        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+            Some(mapped) => IpAddr::V4(mapped),
+            None => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64))),
+        },
+    }
 }
 
 /// Who acts: proved by an access token at the door, and looked at again inside the decision.

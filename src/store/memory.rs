@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::ledger::{
     AccountKey, Balance, Changes, Command, IdempotencyKey, Needs, Outcome, PaymentShape, RecentPayment,
     RefreshState, Rules, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, TransactionId,
-    User, UserId, WorkingSet, decide,
+    User, UserId, WorkingSet, decide, network_of,
 };
 
 use super::{AccountBalance, Answer, HistoryQuery, Movement, Page, PageRequest, Status, Store, StoreError};
@@ -103,7 +103,8 @@ impl Store for MemoryStore {
 
     fn has_logged_in_from(&self, user: UserId, ip: IpAddr) -> Answer<'_, bool> {
         self.answer(|state| {
-            state.sessions.values().any(|session| session.user == user && session.ip == Some(ip))
+            let mut own = state.sessions.values().filter(|session| session.user == user);
+            own.any(|session| session.ip.is_some_and(|known| network_of(known) == network_of(ip)))
         })
     }
 

@@ -240,7 +240,7 @@ pub trait Store: Send + Sync {
     /// The user's sessions that still count at that time, newest first.
     fn sessions(&self, user: UserId, now: Timestamp) -> Answer<'_, Vec<Session>>;
 
-    /// Whether the user ever began a session from this address.
+    /// Whether the user ever began a session from this address's network ([`network_of`](crate::ledger::network_of)).
     fn has_logged_in_from(&self, user: UserId, ip: IpAddr) -> Answer<'_, bool>;
 
     /// What the user's accounts hold, by currency.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::auth::password::Password;
+use crate::auth::password::{Password, PasswordFault};
 use crate::ledger::{
     Action, ChangePassword, Email, EventDraft, EventKind, Origin, Refusal, Register, Rename, Role,
     SecurityEvent, TransactionId, User, UserId,
@@ -22,6 +22,13 @@ pub struct NewUser {
     pub name: Option<String>,
 }
 
+/// A registration that the throttle let through. Without one no stranger's password is looked at, not even to say
+/// what is wrong with it: that costs the passwords' pool its time.
+#[derive(Debug)]
+pub struct Registration {
+    origin: Origin,
+}
+
 /// An operator to be made from the host.
 #[derive(Debug)]
 pub struct OperatorRequest {
@@ -32,16 +39,39 @@ pub struct OperatorRequest {
 }
 
 impl Teller {
+    /// Asks the throttle whether somebody may register now; counts as a registration, whatever comes of it.
+    ///
+    /// # Errors
+    /// [`TellerError::Throttled`].
+    pub fn begin_registration(&self, origin: &Origin) -> Result<Registration, TellerError> {
+        match self.throttle.admit_registration(origin.ip, self.clock.now()) {
+            Ok(()) => Ok(Registration { origin: origin.clone() }),
+            Err(limited) => {
+                self.note_anonymous(EventKind::RateLimitExceeded, origin);
+                Err(TellerError::Throttled(limited))
+            }
+        }
+    }
+
+    /// Everything that is wrong with a new customer's password, for an answer that names every wrong field.
+    ///
+    /// # Errors
+    /// If the passwords' pool is full or failed.
+    pub async fn registration_faults(
+        &self,
+        _admitted: &Registration,
+        password: Password,
+        email: Option<Email>,
+    ) -> Result<Vec<PasswordFault>, TellerError> {
+        self.password_faults(password, email, Role::Customer).await
+    }
+
     /// Makes a customer's account.
     ///
     /// # Errors
-    /// [`TellerError::Throttled`], [`TellerError::PasswordRefused`], [`Refusal::EmailTaken`]; faults.
-    pub async fn register(&self, origin: Origin, new: NewUser) -> Result<Arc<User>, TellerError> {
-        if let Err(limited) = self.throttle.admit_registration(origin.ip, self.clock.now()) {
-            self.note_anonymous(EventKind::RateLimitExceeded, &origin);
-            return Err(TellerError::Throttled(limited));
-        }
-        self.create(origin, new, Role::Customer).await
+    /// [`TellerError::PasswordRefused`], [`Refusal::EmailTaken`]; faults.
+    pub async fn register(&self, admitted: Registration, new: NewUser) -> Result<Arc<User>, TellerError> {
+        self.create(admitted.origin, new, Role::Customer).await
     }
 
     /// Makes an operator's account; for the command line on the host.

@@ -10,7 +10,7 @@ mod sessions;
 
 use std::sync::Arc;
 
-pub use accounts::{NewUser, OperatorRequest};
+pub use accounts::{NewUser, OperatorRequest, Registration};
 pub use money::{Answer, PayRequest, Recipient, TopupRequest};
 pub use sessions::{Identity, Login, LoginRequest};
 

@@ -178,10 +178,7 @@ impl Teller {
     }
 
     /// Everything that is wrong with a new password; empty if it passes.
-    ///
-    /// # Errors
-    /// If the passwords' pool is full or failed.
-    pub async fn password_faults(
+    pub(super) async fn password_faults(
         &self,
         password: Password,
         email: Option<Email>,

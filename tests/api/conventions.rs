@@ -88,6 +88,23 @@ fn a_body_has_a_limit() {
     server.client().get("/healthz").expect(200);
 }
 
+/// A client that still sends sees its answer, whatever the path and the method.
+#[test]
+fn a_large_body_that_nobody_reads_is_answered_as_any_other() {
+    let server = Server::start();
+    let large = vec![b' '; 5_000_000];
+    for (method, path, status, code) in [
+        ("POST", "/nowhere", 404, "not_found"),
+        ("DELETE", "/payment", 405, "method_not_allowed"),
+        ("POST", "/transactions", 405, "method_not_allowed"),
+        ("GET", "/transactions", 401, "token_missing"),
+        ("POST", "/payment", 401, "token_missing"),
+    ] {
+        server.client().call(&Request::new(method, path).bytes(&large)).problem(status, code);
+    }
+    server.client().call(&Request::get("/healthz").bytes(&large)).expect(200);
+}
+
 #[test]
 fn a_body_in_chunks_is_a_body() {
     let server = Server::start();

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::lists::{assert_distinct, check_page, ids, page, rows};
 use crate::support::shape::assert_fails;
@@ -39,6 +39,40 @@ fn pages_follow_each_other_without_a_gap() {
 }
 
 #[test]
+fn wallets_and_sessions_are_paged_as_well() {
+    let server = Server::start();
+    let mut ada = server.user("ada");
+    for currency in ["JPY", "EUR", "KWD", "CHF"] {
+        ada.client.post("/topup", &json!({"amount": "5", "currency": currency})).expect(201);
+    }
+    for _ in 0..4 {
+        ada.log_in_again(server.client());
+    }
+    let currencies: Vec<Value> = ["CHF", "EUR", "JPY", "KWD", "USD"].map(Value::from).to_vec();
+    let wallets = rows(&ada.client.get("/wallets").expect(200).json());
+    assert_eq!(wallets.iter().map(|wallet| wallet["currency"].clone()).collect::<Vec<_>>(), currencies);
+    let sessions = rows(&ada.client.get("/sessions").expect(200).json());
+    assert_eq!(sessions.len(), 5);
+    assert!(
+        sessions.is_sorted_by(|newer, older| newer["created_at"].as_str() >= older["created_at"].as_str())
+    );
+    for (path, all) in [("/wallets", wallets), ("/sessions", sessions)] {
+        for limit in [1, 2, 4, 5, 100] {
+            let (mut paged, mut next) = (Vec::new(), None);
+            loop {
+                let response = page(&mut ada.client, path, limit, next.as_deref());
+                paged.extend(rows(&response.json()));
+                next = check_page(&response);
+                if next.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(paged, all, "{path} by {limit}");
+        }
+    }
+}
+
+#[test]
 fn the_link_leads_to_the_next_page() {
     let server = Server::start();
     let mut ada = server.user("ada");
@@ -62,7 +96,7 @@ fn the_link_leads_to_the_next_page() {
 fn a_limit_and_a_cursor_are_checked() {
     let server = Server::start();
     let mut ada = server.user("ada");
-    for path in ["/transactions", "/payments", "/me/activity"] {
+    for path in ["/transactions", "/payments", "/me/activity", "/wallets", "/sessions"] {
         for limit in ["0", "101", "-1", "1000000000", "abc", "1.5", "", "99999999999999999999"] {
             assert_fails(&ada.client.get(&format!("{path}?limit={limit}")), &["limit"]);
         }

@@ -106,3 +106,27 @@ fn a_farm_of_registrations_is_stopped() {
     }
     panic!("four hundred registrations from one address");
 }
+
+#[test]
+fn registrations_with_mistakes_count_too() {
+    let server = limited();
+    // A wrong field beside a password that is to be judged; a wrong password; nothing but an unknown field.
+    let bodies = [
+        json!({"email": "no address", "password": PASSWORD}),
+        json!({"email": "ada@example.org", "password": "short"}),
+        json!({"colour": "red"}),
+    ];
+    for (last, body) in (72..).zip(bodies) {
+        let mut client = server.client().connecting_from([127, 0, 0, last]);
+        let refused = (0..400).find_map(|_| {
+            let response = client.post("/register", &body);
+            (response.status != 422).then_some(response)
+        });
+        let refused = refused.unwrap_or_else(|| panic!("four hundred mistakes from one address: {body}"));
+        let refused = refused.problem(429, "rate_limited");
+        assert!(refused.header("retry-after").is_some(), "{refused}");
+        // An honest one from elsewhere is served meanwhile.
+        let body = json!({"email": format!("honest{last}@example.org"), "password": PASSWORD});
+        server.client().post("/register", &body).expect(201);
+    }
+}

@@ -83,10 +83,12 @@ fn an_address_that_is_taken_ends_with_2_before_anything_is_said() {
         ended(&output, 2, &format!("cannot listen on {address}: "));
         assert_eq!(super::stdout(&output), "");
     }
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "something was made");
     let variables = [("FARTHING_METRICS_LISTEN", address.as_str())];
     let output = farthing(folder.path(), &variables, &["--listen", "127.0.0.1:0"]);
     ended(&output, 2, "choose another metrics.listen");
     assert_eq!(super::stdout(&output), "");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "something was made");
 }
 
 /// A request whose last byte is still to come; the server has its head and waits for it.

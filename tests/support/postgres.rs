@@ -182,7 +182,9 @@ impl Postgres {
         configuration.push_str(
             "listen_addresses = '127.0.0.1'\nmax_connections = 300\nlog_line_prefix = '%m [%p] %u '\n",
         );
-        configuration.push_str(&format!("unix_socket_directories = '{}'\n", postgres.folder.display()));
+        configuration += "unix_socket_directories = '";
+        configuration += postgres.folder.to_str().unwrap();
+        configuration += "'\n";
         fs::write(data.join("postgresql.conf"), configuration).unwrap();
         // Another process may take the port between looking and starting.
         for _ in 0..10 {
@@ -471,7 +473,7 @@ pub fn free_port() -> u16 {
 pub fn secret() -> String {
     let mut bytes = [0u8; 16];
     File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_be_bytes(bytes))
 }
 
 /// Waits until something holds, which it must within a minute.

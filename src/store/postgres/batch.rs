@@ -18,10 +18,15 @@ use super::save::{self, Committed, Loaded};
 use super::{Shared, statements};
 use crate::ledger::{Command, Outcome, Reply, SecurityEvent, Timestamp, WorkingSet, decide};
 
-/// How long a batch is tried before its askers are told that the database cannot be used.
-const PATIENCE: Duration = Duration::from_secs(8);
-/// How long one of its two round trips may take.
-const ROUND_TRIP: Duration = Duration::from_secs(5);
+/// How long a batch is tried until it is loaded. With the two below it bounds how long a request can hang: no request may
+/// take 10 s.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// How long writing and committing may take before the outcome is looked up.
+const WRITE_LIMIT: Duration = Duration::from_millis(2_500);
+/// How long the outcome is looked up before the askers are told that it is unknown.
+const RESOLVE_LIMIT: Duration = Duration::from_secs(2);
+/// How long a rollback may take before its connection is given up.
+const ROLLBACK_LIMIT: Duration = Duration::from_millis(500);
 /// The longest pause before a batch that conflicted is tried again, in milliseconds: drawn at random, and doubled each
 /// time up to this.
 const LONGEST_PAUSE_MS: u64 = 200;
@@ -36,15 +41,15 @@ struct Decided {
 
 /// Runs the commands as one batch. On a fault nothing of it happened, unless it is [`Fault::Unknown`].
 pub(super) async fn run(shared: &Shared, commands: &[Command]) -> Result<Vec<Outcome>, Fault> {
-    let end = Instant::now().checked_add(PATIENCE);
-    let is_late = || end.is_none_or(|end| Instant::now() >= end);
+    let began = Instant::now();
+    let is_late = || began.elapsed() >= PATIENCE;
     let wanted = Wanted::by(commands);
     let mut tries = 0_u32;
     loop {
         let batch = shared.clock.uuid().map_err(|error| Fault::Transient(error.to_string()))?;
-        let fault = match Box::pin(attempt(shared, batch, commands, &wanted)).await {
+        let fault = match Box::pin(attempt(shared, batch, commands, &wanted, began)).await {
             Attempt::Done(outcomes) => return Ok(outcomes),
-            Attempt::Lost(decided, told) => match resolve(shared, batch, &is_late).await {
+            Attempt::Lost(decided, told) => match resolve(shared, batch).await {
                 Resolved::Committed(committed) => {
                     return Ok(finish(shared, *decided, committed, Duration::ZERO));
                 }
@@ -72,21 +77,25 @@ enum Attempt {
     Failed(Fault),
 }
 
-async fn attempt(shared: &Shared, batch: Uuid, commands: &[Command], wanted: &Wanted) -> Attempt {
-    let client = match shared.writers.get().await {
-        Ok(client) => client,
-        Err(error) => return Attempt::Failed(error.into()),
+async fn attempt(
+    shared: &Shared,
+    batch: Uuid,
+    commands: &[Command],
+    wanted: &Wanted,
+    began: Instant,
+) -> Attempt {
+    let left = || PATIENCE.saturating_sub(began.elapsed());
+    let client = match in_time(left(), shared.writers.get()).await {
+        Ok(Ok(client)) => client,
+        Ok(Err(error)) => return Attempt::Failed(error.into()),
+        Err(fault) => return Attempt::Failed(fault),
     };
     let time =
         LoadTime { fixed_ms: shared.clock.fixed_ms(), duplicate_window_ms: shared.rules.duplicate_window_ms };
-    let mut set = match in_time(Box::pin(load::load(&client, wanted, time))).await {
+    let mut set = match in_time(left(), Box::pin(load::load(&client, wanted, time))).await {
         Ok(Ok(set)) => set,
-        Ok(Err(fault)) => {
-            roll_back(client).await;
-            return Attempt::Failed(fault);
-        }
-        Err(fault) => {
-            drop(Object::take(client));
+        Ok(Err(fault)) | Err(fault) => {
+            let_go(client, &fault).await;
             return Attempt::Failed(fault);
         }
     };
@@ -97,7 +106,7 @@ async fn attempt(shared: &Shared, batch: Uuid, commands: &[Command], wanted: &Wa
         return Attempt::Done(outcomes);
     }
     let began = Instant::now();
-    let written = in_time(Box::pin(save::write(&client, batch, &set, &loaded))).await;
+    let written = in_time(WRITE_LIMIT, Box::pin(save::write(&client, batch, &set, &loaded))).await;
     let decided = Decided { outcomes, set };
     match written {
         Ok(Ok(committed)) => Attempt::Done(finish(shared, decided, committed, began.elapsed())),
@@ -106,21 +115,29 @@ async fn attempt(shared: &Shared, batch: Uuid, commands: &[Command], wanted: &Wa
             Attempt::Lost(Box::new(decided), told)
         }
         Ok(Err(fault)) | Err(fault) => {
-            roll_back(client).await;
+            let_go(client, &fault).await;
             Attempt::Failed(fault)
         }
     }
 }
 
-async fn in_time<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
-    tokio::time::timeout(ROUND_TRIP, work)
+/// Gives a connection back after a fault; but not one that may be broken, or lead to a server that is no leader any more.
+async fn let_go(client: Object, fault: &Fault) {
+    match fault {
+        Fault::Transient(_) | Fault::Unknown(_) => drop(Object::take(client)),
+        Fault::Raced(_) | Fault::Refused(_) | Fault::Damaged(_) => roll_back(client).await,
+    }
+}
+
+async fn in_time<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Fault> {
+    tokio::time::timeout(limit, work)
         .await
         .map_err(|_| Fault::Transient("the database did not answer in time".into()))
 }
 
 /// Ends the transaction, and gives the connection back if that goes well.
 async fn roll_back(client: Object) {
-    if !matches!(in_time(client.batch_execute("ROLLBACK")).await, Ok(Ok(()))) {
+    if !matches!(in_time(ROLLBACK_LIMIT, client.batch_execute("ROLLBACK")).await, Ok(Ok(()))) {
         drop(Object::take(client));
     }
 }
@@ -134,25 +151,24 @@ enum Resolved {
 
 /// Finds out what became of a batch: inserts its id as a fence. If that succeeds, the batch never was and never will be;
 /// if the id is there, it was committed. A batch that is still being committed makes the fence wait.
-async fn resolve(shared: &Shared, batch: Uuid, is_late: &impl Fn() -> bool) -> Resolved {
-    let mut tries = 0_u32;
-    loop {
-        match in_time(fence(shared, batch)).await {
-            Ok(Ok(resolved)) => return resolved,
-            Ok(Err(fault)) | Err(fault) => {
-                tracing::warn!(%fault, "the outcome of a batch is not known yet: {fault}");
+async fn resolve(shared: &Shared, batch: Uuid) -> Resolved {
+    let looking_up = async {
+        let mut tries = 0_u32;
+        loop {
+            match fence(shared, batch).await {
+                Ok(resolved) => return resolved,
+                Err(fault) => tracing::warn!(%fault, "the outcome of a batch is not known yet: {fault}"),
             }
+            tries = tries.saturating_add(1);
+            pause(shared, tries).await;
         }
-        if is_late() {
-            return Resolved::NotKnown;
-        }
-        tries = tries.saturating_add(1);
-        pause(shared, tries).await;
-    }
+    };
+    tokio::time::timeout(RESOLVE_LIMIT, looking_up).await.unwrap_or(Resolved::NotKnown)
 }
 
 async fn fence(shared: &Shared, batch: Uuid) -> Result<Resolved, Fault> {
-    let client = shared.writers.get().await?;
+    // A connection of its own if the look-up is given up: a fence that still waits must not hold up the next batch.
+    let client = Object::take(shared.writers.get().await?);
     let statement = client.prepare_cached(statements::ADD_BATCH).await?;
     match client.execute(&statement, &[&batch]).await {
         Ok(_) => Ok(Resolved::Never),

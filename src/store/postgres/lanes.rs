@@ -30,7 +30,14 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Mutex<mpsc::Receiver<Wai
         shared.gauges.taken(waiting.len());
         let (commands, answers): (Vec<_>, Vec<_>) =
             waiting.into_iter().map(|waiting| (waiting.command, waiting.answer)).unzip();
-        run_halving(&shared, &commands, answers).await;
+        if shared.gauges.ready.load(Ordering::Relaxed) {
+            run_halving(&shared, &commands, answers).await;
+        } else {
+            // What waited for a batch that failed does not wait for as long again.
+            for answer in answers {
+                let _ = answer.send(Err(StoreError::Unavailable("waiting for the database".into())));
+            }
+        }
     }
 }
 

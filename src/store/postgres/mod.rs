@@ -257,6 +257,12 @@ async fn probe(shared: Arc<Shared>) {
         let is_ready = match reads::head(&shared).await {
             Ok((head, writable)) => {
                 shared.gauges.saw(&head);
+                if !writable {
+                    // Connected to a leader that was; the next connections find the one that is.
+                    for pool in [&shared.writers, &shared.readers] {
+                        pool.retain(|_, _| false);
+                    }
+                }
                 writable
             }
             Err(fault) => {

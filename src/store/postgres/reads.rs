@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
@@ -16,31 +17,39 @@ use super::rows::{self, SESSION_COLUMNS, TRANSACTION_COLUMNS, USER_COLUMNS, get}
 use super::{Shared, load, statements};
 use crate::ledger::{
     Balance, Currency, SecurityEvent, Session, Timestamp, TokenHash, Transaction, TransactionId,
-    TransactionKind, User, UserId,
+    TransactionKind, User, UserId, network_of,
 };
 use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest};
 
-/// How long one read may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one read may take, tried again or not.
+const PATIENCE: Duration = Duration::from_millis(2_500);
 /// How often a read is tried.
 const TRIES: u32 = 3;
 
 pub(super) type SessionAndUser = (Arc<Session>, Arc<User>);
 
-/// Runs one statement; again if the connection broke.
+/// Runs one statement; again if the connection broke. While the database is known to be away nobody waits for it.
 async fn query(shared: &Shared, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fault> {
-    let mut tries = 0;
-    loop {
-        let fault = match tokio::time::timeout(PATIENCE, query_once(shared, sql, parameters)).await {
-            Ok(Ok(rows)) => return Ok(rows),
-            Ok(Err(fault)) => fault,
-            Err(_) => return Err(Fault::Transient("the database did not answer in time".into())),
-        };
-        tries += 1;
-        if tries >= TRIES || !matches!(fault, Fault::Transient(_)) {
-            return Err(fault);
+    if !shared.gauges.ready.load(Ordering::Relaxed) {
+        return Err(Fault::Transient("waiting for the database".into()));
+    }
+    tokio::time::timeout(PATIENCE, query_again(shared, sql, parameters))
+        .await
+        .unwrap_or_else(|_| Err(Fault::Transient("the database did not answer in time".into())))
+}
+
+async fn query_again(
+    shared: &Shared,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, Fault> {
+    for _ in 1..TRIES {
+        match query_once(shared, sql, parameters).await {
+            Err(Fault::Transient(_)) => {}
+            done => return done,
         }
     }
+    query_once(shared, sql, parameters).await
 }
 
 async fn query_once(
@@ -109,7 +118,11 @@ pub(super) async fn sessions(shared: &Shared, user: UserId, now: Timestamp) -> R
 pub(super) async fn has_logged_in_from(shared: &Shared, user: UserId, ip: IpAddr) -> Result<bool, Fault> {
     let found = query(shared, statements::ADDRESSES_OF, &[&user.uuid()]).await?;
     let known = found.iter().map(|row| get::<&str>(row, 0).map(|text| text.parse::<IpAddr>().ok()));
-    Ok(known.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().any(|known| known == ip))
+    Ok(known
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+        .any(|known| network_of(known) == network_of(ip)))
 }
 
 pub(super) async fn wallets(shared: &Shared, user: UserId) -> Result<Vec<AccountBalance>, Fault> {
@@ -152,8 +165,12 @@ pub(super) async fn transaction(
 ) -> Result<Option<Movement>, Fault> {
     let found = query(shared, statements::TRANSACTION_BY_ID, &[&id.uuid()]).await?;
     // The journal is append-only: what a second statement reads of it is what the first would have.
-    let client = shared.readers.get().await?;
-    let Some((no, transaction)) = load::with_entries(&client, &found).await?.pop() else { return Ok(None) };
+    let entries = tokio::time::timeout(PATIENCE, async {
+        let client = shared.readers.get().await?;
+        load::with_entries(&client, &found).await
+    });
+    let late = |_| Fault::Transient("the database did not answer in time".into());
+    let Some((no, transaction)) = entries.await.map_err(late)??.pop() else { return Ok(None) };
     if !transaction.seen_by().any(|seer| seer == user) {
         return Ok(None);
     }
@@ -171,9 +188,10 @@ pub(super) async fn events(
     Ok(cut(found.iter().map(rows::event).collect::<Result<_, _>>()?, page.limit))
 }
 
-/// Where the journal ends, and whether the server takes writes.
+/// Where the journal ends, and whether the server takes writes. Asked also while the database is away.
 pub(super) async fn head(shared: &Shared) -> Result<(super::save::Committed, bool), Fault> {
-    let found = query(shared, statements::HEAD, &[]).await?;
+    let asked = tokio::time::timeout(PATIENCE, query_again(shared, statements::HEAD, &[]));
+    let found = asked.await.map_err(|_| Fault::Transient("the database did not answer in time".into()))??;
     let row = found.first().ok_or_else(|| Fault::Damaged("the chain has no head".into()))?;
     let is_read_only: bool = get(row, 3)?;
     Ok((super::save::committed_of(row)?, !is_read_only))

@@ -11,6 +11,7 @@ use super::fault::Fault;
 use super::{Shared, load, rows, statements};
 use crate::ledger::{
     AccountKey, Balance, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
+    network_of,
 };
 use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest};
 
@@ -59,8 +60,15 @@ pub(super) fn sessions(connection: &Connection, user: UserId, now: Timestamp) ->
 }
 
 pub(super) fn has_logged_in_from(connection: &Connection, user: UserId, ip: IpAddr) -> Result<bool, Fault> {
-    let mut statement = connection.prepare_cached(statements::KNOWN_ADDRESS)?;
-    Ok(statement.query_row(params![user.uuid(), ip.to_string()], |row| row.get(0))?)
+    let mut statement = connection.prepare_cached(statements::ADDRESSES_OF)?;
+    let mut found = statement.query([user.uuid()])?;
+    while let Some(row) = found.next()? {
+        let known: String = row.get(0)?;
+        if known.parse().is_ok_and(|known| network_of(known) == network_of(ip)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 pub(super) fn wallets(

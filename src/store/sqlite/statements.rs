@@ -48,7 +48,7 @@ pub(super) const LIVE_SESSIONS: &str = concat!(
     " FROM sessions WHERE user = ?1 AND ended_at IS NULL AND refresh_expires_at > ?2 \
      ORDER BY created_at DESC, id DESC"
 );
-pub(super) const KNOWN_ADDRESS: &str = "SELECT EXISTS (SELECT 1 FROM sessions WHERE user = ?1 AND ip = ?2)";
+pub(super) const ADDRESSES_OF: &str = "SELECT DISTINCT ip FROM sessions WHERE user = ?1 AND ip IS NOT NULL";
 pub(super) const SAVE_SESSION: &str = "INSERT INTO sessions (id, user, created_at, last_seen_at, ip, user_agent, access_hash, access_expires_at, \
      refresh_hash, refresh_expires_at, ended_at, ended_why) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
      ON CONFLICT (id) DO UPDATE SET last_seen_at = ?4, access_hash = ?7, access_expires_at = ?8, refresh_hash = ?9, \
@@ -147,7 +147,7 @@ pub(super) const READER: &[&str] = &[
     USERS,
     SESSION_BY_ACCESS,
     LIVE_SESSIONS,
-    KNOWN_ADDRESS,
+    ADDRESSES_OF,
     ACCOUNTS_OF,
     TRANSACTION,
     TRANSACTION_BY_ID,
