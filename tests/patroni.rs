@@ -12,9 +12,6 @@
     reason = "a test may stop at what it did not expect"
 )]
 
-#[path = "support/postgres.rs"]
-#[allow(dead_code, reason = "test code, of which other tests use the rest")]
-mod postgres;
 mod support;
 
 use std::collections::BTreeSet;
@@ -28,8 +25,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use postgres::{as_unprivileged, free_port, kill_9, programs, psql, secret, unprivileged, until};
 use serde_json::{Value, json};
+use support::postgres::{as_unprivileged, free_port, kill_9, programs, psql, secret, unprivileged, until};
 use support::server::FARTHING;
 use support::{Client, Random, Request, Server, User, count};
 
