@@ -12,6 +12,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
+use unicode_normalization::UnicodeNormalization;
+
 pub use crate::ledger::Mode;
 pub use crate::telemetry::LogFormat;
 pub use keys::{KEYS, Key};
@@ -38,6 +40,8 @@ pub struct Settings {
     pub metrics: Metrics,
     /// `[log]`
     pub log: Log,
+    /// `[backup]`
+    pub backup: Backup,
 }
 
 impl Settings {
@@ -194,6 +198,42 @@ pub struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self { format: LogFormat::Auto, level: "info".to_owned() }
+    }
+}
+
+/// What `farthing backup` and `farthing restore` are told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Backup {
+    /// A file whose first line is the passphrase. Comes before `passphrase`.
+    pub passphrase_file: Option<PathBuf>,
+    /// The passphrase.
+    pub passphrase: Option<Passphrase>,
+}
+
+/// What a backup is encrypted under, in NFC. Does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Passphrase(String);
+
+impl Passphrase {
+    /// The fewest characters: what protects a file that its finder may try passphrases on for years.
+    pub const MIN_LENGTH: usize = 12;
+
+    /// Takes a passphrase of at least [`Self::MIN_LENGTH`] characters.
+    pub fn parse(text: &str) -> Option<Self> {
+        // Keyboards differ in how they compose a letter; the passphrase is the same.
+        let text: String = text.nfc().collect();
+        (text.chars().count() >= Self::MIN_LENGTH).then_some(Self(text))
+    }
+
+    /// The passphrase, for the function that makes a key of it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passphrase(…)")
     }
 }
 

@@ -6,12 +6,14 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::format_push_string,
+    clippy::format_collect,
     reason = "a test may stop at what it did not expect"
 )]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use farthing::auth::ledger_key::{KeyFingerprint, LedgerKey};
 use farthing::clock::Clock;
 use farthing::ledger::{
     Action, Caller, ChangePassword, Command, Currency, Email, EndSession, EventDraft, EventKind,
@@ -46,6 +48,11 @@ fn rules() -> Rules {
     }
 }
 
+/// The key that every ledger here is made with.
+fn key() -> KeyFingerprint {
+    LedgerKey::parse(&"5a".repeat(32)).unwrap().fingerprint()
+}
+
 /// Where a ledger under test is; it goes away with this.
 enum Place {
     Folder(TempDir),
@@ -65,10 +72,11 @@ impl Place {
         match self {
             Self::Folder(folder) => {
                 let pace = FoldPace { begin_at: 50, slice_rows: 7 };
-                Arc::new(SqliteStore::open(folder.path(), rules(), clock.clone(), pace, None).unwrap())
+                Arc::new(SqliteStore::open(folder.path(), key(), rules(), clock.clone(), pace, None).unwrap())
             }
             Self::Database(_) => {
-                Arc::new(PostgresStore::open(&self.settings(), rules(), clock.clone(), None).await.unwrap())
+                let settings = self.settings();
+                Arc::new(PostgresStore::open(&settings, key(), rules(), clock.clone(), None).await.unwrap())
             }
         }
     }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use farthing::auth::ledger_key::LedgerKey;
 use farthing::clock::Clock;
 use farthing::ledger::{
     Action, Caller, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey, Memo, Mode, Money,
@@ -29,12 +30,9 @@ impl Maker {
             grant: Money::from_minor(100_000, Currency::USD).unwrap(),
             house_name: "House".into(),
         };
-        Self {
-            store: store::open(&Location::Folder(folder.to_owned()), rules, clock.clone(), None)
-                .await
-                .unwrap(),
-            clock,
-        }
+        let location = Location::Folder(folder.to_owned());
+        let key = LedgerKey::parse(&"5a".repeat(32)).unwrap().fingerprint();
+        Self { store: store::open(&location, key, rules, clock.clone(), None).await.unwrap(), clock }
     }
 
     /// Each command is a batch of its own, and so a block of its own.

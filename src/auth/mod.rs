@@ -1,5 +1,6 @@
-//! Who may do what: passwords, tokens, permissions and the login throttle. No I/O but the hash itself.
+//! Who may do what: passwords, tokens, permissions, the login throttle and the ledger's key. No I/O but the hash itself.
 
+pub mod ledger_key;
 pub mod password;
 pub mod permission;
 mod pool;

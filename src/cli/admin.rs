@@ -13,7 +13,7 @@ use super::open::{self, Teller};
 use super::terminal::{Failure, print, tell};
 use super::{CreateArgs, ListArgs};
 use crate::clock::{Clock, RandomError};
-use crate::config::Loaded;
+use crate::config::{DatabaseUrl, Loaded};
 use crate::ledger::{Email, Role, User};
 
 /// Letters and digits that nobody mistakes for one another: no `i`, `l`, `o`, `0`, `1`.
@@ -83,14 +83,11 @@ fn send(loaded: &Loaded, request: ControlRequest) -> Result<ControlResponse, Fai
     loop {
         let held = match open::lock(&loaded.settings) {
             Ok(lock) => {
-                let is_new = lock.is_some() && !crate::store::exists(folder);
                 let ledger = open::ledger(loaded, lock)?;
-                if is_new {
-                    tell(&format!(
-                        "made a new ledger in {}, in {} mode",
-                        folder.display(),
-                        ledger.mode().name()
-                    ));
+                if ledger.is_new() {
+                    let place = loaded.settings.database.url.as_ref();
+                    let place = place.map_or_else(|| folder.display().to_string(), DatabaseUrl::masked);
+                    tell(&format!("made a new ledger in {place}, in {} mode", ledger.mode().name()));
                 }
                 let response = ledger.run(carry_out(ledger.teller(), request));
                 ledger.close();

@@ -112,6 +112,8 @@ mod tests {
             "admin create",
             "admin list",
             "verify",
+            "backup",
+            "restore",
             "bench",
             "config check",
             "config show",

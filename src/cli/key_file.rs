@@ -3,68 +3,159 @@
 //! What it must not do: make a key for a ledger that has one already, replace a file that somebody put there, or
 //! accept a file that others can read.
 
-use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::fmt::Display;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
+use super::durable;
 use super::terminal::Failure;
+use crate::auth::ledger_key::{KeyFingerprint, LedgerKey};
 use crate::clock::Clock;
-use crate::store;
 
-/// Two digits a byte.
-const KEY_DIGITS: usize = 64;
+/// Whether the key file is looked for to make a ledger with it, or to open one that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ledger {
+    /// There is none yet.
+    IsNew,
+    /// It is there, and was made with a key.
+    IsThere,
+}
 
-/// Makes the key file with a new ledger; refuses one that others can read, that holds something else, or that is gone
-/// from an old ledger.
-///
-/// # Errors
-/// Exit code 3, with what to do about it.
-pub(super) fn settle(path: &Path, data: &Path, clock: &Clock) -> Result<(), Failure> {
-    let unusable = |reason: &dyn std::fmt::Display| {
-        Failure::Database(format!("the key file {} {reason}", path.display()))
-    };
-    match std::fs::metadata(path) {
-        Ok(found) if found.permissions().mode() & 0o077 != 0 => {
-            Err(unusable(&"can be read by others; chmod 600 mends that"))
+/// The key file that a ledger is opened with.
+#[derive(Debug)]
+pub struct KeyFile {
+    path: PathBuf,
+    key: LedgerKey,
+    is_new: bool,
+}
+
+impl KeyFile {
+    /// Finds the key file; makes it, durable, for a new ledger. Refuses one that others can read, that holds something
+    /// else, or that is gone from an old ledger.
+    ///
+    /// # Errors
+    /// Exit code 3, with what to do about it.
+    pub fn settle(path: &Path, ledger: Ledger, clock: &Clock) -> Result<Self, Failure> {
+        let found = |key, is_new| Self { path: path.to_path_buf(), key, is_new };
+        match (find(path)?, ledger) {
+            (Found::Key(key), _) => Ok(found(key, false)),
+            (Found::Other, Ledger::IsNew) => {
+                Err(unusable(path, "holds no key; no ledger was made with it, so move it away"))
+            }
+            (Found::Nothing, Ledger::IsNew) => {
+                let cannot = |error: &dyn Display| unusable(path, format_args!("cannot be made: {error}"));
+                let key = LedgerKey::random(clock).map_err(|error| cannot(&error))?;
+                match durable::write_new(path, key.expose().as_bytes(), clock) {
+                    Ok(()) => Ok(found(key, true)),
+                    // Another node that shares the folder was faster.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        read(path).map(|key| found(key, false))
+                    }
+                    Err(error) => Err(cannot(&error)),
+                }
+            }
+            (Found::Other | Found::Nothing, Ledger::IsThere) => read(path).map(|key| found(key, false)),
         }
-        Ok(_) => match std::fs::read(path) {
-            Ok(text) if text.len() == KEY_DIGITS && text.iter().all(u8::is_ascii_hexdigit) => Ok(()),
-            Ok(_) if store::exists(data) => Err(unusable(&"holds no key; restore the one of this ledger")),
-            Ok(_) => Err(unusable(&"holds no key; no ledger was made with it, so move it away")),
-            Err(error) => Err(unusable(&format_args!("cannot be read: {error}"))),
-        },
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(unusable(&format_args!("cannot be read: {error}")))
+    }
+
+    /// By what a ledger knows this key.
+    pub fn fingerprint(&self) -> KeyFingerprint {
+        self.key.fingerprint()
+    }
+
+    /// What to say where the ledger was made with another key. A key that was made just now is of no use to anybody:
+    /// another node was faster to make the ledger, and its key file is to be copied here.
+    pub fn of_another_ledger(self, made: KeyFingerprint) -> Failure {
+        if self.is_new {
+            return match std::fs::remove_file(&self.path) {
+                Ok(()) => missing(&self.path),
+                Err(error) => {
+                    unusable(&self.path, format_args!("is of no ledger and cannot be removed: {error}"))
+                }
+            };
         }
-        Err(_) if store::exists(data) => {
-            Err(unusable(&"is missing; restore the one that was made with this ledger"))
-        }
-        Err(_) => {
-            let key =
-                clock.random::<32>().map_err(|error| unusable(&format_args!("cannot be made: {error}")))?;
-            make(path, &hexadecimal(&key)).map_err(|error| unusable(&format_args!("cannot be made: {error}")))
-        }
+        other_ledgers(&self.path, made, self.fingerprint())
     }
 }
 
-/// Writes a file that is not there yet, and makes its name durable as well: a ledger that outlives its key in a power
-/// cut would never open again.
-fn make(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+/// Reads the key file of a ledger that there is.
+///
+/// # Errors
+/// Exit code 3, with what to do about it.
+pub fn read(path: &Path) -> Result<LedgerKey, Failure> {
+    match find(path)? {
+        Found::Key(key) => Ok(key),
+        Found::Other => Err(unusable(
+            path,
+            "holds no key; move it away, and put the key file of this ledger in its place",
+        )),
+        Found::Nothing => Err(missing(path)),
+    }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// Makes the key file of a ledger that is being restored.
+///
+/// # Errors
+/// Exit code 3: there is a file, or none can be made.
+pub fn make(path: &Path, key: &LedgerKey, clock: &Clock) -> Result<(), Failure> {
+    durable::write_new(path, key.expose().as_bytes(), clock)
+        .map_err(|error| unusable(path, format_args!("cannot be made: {error}")))
+}
+
+/// What a key file that should hold this ledger's key is instead.
+pub fn other_ledgers(path: &Path, made: KeyFingerprint, given: KeyFingerprint) -> Failure {
+    unusable(
+        path,
+        format_args!(
+            "is of another ledger: this one was made with the key of fingerprint {made}, and the file's is {given}; \
+             put the key file of this ledger in its place, or name it with --key-file"
+        ),
+    )
+}
+
+fn missing(path: &Path) -> Failure {
+    unusable(
+        path,
+        format_args!(
+            "is missing, and there is a ledger already: copy the key file of this ledger to {}; a backup and every \
+             other node have it",
+            path.display()
+        ),
+    )
+}
+
+/// What is at the place of a key file.
+pub enum Found {
+    /// A key.
+    Key(LedgerKey),
+    /// Something else.
+    Other,
+    /// No file.
+    Nothing,
+}
+
+/// Looks for a key file.
+///
+/// # Errors
+/// Exit code 3 if it cannot be read, or others can read it.
+pub fn find(path: &Path) -> Result<Found, Failure> {
+    let unreadable = |error| unusable(path, format_args!("cannot be read: {error}"));
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) => return Err(unreadable(error)),
+        Ok(found) if found.permissions().mode() & 0o077 != 0 => {
+            return Err(unusable(path, "can be read by others; chmod 600 mends that"));
+        }
+        Ok(_) => {}
+    }
+    let text = std::fs::read(path).map_err(unreadable)?;
+    let key = std::str::from_utf8(&text).ok().and_then(LedgerKey::parse);
+    Ok(key.map_or(Found::Other, Found::Key))
+}
+
+fn unusable(path: &Path, reason: impl Display) -> Failure {
+    Failure::Database(format!("the key file {} {reason}", path.display()))
 }
 
 #[cfg(test)]
@@ -72,20 +163,12 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// A data folder in which a ledger seems to be, as far as the key file is concerned.
-    fn with_ledger() -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("farthing.db"), "").unwrap();
-        assert!(store::exists(folder.path()));
-        folder
-    }
-
-    fn settle_in(folder: &Path) -> Result<(), Failure> {
-        settle(&folder.join("farthing.key"), folder, &Clock::system())
+    fn settle_in(folder: &Path, ledger: Ledger) -> Result<KeyFile, Failure> {
+        KeyFile::settle(&folder.join("farthing.key"), ledger, &Clock::system())
     }
 
     #[track_caller]
-    fn refused(result: Result<(), Failure>, says: &str) {
+    fn refused(result: Result<KeyFile, Failure>, says: &str) {
         let failure = result.unwrap_err();
         assert!(failure.to_string().contains(says), "no {says:?} in {failure}");
         assert_eq!(failure.code(), 3);
@@ -100,11 +183,15 @@ mod tests {
     fn a_key_is_made_once_for_its_owner_alone() {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let keys = [&first, &second].map(|folder| {
-            settle_in(folder.path()).unwrap();
+            let made = settle_in(folder.path(), Ledger::IsNew).unwrap();
             let path = folder.path().join("farthing.key");
             assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(folder.path().read_dir().unwrap().count(), 1, "the key file and nothing else");
             let key = fs::read_to_string(&path).unwrap();
-            settle_in(folder.path()).unwrap();
+            for ledger in [Ledger::IsNew, Ledger::IsThere] {
+                let again = settle_in(folder.path(), ledger).unwrap();
+                assert_eq!(again.fingerprint(), made.fingerprint());
+            }
             assert_eq!(fs::read_to_string(&path).unwrap(), key, "the key stays");
             key
         });
@@ -117,46 +204,63 @@ mod tests {
     #[test]
     fn a_key_that_others_can_read_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        settle_in(folder.path()).unwrap();
+        settle_in(folder.path(), Ledger::IsNew).unwrap();
         let path = folder.path().join("farthing.key");
         for mode in [0o640, 0o604, 0o620, 0o601, 0o644] {
             fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
-            refused(settle_in(folder.path()), "can be read by others");
+            refused(settle_in(folder.path(), Ledger::IsThere), "can be read by others");
         }
         for mode in [0o600, 0o400] {
             fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
-            settle_in(folder.path()).unwrap();
+            settle_in(folder.path(), Ledger::IsThere).unwrap();
         }
     }
 
     #[test]
     fn an_old_ledger_gets_no_new_key() {
-        let folder = with_ledger();
-        refused(settle_in(folder.path()), "is missing; restore the one");
-        assert!(!folder.path().join("farthing.key").exists());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("farthing.key");
+        let says = format!("copy the key file of this ledger to {}", path.display());
+        refused(settle_in(folder.path(), Ledger::IsThere), &says);
+        assert!(!path.exists());
     }
 
     #[test]
     fn what_is_no_key_is_refused_and_stays() {
-        let (new, old) = (tempfile::tempdir().unwrap(), with_ledger());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("farthing.key");
         for text in ["", "short", &"x".repeat(64), &"a".repeat(65)] {
-            for (folder, says) in [(&new, "move it away"), (&old, "restore the one of this ledger")] {
-                let path = folder.path().join("farthing.key");
-                put(&path, text, 0o600);
-                refused(settle_in(folder.path()), says);
-                assert_eq!(fs::read_to_string(&path).unwrap(), text);
-            }
+            put(&path, text, 0o600);
+            refused(settle_in(folder.path(), Ledger::IsNew), "no ledger was made with it");
+            refused(
+                settle_in(folder.path(), Ledger::IsThere),
+                "put the key file of this ledger in its place",
+            );
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn a_key_that_another_ledger_was_made_before_is_removed_and_one_that_was_there_stays() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), LedgerKey::random(&Clock::system()).unwrap());
+        let path = folder.path().join("farthing.key");
+        let made = settle_in(folder.path(), Ledger::IsNew).unwrap();
+        refused(Err(made.of_another_ledger(other.fingerprint())), "copy the key file of this ledger to");
+        assert!(!path.exists());
+        settle_in(folder.path(), Ledger::IsNew).unwrap();
+        let found = settle_in(folder.path(), Ledger::IsNew).unwrap();
+        let key = fs::read(&path).unwrap();
+        refused(Err(found.of_another_ledger(other.fingerprint())), "is of another ledger");
+        assert_eq!(fs::read(&path).unwrap(), key);
     }
 
     #[test]
     fn a_key_that_cannot_be_read_or_made_is_not_called_missing() {
         let folder = tempfile::tempdir().unwrap();
         put(&folder.path().join("file"), "", 0o600);
+        let settle = |path: &str| KeyFile::settle(&folder.path().join(path), Ledger::IsNew, &Clock::system());
         // A file is no folder, which is another error than a name that does not exist.
-        let within_a_file = folder.path().join("file/farthing.key");
-        refused(settle(&within_a_file, folder.path(), &Clock::system()), "cannot be read: ");
-        let nowhere = folder.path().join("nowhere/farthing.key");
-        refused(settle(&nowhere, folder.path(), &Clock::system()), "cannot be made: ");
+        refused(settle("file/farthing.key"), "cannot be read: ");
+        refused(settle("nowhere/farthing.key"), "cannot be made: ");
     }
 }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::terminal::Failure;
 
-const LOCK_FILE: &str = "farthing.lock";
+/// The lock's name within the folder.
+pub const LOCK_FILE: &str = "farthing.lock";
 
 /// The data folder, held by this process until this is dropped.
 #[derive(Debug)]

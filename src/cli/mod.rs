@@ -4,11 +4,13 @@
 //! used. What a script may want goes to standard output, everything else to standard error.
 
 pub mod admin;
+pub mod backup;
 pub mod banner;
 pub mod bench;
 pub mod completions;
 pub mod config;
 pub mod control;
+mod durable;
 mod key_file;
 pub mod lock;
 pub mod open;
@@ -32,6 +34,7 @@ Examples:
   farthing serve --listen 0.0.0.0:8080           serve the network
   farthing admin create --email you@example.com  make the first admin
   farthing verify                                prove the books
+  farthing backup monday.backup                  save the ledger and its key
   farthing config show                           what is in force, and why
 
 Every setting is also an environment variable and a key of a TOML file:
@@ -58,6 +61,21 @@ enum Command {
     /// Recompute every balance from the journal and check every invariant
     #[command(after_help = "Works while a server is running. Exit code 1 if anything is wrong.")]
     Verify(VerifyArgs),
+    /// Save the ledger and its key in one encrypted file
+    #[command(after_help = "\
+Works while a server is running. The file is whole and proved, or it is not there.
+
+Examples:
+  farthing backup ledger-monday.backup
+  farthing backup --passphrase-file /etc/farthing/passphrase \"/mnt/backups/$(date +%F).backup\"")]
+    Backup(BackupArgs),
+    /// Make a ledger and its key of a backup, where there is none
+    #[command(after_help = "\
+Nothing is overwritten. The books are proved before the ledger appears, and compared with what was saved.
+
+Example:
+  farthing restore ledger-monday.backup --data restored")]
+    Restore(BackupArgs),
     /// Measure payments per second
     Bench(BenchArgs),
     /// Check or show the configuration
@@ -204,6 +222,28 @@ pub struct VerifyArgs {
     ledger: LedgerArgs,
 }
 
+/// What `farthing backup` and `farthing restore` can be told.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// The backup
+    file: PathBuf,
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "A file whose first line is the passphrase [env: FARTHING_BACKUP_PASSPHRASE_FILE] [default: \
+                FARTHING_BACKUP_PASSPHRASE, or asked for]"
+    )]
+    passphrase_file: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+impl BackupArgs {
+    fn load(&self) -> Result<Loaded, Failure> {
+        self.ledger.load(&[("backup.passphrase_file", "--passphrase-file", self.passphrase_file.as_ref())])
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Check the configuration: exit code 0, or 2 and every mistake
@@ -272,6 +312,8 @@ pub fn run() -> ExitCode {
         Command::Admin(AdminCommand::Create(args)) => admin::create(&args),
         Command::Admin(AdminCommand::List(args)) => admin::list(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Backup(args) => args.load().and_then(|loaded| backup::save::run(&loaded, &args.file)),
+        Command::Restore(args) => args.load().and_then(|loaded| backup::restore::run(&loaded, &args.file)),
         Command::Bench(args) => bench::run(&args),
         Command::Config(ConfigCommand::Check(args)) => args.load().and_then(|loaded| config::check(&loaded)),
         Command::Config(ConfigCommand::Show(args)) => args.load().and_then(|loaded| config::show(&loaded)),

@@ -11,9 +11,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use super::control::{ControlResponse, SecretText};
-pub(super) use super::key_file::settle as settle_key_file;
+use super::key_file::{self, KeyFile};
 use super::lock::{self, FolderLock, LockError};
 use super::terminal::{Failure, tell};
+use crate::auth::ledger_key::KeyFingerprint;
 use crate::auth::password::{Hasher, Password, PasswordFault, Policy};
 use crate::auth::throttle::{Throttle, ThrottleLimits};
 use crate::clock::Clock;
@@ -39,6 +40,7 @@ pub struct Ledger {
     teller: Arc<Teller>,
     telemetry: Telemetry,
     mode: Mode,
+    is_new: bool,
     _lock: Option<FolderLock>,
 }
 
@@ -56,6 +58,11 @@ impl Ledger {
     /// Play money or real money: what the ledger was made with.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Whether it was made just now.
+    pub fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Makes durable what was accepted, and lets go of the folder. A disk that hangs ends this, too, after a while:
@@ -84,24 +91,30 @@ pub fn ledger(loaded: &Loaded, lock: Option<FolderLock>) -> Result<Ledger, Failu
     let mut settings = loaded.settings.clone();
     let policy = policy(&settings)?;
     let clock = Clock::system();
-    settle_key_file(&settings.key_file(), &settings.server.data, &clock)?;
     let runtime = runtime(settings.server.workers)?;
-    let opened = match runtime.block_on(open_store(&settings, &clock))? {
+    let unusable = |error: OpenError| Failure::Database(error.to_string());
+    let is_new = !runtime.block_on(store::exists(&location(&settings))).map_err(unusable)?;
+    let found = if is_new { key_file::Ledger::IsNew } else { key_file::Ledger::IsThere };
+    let key_path = settings.key_file();
+    let key_file = KeyFile::settle(&key_path, found, &clock)?;
+    let key = key_file.fingerprint();
+    let opened = match runtime.block_on(open_store(&settings, key, &clock))? {
         Err(OpenError::Mode { made, .. }) if loaded.origin("server.mode") == Origin::Default => {
             settings.server.mode = made;
-            runtime.block_on(open_store(&settings, &clock))?
+            runtime.block_on(open_store(&settings, key, &clock))?
         }
         opened => opened,
     };
     let Opened { store, rules, telemetry } = opened.map_err(|error| match error {
         OpenError::Mode { .. } => Failure::Usage(error.to_string()),
+        OpenError::Key { made, .. } => key_file.of_another_ledger(made),
         OpenError::Unusable(_) => Failure::Database(error.to_string()),
     })?;
     let hasher = Hasher::start(settings.passwords.hash_threads, settings.passwords.hash_queue, clock.clone())
         .map_err(|error| Failure::Database(error.to_string()))?;
     let throttle = Throttle::new(settings.rate_limits.enabled.then(ThrottleLimits::default));
     let teller = Arc::new(Teller::new(TellerParts { store, clock, rules, hasher, policy, throttle }));
-    Ok(Ledger { runtime, teller, telemetry, mode: settings.server.mode, _lock: lock })
+    Ok(Ledger { runtime, teller, telemetry, mode: settings.server.mode, is_new, _lock: lock })
 }
 
 fn runtime(workers: usize) -> Result<Runtime, Failure> {
@@ -161,11 +174,16 @@ struct Opened {
     telemetry: Telemetry,
 }
 
-async fn open_store(settings: &Settings, clock: &Clock) -> Result<Result<Opened, OpenError>, Failure> {
+async fn open_store(
+    settings: &Settings,
+    key: KeyFingerprint,
+    clock: &Clock,
+) -> Result<Result<Opened, OpenError>, Failure> {
     let telemetry = Telemetry::new(env!("CARGO_PKG_VERSION"), settings.server.mode.name())
         .map_err(|error| Failure::Database(error.to_string()))?;
     let rules = rules(settings)?;
-    let store = store::open(&location(settings), rules.clone(), clock.clone(), Some(telemetry.clone())).await;
+    let (place, reports) = (location(settings), Some(telemetry.clone()));
+    let store = store::open(&place, key, rules.clone(), clock.clone(), reports).await;
     Ok(store.map(|store| Opened { store, rules, telemetry }))
 }
 

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::{DatabaseUrl, LogFormat, Mode, Settings};
+use super::{DatabaseUrl, LogFormat, Mode, Passphrase, Settings};
 
 /// One key of the configuration: `[section] name` in the file, `FARTHING_SECTION_NAME` in the environment.
 #[derive(Debug)]
@@ -227,6 +227,21 @@ pub static KEYS: &[Key] = &[
         "info",
         "How much is logged."
     ),
+    key!(
+        backup.passphrase_file,
+        |text| path(text).map(Some),
+        "the path of a file",
+        "(none)",
+        "A file whose first line is the passphrase of backups; it comes before backup.passphrase."
+    ),
+    key!(
+        backup.passphrase,
+        |text| Passphrase::parse(text).map(Some),
+        "at least 12 characters",
+        "(none: asked for on the terminal)",
+        "The passphrase of backups, for 'farthing backup' and 'farthing restore' alone.",
+        secret = true
+    ),
 ];
 
 const DAY_SECONDS: u64 = 86_400;
@@ -270,6 +285,7 @@ show! {
     Mode: value => quoted(value.name());
     LogFormat: value => quoted(value.name());
     DatabaseUrl: value => quoted(&value.masked());
+    Passphrase: _passphrase => quoted("***");
 }
 
 fn quoted(text: &str) -> String {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::auth::ledger_key::KeyFingerprint;
 use crate::clock::Clock;
 use crate::telemetry::Telemetry;
 
@@ -39,12 +40,14 @@ pub enum Location {
     Postgres(PostgresSettings),
 }
 
-/// Opens the ledger, and makes it where there is none. Of a folder, the caller holds the lock.
+/// Opens the ledger, and makes it where there is none. Of a folder, the caller holds the lock. The key is durable
+/// already: a ledger names it from its first moment.
 ///
 /// # Errors
 /// [`OpenError`].
 pub async fn open(
     location: &Location,
+    key: KeyFingerprint,
     rules: Rules,
     clock: Clock,
     telemetry: Option<Telemetry>,
@@ -52,17 +55,54 @@ pub async fn open(
     Ok(match location {
         Location::Folder(folder) => {
             let pace = sqlite::FoldPace::default();
-            Arc::new(sqlite::SqliteStore::open(folder, rules, clock, pace, telemetry)?)
+            Arc::new(sqlite::SqliteStore::open(folder, key, rules, clock, pace, telemetry)?)
         }
         Location::Postgres(settings) => {
-            Arc::new(postgres::PostgresStore::open(settings, rules, clock, telemetry).await?)
+            Arc::new(postgres::PostgresStore::open(settings, key, rules, clock, telemetry).await?)
         }
     })
 }
 
-/// Whether there is a ledger in that folder.
-pub fn exists(folder: &Path) -> bool {
-    sqlite::exists(folder)
+/// Whether there is a ledger, or what is left of one, so that none can be made there.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if the database cannot be asked.
+pub async fn exists(location: &Location) -> Result<bool, OpenError> {
+    match location {
+        Location::Folder(folder) => Ok(sqlite::exists(folder)),
+        Location::Postgres(settings) => postgres::exists(settings).await,
+    }
+}
+
+/// The file that an embedded ledger is, once nobody has it open.
+pub fn file(folder: &Path) -> PathBuf {
+    sqlite::file(folder)
+}
+
+/// What the ledger in that folder is; also while a server writes.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
+pub fn describe(folder: &Path) -> Result<Description, OpenError> {
+    sqlite::describe(folder)
+}
+
+/// Copies the embedded ledger in the one folder into the other, which is empty, as it is at one moment; also while a
+/// server writes. The copy is not made durable.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if there is no ledger, or it cannot be read or written.
+pub fn copy(from: &Path, to: &Path) -> Result<(), OpenError> {
+    sqlite::copy(from, to)
+}
+
+/// Writes down which of its lives the embedded ledger in that folder is in, and leaves it durable in its one file.
+/// Nobody has it open.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if it cannot be written.
+pub fn begin_epoch(folder: &Path, epoch: u64) -> Result<(), OpenError> {
+    sqlite::begin_epoch(folder, epoch)
 }
 
 /// Every user of the ledger, in the order of their making; also while a server writes.
@@ -82,6 +122,17 @@ pub async fn read_users(location: &Location) -> Result<Vec<Arc<User>>, OpenError
 /// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
 pub fn verify(folder: &Path) -> Result<VerifyReport, OpenError> {
     sqlite::verify(folder)
+}
+
+/// What a ledger is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Description {
+    /// Play money or real money.
+    pub mode: Mode,
+    /// Which of its lives it is in: 1 from its making, one more with each restore.
+    pub epoch: u64,
+    /// Which key file is its own; none if it was made before ledgers said so, and not opened since.
+    pub key: Option<KeyFingerprint>,
 }
 
 /// What a verification looked at and found.
@@ -149,6 +200,14 @@ pub enum OpenError {
         made: Mode,
         /// The mode that was asked for.
         asked: Mode,
+    },
+    /// It was made with another key.
+    #[error("this ledger was made with the key {made}, and the key given is {given}")]
+    Key {
+        /// The key with which it was made.
+        made: KeyFingerprint,
+        /// The key that was given.
+        given: KeyFingerprint,
     },
     /// The database cannot be used.
     #[error("{0}")]

@@ -6,7 +6,9 @@
 mod support;
 
 mod admin;
+mod backup;
 mod bench;
+mod key_file;
 mod serve;
 mod usage;
 

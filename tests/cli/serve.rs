@@ -155,6 +155,6 @@ fn a_ledger_opens_only_with_its_key_and_kept_from_others() {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     ended(&serve(), 3, "can be read by others; chmod 600 mends that");
     std::fs::remove_file(&key).unwrap();
-    ended(&serve(), 3, "is missing; restore the one that was made with this ledger");
+    ended(&serve(), 3, "copy the key file of this ledger to");
     assert!(!key.exists(), "a ledger that lost its key gets no other");
 }

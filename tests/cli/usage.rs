@@ -24,6 +24,8 @@ fn usage_errors_end_with_2() {
             &["verify", "--database", "mysql://ann:hunter2@db/ledger"],
             "mysql://ann:***@db/ledger is not allowed",
         ),
+        (&["backup"], "FILE"),
+        (&["restore", "none.backup"], "cannot read none.backup"),
         (&["completions", "cobol"], "bash"),
     ] {
         let output = farthing(folder.path(), &[], args);
@@ -43,6 +45,8 @@ fn help_and_version_are_no_errors() {
         "serve",
         "admin",
         "verify",
+        "backup",
+        "restore",
         "bench",
         "config",
         "completions",
@@ -90,8 +94,11 @@ fn a_file_is_read_only_if_it_is_named() {
 #[test]
 fn config_show_says_where_values_come_from_and_masks_passwords() {
     let folder = tempfile::tempdir().unwrap();
-    let variables =
-        [("FARTHING_DATABASE_URL", "postgres://ann:hunter2@db/ledger"), ("FARTHING_DATA", "from-variable")];
+    let variables = [
+        ("FARTHING_DATABASE_URL", "postgres://ann:hunter2@db/ledger"),
+        ("FARTHING_DATA", "from-variable"),
+        ("FARTHING_BACKUP_PASSPHRASE", "hunter2 and many more"),
+    ];
     let output = farthing(folder.path(), &variables, &["config", "show", "--listen", "127.0.0.1:9"]);
     ended(&output, 0, "");
     let text = stdout(&output);
@@ -102,6 +109,7 @@ fn config_show_says_where_values_come_from_and_masks_passwords() {
         "mode = \"sandbox\" # default",
         "url = \"postgres://ann:***@db/ledger\" # FARTHING_DATABASE_URL",
         "# breached_file is not set",
+        "passphrase = \"***\" # FARTHING_BACKUP_PASSPHRASE",
     ] {
         assert!(text.lines().any(|each| each == line), "no {line:?} in\n{text}");
     }
@@ -166,7 +174,7 @@ fn a_variable_that_is_no_text_is_refused() {
 #[test]
 fn commands_that_read_need_a_ledger() {
     let folder = tempfile::tempdir().unwrap();
-    for args in [&["verify"][..], &["admin", "list"]] {
+    for args in [&["verify"][..], &["admin", "list"], &["backup", "a.backup"]] {
         ended(&farthing(folder.path(), &[], args), 3, "error: ");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "reading makes no ledger");

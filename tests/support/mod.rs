@@ -14,6 +14,8 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::missing_panics_doc,
+    clippy::format_push_string,
+    clippy::format_collect,
     reason = "test code: a wrong assumption must stop the test, and no test binary uses all of this"
 )]
 

@@ -18,10 +18,11 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::key_file::{KeyFile, Ledger};
 use super::terminal::{Failure, print};
 use super::{BenchArgs, BenchMix};
 use crate::clock::{Clock, RandomError};
-use crate::store::{Location, PostgresSettings};
+use crate::store::{self, Location, PostgresSettings};
 use load::Load;
 use report::{Report, Setting};
 use request::{Pages, Payments, Random, Traffic};
@@ -113,18 +114,22 @@ async fn measure_throw_away(args: &BenchArgs, random: &mut Random) -> Result<(Re
     };
     let loaded = crate::config::load(None, &[], []).map_err(|error| BenchError::Usage(error.to_string()))?;
     let rules = super::open::rules(&loaded.settings).map_err(|error| BenchError::Usage(error.to_string()))?;
-    super::open::settle_key_file(&folder.path().join("farthing.key"), folder.path(), &Clock::system())
-        .map_err(|error| BenchError::Server(error.to_string()))?;
+    let location = match &args.database {
+        None => Location::Folder(folder.path().to_owned()),
+        Some(url) => Location::Postgres(PostgresSettings::at(url)),
+    };
+    if store::exists(&location).await.map_err(|error| BenchError::Server(error.to_string()))? {
+        return Err(BenchError::Usage("there is a ledger already; name an empty folder or database".into()));
+    }
+    let key = KeyFile::settle(&folder.path().join("farthing.key"), Ledger::IsNew, &Clock::system())
+        .map_err(|error| BenchError::Server(error.to_string()))?
+        .fingerprint();
     let history = match args.mix {
         BenchMix::Payments => 0,
         BenchMix::Transactions => HISTORY_ROWS,
     };
     let prefill = Prefill { spread: args.prefill, history };
-    let location = match &args.database {
-        None => Location::Folder(folder.path().to_owned()),
-        Some(url) => Location::Postgres(PostgresSettings::at(url)),
-    };
-    let seeded = seed::seed(&location, rules, args.users, prefill, random).await?;
+    let seeded = seed::seed(&location, key, rules, args.users, prefill, random).await?;
     let mut servers = Vec::new();
     for _ in 0..args.nodes {
         servers.push(Server::start(folder.path(), args.database.as_deref()).await?);

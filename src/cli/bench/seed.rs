@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use super::BenchError;
 use super::request::Random;
+use crate::auth::ledger_key::KeyFingerprint;
 use crate::auth::token::AccessToken;
 use crate::clock::Clock;
 use crate::ledger::{
@@ -49,6 +50,7 @@ pub struct Prefill {
 /// If the ledger refuses or cannot be written.
 pub async fn seed(
     location: &Location,
+    key: KeyFingerprint,
     rules: Rules,
     users: usize,
     prefill: Prefill,
@@ -57,12 +59,9 @@ pub async fn seed(
     // History is older than the duplicate window, as it is in a ledger that has lived; the sessions outlive the load.
     let clock = Clock::fixed(Clock::system().now().plus_millis(-AGE_MS));
     let rules = Rules { access_ttl_ms: SESSION_MS, refresh_ttl_ms: SESSION_MS, ..rules };
-    let store = store::open(location, rules, clock.clone(), None)
+    let store = store::open(location, key, rules, clock.clone(), None)
         .await
         .map_err(|error| BenchError::Server(error.to_string()))?;
-    if store.status().sequence > 0 {
-        return Err(BenchError::Usage("the database holds a ledger already; name an empty one".into()));
-    }
     let under_way = VecDeque::new();
     let mut seeder =
         Seeder { store: &*store, clock, seeded: Seeded::default(), callers: Vec::new(), under_way };

@@ -9,6 +9,9 @@ use crate::store::OpenError;
 /// The files, in the order of their numbers.
 const MIGRATIONS: [(i32, &str); 1] = [(1, include_str!("migrations/0001_heart.sql"))];
 
+/// What nodes that start together wait for each other at.
+const LOCK: &str = "LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE";
+
 /// Brings the schema up to date; refuses one that is newer than this program.
 pub(super) async fn apply(connection: &mut Object) -> Result<(), OpenError> {
     let unusable = |error: tokio_postgres::Error| {
@@ -22,10 +25,7 @@ pub(super) async fn apply(connection: &mut Object) -> Result<(), OpenError> {
         .batch_execute("CREATE TABLE IF NOT EXISTS schema_migrations (version integer PRIMARY KEY)")
         .await;
     let transaction = connection.transaction().await.map_err(unusable)?;
-    transaction
-        .batch_execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
-        .await
-        .map_err(unusable)?;
+    transaction.batch_execute(LOCK).await.map_err(unusable)?;
     let row = transaction
         .query_one("SELECT coalesce(max(version), 0) FROM schema_migrations", &[])
         .await
@@ -58,7 +58,7 @@ pub(super) async fn check(connection: &Object) -> Result<(), OpenError> {
 }
 
 /// Lets the serving role use the tables, and no more: it can add to the journal and never change it.
-pub(super) async fn grant(connection: &Object, role: &str) -> Result<(), OpenError> {
+pub(super) async fn grant(connection: &mut Object, role: &str) -> Result<(), OpenError> {
     let role = format!("\"{}\"", role.replace('"', "\"\""));
     let sql = format!(
         "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}; \
@@ -67,9 +67,15 @@ pub(super) async fn grant(connection: &Object, role: &str) -> Result<(), OpenErr
          GRANT UPDATE ON properties, users, sessions, accounts, chain TO {role}; \
          GRANT DELETE ON properties, batches TO {role};"
     );
-    connection.batch_execute(&sql).await.map_err(|error| {
+    let unusable = |error: tokio_postgres::Error| {
         OpenError::Unusable(format!("cannot grant the serving role its rights: {}", describe(&error)))
-    })
+    };
+    let transaction = connection.transaction().await.map_err(unusable)?;
+    // Two that grant at the same moment: one would get an error.
+    for statement in [LOCK, &sql] {
+        transaction.batch_execute(statement).await.map_err(unusable)?;
+    }
+    transaction.commit().await.map_err(unusable)
 }
 
 /// Whether the connected role could take the journal's protection away.

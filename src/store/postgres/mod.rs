@@ -33,6 +33,7 @@ use tokio::task::JoinHandle;
 use super::{
     AccountBalance, Answer, HistoryQuery, Movement, OpenError, Page, PageRequest, Status, Store, StoreError,
 };
+use crate::auth::ledger_key::KeyFingerprint;
 use crate::clock::Clock;
 use crate::ledger::{
     Command, Mode, Outcome, Rules, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
@@ -88,15 +89,16 @@ impl PostgresStore {
     /// Opens the ledger in that database, and makes it where there is none.
     ///
     /// # Errors
-    /// [`OpenError::Mode`] if the ledger was made in the other mode; [`OpenError::Unusable`] if the database cannot be
-    /// used: not reachable, newer schema, not durable.
+    /// [`OpenError::Mode`] if the ledger was made in the other mode, [`OpenError::Key`] if with another key;
+    /// [`OpenError::Unusable`] if the database cannot be used: not reachable, newer schema, not durable.
     pub async fn open(
         settings: &PostgresSettings,
+        key: KeyFingerprint,
         rules: Rules,
         clock: Clock,
         telemetry: Option<Telemetry>,
     ) -> Result<Self, OpenError> {
-        prepare(settings, &rules, &clock).await?;
+        prepare(settings, key, &rules, &clock).await?;
         let (writers, readers) = (connect::writers(settings)?, connect::readers(settings)?);
         let gauges = Gauges::default();
         let shared = Arc::new(Shared { writers, readers, rules, clock, gauges, telemetry });
@@ -160,16 +162,44 @@ pub async fn read_users(settings: &PostgresSettings) -> Result<Vec<Arc<User>>, O
     users.map_err(|fault| OpenError::Unusable(fault.to_string()))
 }
 
+/// Whether there is a ledger in that database, and not only its empty tables.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if the database cannot be asked.
+pub async fn exists(settings: &PostgresSettings) -> Result<bool, OpenError> {
+    let unusable = |error: tokio_postgres::Error| OpenError::Unusable(describe(&error));
+    let owner = connect::connect(owner_url(settings), settings.statement_timeout_ms).await?;
+    for sql in [
+        "SELECT to_regclass('properties') IS NOT NULL",
+        "SELECT EXISTS (SELECT FROM properties WHERE name = 'mode')",
+    ] {
+        let holds: bool = owner.query_one(sql, &[]).await.map_err(unusable)?.try_get(0).map_err(unusable)?;
+        if !holds {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The role that makes the tables may look at them, also before the serving role may.
+fn owner_url(settings: &PostgresSettings) -> &str {
+    settings.migration_url.as_ref().unwrap_or(&settings.url)
+}
+
 /// The schema, the rights of the serving role, and what the ledger is.
-async fn prepare(settings: &PostgresSettings, rules: &Rules, clock: &Clock) -> Result<(), OpenError> {
+async fn prepare(
+    settings: &PostgresSettings,
+    key: KeyFingerprint,
+    rules: &Rules,
+    clock: &Clock,
+) -> Result<(), OpenError> {
     let timeout_ms = settings.statement_timeout_ms;
-    let owner_url = settings.migration_url.as_ref().unwrap_or(&settings.url);
-    let mut owner = connect::connect(owner_url, 0).await?;
+    let mut owner = connect::connect(owner_url(settings), 0).await?;
     migrate::apply(&mut owner).await?;
     if settings.migration_url.is_some()
         && let Some(role) = connect::user_of(&settings.url)?
     {
-        migrate::grant(&owner, &role).await?;
+        migrate::grant(&mut owner, &role).await?;
     }
     drop(owner);
     let serving = connect::connect(&settings.url, timeout_ms).await?;
@@ -180,27 +210,41 @@ async fn prepare(settings: &PostgresSettings, rules: &Rules, clock: &Clock) -> R
              database.url a role of its own"
         );
     }
-    settle_properties(&serving, rules, clock).await
+    settle_properties(&serving, key, rules, clock).await
 }
 
 /// Writes what the ledger is when it is made; refuses to serve it as something else later.
-async fn settle_properties(connection: &Object, rules: &Rules, clock: &Clock) -> Result<(), OpenError> {
-    let unusable = |error: tokio_postgres::Error| OpenError::Unusable(describe(&error));
-    let insert = "INSERT INTO properties (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-    let made_at = clock.now().as_millis().to_string();
-    // The mode comes last: it says that the others are there.
-    for (name, value) in [("made_at", made_at.as_str()), ("mode", rules.mode.name())] {
-        connection.execute(insert, &[&name, &value]).await.map_err(unusable)?;
-    }
-    let row = connection
-        .query_one("SELECT value FROM properties WHERE name = 'mode'", &[])
+async fn settle_properties(
+    connection: &Object,
+    key: KeyFingerprint,
+    rules: &Rules,
+    clock: &Clock,
+) -> Result<(), OpenError> {
+    // One statement: of nodes that make the ledger at the same moment one writes all of it, and the others read that.
+    let insert = "INSERT INTO properties (name, value) VALUES ('key_fingerprint', $1), ('made_at', $2), ('mode', $3) \
+                  ON CONFLICT (name) DO NOTHING";
+    let (fingerprint, made_at) = (key.to_string(), clock.now().as_millis().to_string());
+    connection
+        .execute(insert, &[&fingerprint, &made_at, &rules.mode.name()])
         .await
-        .map_err(unusable)?;
-    match Mode::from_name(row.try_get(0).map_err(unusable)?) {
+        .map_err(|error| OpenError::Unusable(describe(&error)))?;
+    let made = KeyFingerprint::parse(&property(connection, "key_fingerprint").await?);
+    let made =
+        made.ok_or_else(|| OpenError::Unusable("the ledger's key_fingerprint is not readable".into()))?;
+    if made != key {
+        return Err(OpenError::Key { made, given: key });
+    }
+    match Mode::from_name(&property(connection, "mode").await?) {
         Some(made) if made == rules.mode => Ok(()),
         Some(made) => Err(OpenError::Mode { made, asked: rules.mode }),
         None => Err(OpenError::Unusable("the ledger's mode is not readable".into())),
     }
+}
+
+async fn property(connection: &Object, name: &str) -> Result<String, OpenError> {
+    let unusable = |error: tokio_postgres::Error| OpenError::Unusable(describe(&error));
+    let sql = "SELECT value FROM properties WHERE name = $1";
+    connection.query_one(sql, &[&name]).await.map_err(unusable)?.try_get(0).map_err(unusable)
 }
 
 /// Asks the database again and again whether it can be used, and where the journal ends.

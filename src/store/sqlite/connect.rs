@@ -28,16 +28,7 @@ pub(super) fn writer(folder: &Path) -> Result<Connection, OpenError> {
         return Err(unusable("the SQLite library is older than 3.51.3, which can corrupt the database"));
     }
     let path = folder.join(FILE);
-    // SQLite would make the file readable for others; its WAL takes over the mode of the file.
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|error| unusable(format!("cannot open {}: {error}", path.display())))?;
-    let mut connection = open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut connection = open_writable(&path)?;
     let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -32000;")?;
     connection.query_row(&format!("PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}"), [], |_| Ok(()))?;
@@ -47,6 +38,14 @@ pub(super) fn writer(folder: &Path) -> Result<Connection, OpenError> {
     }
     migrate(&mut connection)?;
     statements::prepare_all(&connection, statements::WRITER)?;
+    Ok(connection)
+}
+
+/// Opens an empty file for a copy to be written into. It is thrown away if anything goes wrong, so it needs no journal.
+pub(super) fn copy_target(folder: &Path) -> Result<Connection, OpenError> {
+    let connection = open_writable(&folder.join(FILE))?;
+    connection.query_row("PRAGMA journal_mode = OFF", [], |_| Ok(()))?;
+    connection.execute_batch("PRAGMA synchronous = OFF;")?;
     Ok(connection)
 }
 
@@ -60,6 +59,19 @@ pub(super) fn reader(folder: &Path) -> Result<Connection, OpenError> {
     }
     statements::prepare_all(&connection, statements::READER)?;
     Ok(connection)
+}
+
+fn open_writable(path: &Path) -> Result<Connection, OpenError> {
+    // SQLite would make the file readable for others; its WAL takes over the mode of the file.
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| unusable(format!("cannot open {}: {error}", path.display())))?;
+    open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
 }
 
 fn open(path: &Path, access: OpenFlags) -> Result<Connection, OpenError> {

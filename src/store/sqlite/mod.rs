@@ -7,6 +7,7 @@
 //! - `readers` and `reads`: everything that only looks.
 
 mod connect;
+mod copy;
 mod engine;
 mod fault;
 mod filter;
@@ -14,6 +15,7 @@ mod fold;
 mod identities;
 pub mod key_index;
 mod load;
+mod properties;
 mod readers;
 mod reads;
 mod recents;
@@ -25,26 +27,28 @@ mod verify;
 mod writer;
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use rusqlite::OptionalExtension;
 use tokio::sync::oneshot;
 
 use super::{
     AccountBalance, Answer, HistoryQuery, Movement, OpenError, Page, PageRequest, Status, Store, StoreError,
 };
+use crate::auth::ledger_key::KeyFingerprint;
 use crate::clock::Clock;
 use crate::ledger::{
-    Command, Mode, Outcome, Rules, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
+    Command, Outcome, Rules, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
 };
 
 use crate::telemetry::Telemetry;
+pub use copy::{begin_epoch, copy};
 pub use fold::FoldPace;
 use identities::{Identities, Lookup};
+pub use properties::describe;
 use readers::Readers;
 use tail::Tail;
 pub use verify::verify;
@@ -89,10 +93,11 @@ impl SqliteStore {
     /// The caller holds the folder's lock: two writers would each believe to be the only one.
     ///
     /// # Errors
-    /// [`OpenError::Mode`] if the ledger was made in the other mode; [`OpenError::Unusable`] if the file cannot be
-    /// used: newer schema, damaged, not writable.
+    /// [`OpenError::Mode`] if the ledger was made in the other mode, [`OpenError::Key`] if with another key;
+    /// [`OpenError::Unusable`] if the file cannot be used: newer schema, damaged, not writable.
     pub fn open(
         folder: &Path,
+        key: KeyFingerprint,
         rules: Rules,
         clock: Clock,
         pace: FoldPace,
@@ -100,7 +105,7 @@ impl SqliteStore {
     ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared { telemetry, ..Shared::default() });
         let mut connection = connect::writer(folder)?;
-        settle_properties(&mut connection, &rules, &clock)?;
+        settle_properties(&mut connection, key, &rules, &clock)?;
         let source = Source { folder: folder.to_owned(), shared: Arc::clone(&shared), rules, clock, pace };
         let engine = source.engine(connection)?;
         let readers = Readers::start(folder, READERS)?;
@@ -129,9 +134,15 @@ impl SqliteStore {
     }
 }
 
-/// Whether there is a ledger in that folder.
+/// Whether there is a ledger in that folder, or what is left of one: a log that another file would be read with.
 pub fn exists(folder: &Path) -> bool {
-    folder.join(connect::FILE).exists()
+    file(folder).exists()
+        || ["-wal", "-journal"].iter().any(|log| folder.join(format!("{}{log}", connect::FILE)).exists())
+}
+
+/// The file that a ledger is, once nobody has it open.
+pub fn file(folder: &Path) -> PathBuf {
+    folder.join(connect::FILE)
 }
 
 /// Every user of the ledger in that folder, in the order of their making; also while a server writes.
@@ -147,19 +158,24 @@ pub fn read_users(folder: &Path) -> Result<Vec<Arc<User>>, OpenError> {
 /// Writes what the ledger is when it is made; refuses to serve it as something else later.
 fn settle_properties(
     connection: &mut rusqlite::Connection,
+    key: KeyFingerprint,
     rules: &Rules,
     clock: &Clock,
 ) -> Result<(), OpenError> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let made: Option<String> = transaction
-        .query_row("SELECT value FROM properties WHERE name = 'mode'", [], |row| row.get(0))
-        .optional()?;
-    match made.as_deref().map(Mode::from_name) {
-        Some(Some(mode)) if mode == rules.mode => {}
-        Some(Some(made)) => return Err(OpenError::Mode { made, asked: rules.mode }),
-        Some(None) => return Err(OpenError::Unusable("the ledger's mode is not readable".into())),
+    let insert = "INSERT INTO properties (name, value) VALUES (?1, ?2)";
+    match properties::key(&transaction)? {
+        Some(made) if made == key => {}
+        Some(made) => return Err(OpenError::Key { made, given: key }),
+        // A ledger that is new, or that was made before ledgers named their key: nothing is encrypted with it yet.
         None => {
-            let insert = "INSERT INTO properties (name, value) VALUES (?1, ?2)";
+            transaction.execute(insert, (properties::KEY, key.to_string()))?;
+        }
+    }
+    match properties::mode(&transaction)? {
+        Some(mode) if mode == rules.mode => {}
+        Some(made) => return Err(OpenError::Mode { made, asked: rules.mode }),
+        None => {
             transaction.execute(insert, ("mode", rules.mode.name()))?;
             transaction.execute(insert, ("made_at", clock.now().as_millis()))?;
             transaction.execute(insert, ("folded_to", 0))?;
