@@ -201,6 +201,11 @@ impl Server {
         &self.data
     }
 
+    /// The database behind it; none if it is embedded.
+    pub fn database(&self) -> Option<&Database> {
+        self.builder.database.as_deref()
+    }
+
     /// Changes an environment variable for the next start.
     pub fn set_env(&mut self, name: &str, value: &str) {
         self.builder = self.builder.clone().env(name, value);
