@@ -108,7 +108,10 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE transactions SET idempotency_key = 'k9' WHERE no = 4", "transactions row 4"),
     ("UPDATE transactions SET idempotency_key = 'k2' WHERE no = 5", "transactions row 5"),
     ("UPDATE transactions SET to_user = from_user, from_user = to_user WHERE no = 3", "transactions row 3"),
-    ("UPDATE transactions SET created_at = 5 WHERE no = 4", "transactions row 4"),
+    (
+        "UPDATE transactions SET created_at = created_at + 1 WHERE no = 4",
+        "transactions row 4: its time is not that of its block",
+    ),
     ("UPDATE transactions SET decline = NULL, available = NULL WHERE no = 5", "transactions row 5"),
     ("UPDATE transactions SET currency = 'XXX' WHERE no = 6", "transactions row 6"),
     ("DELETE FROM transactions WHERE no = 4", "transactions row 4 is missing"),
@@ -181,7 +184,22 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE transactions SET id = randomblob(16) WHERE no = 3", "transactions row 3"),
     ("UPDATE transactions SET available = 1 WHERE no = 5", "transactions row 5"),
     ("UPDATE transactions SET method = 'sim_slow' WHERE no = 7", "transactions row 7"),
-    ("UPDATE security_events SET at = at + 1 WHERE no = 1", "security_events row 1"),
+    (
+        "UPDATE security_events SET at = at + 1 WHERE no = 1",
+        "security_events row 1: its time is not that of its block 1",
+    ),
+    ("UPDATE blocks SET at = at + 1 WHERE no = 5", "blocks row 5: its hash does not follow"),
+    // Together with the times of its rows: then the chain alone can tell.
+    (
+        "UPDATE blocks SET at = at + 1 WHERE no = 1; UPDATE transactions SET created_at = created_at + 1 WHERE no = 1; \
+         UPDATE security_events SET at = at + 1 WHERE no = 1",
+        "blocks row 1: its hash does not follow",
+    ),
+    (
+        "UPDATE blocks SET at = at + 3600000 WHERE no = (SELECT max(no) FROM blocks); \
+         UPDATE security_events SET at = at + 3600000 WHERE no = (SELECT max(no) FROM security_events)",
+        "its hash does not follow",
+    ),
     (
         "UPDATE movements SET user = randomblob(16) WHERE txn = 4 AND user = (SELECT from_user FROM \
          transactions WHERE no = 4)",

@@ -1,12 +1,14 @@
 //! The hash chain over the journal and the security events.
 //!
 //! Each batch that wrote transactions or events is a block. Its digest is SHA-256 over the canonical form of its rows
-//! in their order; its hash is SHA-256(previous hash ‖ digest), and the first block's previous hash is 32 zero bytes.
+//! in their order, without their time, which is the block's: the time stands in the link. The block's hash is
+//! SHA-256(previous hash ‖ digest ‖ time), the time as 8 bytes of milliseconds, highest first; the first block's
+//! previous hash is 32 zero bytes. So the time can be settled last, where a database gives it.
 //! The canonical form puts the length before each text, so that no two different rows have the same bytes.
 
 use sha2::{Digest, Sha256};
 
-use super::{Decline, SecurityEvent, Transaction};
+use super::{Decline, SecurityEvent, Timestamp, Transaction};
 
 /// A digest or a hash: 32 bytes.
 pub type Hash = [u8; 32];
@@ -14,11 +16,12 @@ pub type Hash = [u8; 32];
 /// What the first block follows.
 pub const GENESIS: Hash = [0; 32];
 
-/// The hash of a block.
-pub fn link(previous: &Hash, digest: &Hash) -> Hash {
+/// The hash of a block that follows one with the hash `previous`, has that digest and was written at that time.
+pub fn link(previous: &Hash, digest: &Hash, at: Timestamp) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update(previous);
     hasher.update(digest);
+    hasher.update(at.as_millis().to_be_bytes());
     hasher.finalize().into()
 }
 
@@ -29,7 +32,7 @@ pub struct BlockDigest {
 }
 
 impl BlockDigest {
-    /// Takes the next transaction.
+    /// Takes the next transaction, all of it but its time.
     pub fn transaction(&mut self, transaction: &Transaction) {
         self.tag(b'T');
         self.bytes.extend(transaction.id.uuid().as_bytes());
@@ -49,7 +52,6 @@ impl BlockDigest {
             self.number(available_minor);
         }
         self.optional_text(transaction.key.as_ref().map(super::IdempotencyKey::as_str));
-        self.number(transaction.created_at.as_millis());
         for entry in &transaction.entries {
             self.tag(b'E');
             self.bytes.extend(entry.account.owner.uuid().as_bytes());
@@ -60,11 +62,10 @@ impl BlockDigest {
         }
     }
 
-    /// Takes the next security event.
+    /// Takes the next security event, all of it but its time.
     pub fn event(&mut self, event: &SecurityEvent) {
         self.tag(b'S');
         self.bytes.extend(event.id.uuid().as_bytes());
-        self.number(event.at.as_millis());
         self.text(event.kind.name());
         self.text(event.severity.name());
         self.optional_text(event.user.map(|user| user.to_string()).as_deref());

@@ -193,7 +193,7 @@ impl Engine {
         if head.transaction != self.head.transaction || head.event != self.head.event {
             let digest = digest.finish();
             head.block = next(head.block, 1)?;
-            head.hash = link(&head.hash, &digest);
+            head.hash = link(&head.hash, &digest, head.at);
             super::save::block(&self.connection, &head, &digest)?;
         }
         let began = Instant::now();
