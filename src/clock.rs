@@ -32,6 +32,12 @@ impl Clock {
         }
     }
 
+    /// The time of a fixed clock; none if it reads the system's. Where a database has a time of its own, only a fixed
+    /// clock overrules it.
+    pub fn fixed_ms(&self) -> Option<i64> {
+        self.fixed_ms.as_ref().map(|fixed| fixed.load(Ordering::SeqCst))
+    }
+
     /// Now, in milliseconds since 1970 UTC.
     pub fn now(&self) -> Timestamp {
         match &self.fixed_ms {

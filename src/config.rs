@@ -75,7 +75,7 @@ impl Default for Server {
 }
 
 /// Where the ledger is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
     /// A PostgreSQL database, or none for the embedded ledger.
     pub url: Option<DatabaseUrl>,
@@ -83,6 +83,25 @@ pub struct Database {
     pub migration_url: Option<DatabaseUrl>,
     /// The key file, if it is not in the data folder. [`Settings::key_file`] gives the path in force.
     pub key_file: Option<PathBuf>,
+    /// Connections that this node keeps to PostgreSQL at most.
+    pub connections: usize,
+    /// How many of them write batches at the same time.
+    pub writers: usize,
+    /// After how many seconds PostgreSQL ends a statement, a wait for a lock, or a transaction that its node left.
+    pub statement_timeout_seconds: u64,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: None,
+            migration_url: None,
+            key_file: None,
+            connections: 8,
+            writers: 1,
+            statement_timeout_seconds: 5,
+        }
+    }
 }
 
 /// Limits on requests and login attempts.

@@ -10,7 +10,6 @@
 )]
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 use std::sync::Arc;
 
 use farthing::clock::Clock;
@@ -21,13 +20,19 @@ use farthing::ledger::{
     TokenPair, Topup, TopupMethod, TransactionId, TransactionKind, UserId,
 };
 use farthing::store::memory::MemoryStore;
+use farthing::store::postgres::PostgresStore;
 use farthing::store::sqlite::{FoldPace, SqliteStore};
-use farthing::store::{HistoryFilter, HistoryQuery, PageRequest, Store};
+use farthing::store::{HistoryFilter, HistoryQuery, PageRequest, PostgresSettings, Store};
+use tempfile::TempDir;
 use uuid::Uuid;
 
+#[path = "support/postgres.rs"]
+#[allow(dead_code, clippy::expect_used, reason = "test code, of which other tests use the rest")]
+mod postgres;
 #[path = "support/random.rs"]
 #[allow(dead_code, clippy::expect_used, reason = "test code, of which other tests use the rest")]
 mod random;
+use postgres::{Database, Postgres};
 use random::Random;
 
 fn rules() -> Rules {
@@ -41,9 +46,44 @@ fn rules() -> Rules {
     }
 }
 
-fn sqlite(folder: &Path, clock: &Clock) -> SqliteStore {
-    let pace = FoldPace { begin_at: 50, slice_rows: 7 };
-    SqliteStore::open(folder, rules(), clock.clone(), pace, None).unwrap()
+/// Where a ledger under test is; it goes away with this.
+enum Place {
+    Folder(TempDir),
+    Database(Database),
+}
+
+impl Place {
+    fn folder() -> Self {
+        Self::Folder(tempfile::tempdir().unwrap())
+    }
+
+    fn database() -> Self {
+        Self::Database(Postgres::shared().database())
+    }
+
+    async fn open(&self, clock: &Clock) -> Arc<dyn Store> {
+        match self {
+            Self::Folder(folder) => {
+                let pace = FoldPace { begin_at: 50, slice_rows: 7 };
+                Arc::new(SqliteStore::open(folder.path(), rules(), clock.clone(), pace, None).unwrap())
+            }
+            Self::Database(_) => {
+                Arc::new(PostgresStore::open(&self.settings(), rules(), clock.clone(), None).await.unwrap())
+            }
+        }
+    }
+
+    /// One writer: with more of them, commands that were sent together have no order.
+    fn settings(&self) -> PostgresSettings {
+        let Self::Database(database) = self else { panic!("not a database") };
+        PostgresSettings {
+            url: database.url(),
+            migration_url: Some(database.migration_url()),
+            connections: 4,
+            writers: 1,
+            statement_timeout_ms: 5_000,
+        }
+    }
 }
 
 /// What the commands are drawn with.
@@ -230,26 +270,25 @@ async fn run_both(model: &MemoryStore, other: &dyn Store, commands: &[Command], 
     }
 }
 
-async fn compare(seed: u64, rounds: u64) {
+async fn compare(place: &Place, seed: u64, rounds: u64) {
     println!("seed {seed}");
     let clock = Clock::fixed(Timestamp::from_millis(1_800_000_000_000));
-    let folder = tempfile::tempdir().unwrap();
     let model = MemoryStore::new(rules(), clock.clone());
-    let mut other = sqlite(folder.path(), &clock);
+    let mut other = place.open(&clock).await;
     let (mut dice, mut world) = (Dice(Random::new(seed)), World::default());
     for round in 0..rounds {
         let count = 1 + dice.below(40);
         let commands: Vec<_> = (0..count).map(|_| command(&mut dice, &world)).collect();
-        run_both(&model, &other, &commands, &mut world).await;
+        run_both(&model, &*other, &commands, &mut world).await;
         clock.advance_ms(i64::try_from(dice.below(20_000)).unwrap());
         if dice.below(12) == 0 {
-            other.close();
-            other = sqlite(folder.path(), &clock);
+            other.close().await.unwrap();
+            other = place.open(&clock).await;
         }
         if round % 16 == 15 {
             let limit = usize::try_from(1 + dice.below(30)).unwrap();
             let (expected, seen) =
-                (everything(&model, &world, limit).await, everything(&other, &world, limit).await);
+                (everything(&model, &world, limit).await, everything(&*other, &world, limit).await);
             for (line, (seen, expected)) in seen.lines().zip(expected.lines()).enumerate() {
                 assert_eq!(seen, expected, "seed {seed}, round {round}, line {line}");
             }
@@ -261,18 +300,23 @@ async fn compare(seed: u64, rounds: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite_answers_as_the_model_does() {
     for seed in 1..=4 {
-        compare(seed, 64).await;
+        compare(&Place::folder(), seed, 64).await;
     }
     let fresh = Random::seed_of_this_run();
-    compare(fresh, 64).await;
+    compare(&Place::folder(), fresh, 64).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_answers_as_the_model_does() {
+    compare(&Place::database(), 1, 64).await;
+    let fresh = Random::seed_of_this_run();
+    compare(&Place::database(), fresh, 64).await;
 }
 
 /// Readers page through a history while payments arrive and folds run: no row is missed, none is seen twice.
-#[tokio::test(flavor = "multi_thread")]
-async fn pages_stay_whole_while_rows_arrive() {
+async fn pages_stay_whole(place: Place) {
     let clock = Clock::system();
-    let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(sqlite(folder.path(), &clock));
+    let store = place.open(&clock).await;
     let (mut dice, mut world) = (Dice(Random::new(7)), World::default());
     let register = |dice: &mut Dice, number: u64| Command {
         origin: Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None },
@@ -356,11 +400,9 @@ async fn pages_stay_whole_while_rows_arrive() {
 
 /// A command that the database refuses, as no decision of ours would make it, fails alone: its neighbours in the batch
 /// are answered, and the store goes on.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_poisonous_command_fails_alone() {
+async fn poison_fails_alone(place: Place) {
     let clock = Clock::fixed(Timestamp::from_millis(1_800_000_000_000));
-    let folder = tempfile::tempdir().unwrap();
-    let store = sqlite(folder.path(), &clock);
+    let store = place.open(&clock).await;
     let mut dice = Dice(Random::new(11));
     let (user, session, hash) = (UserId::new(dice.uuid()), SessionId::new(dice.uuid()), dice.hash());
     let tokens = TokenPair { access: hash, refresh: dice.hash() };
@@ -400,6 +442,28 @@ async fn a_poisonous_command_fails_alone() {
     }
     let wallets = store.wallets(user).await.unwrap();
     assert_eq!(wallets[0].balance.amount_minor, 100_000 - 40);
-    store.close();
-    assert_eq!(farthing::store::verify(folder.path()).unwrap().discrepancies, Vec::<String>::new());
+    store.close().await.unwrap();
+    if let Place::Folder(folder) = &place {
+        assert_eq!(farthing::store::verify(folder.path()).unwrap().discrepancies, Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_pages_stay_whole_while_rows_arrive() {
+    pages_stay_whole(Place::folder()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_pages_stay_whole_while_rows_arrive() {
+    pages_stay_whole(Place::database()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_sqlite_a_poisonous_command_fails_alone() {
+    poison_fails_alone(Place::folder()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgres_a_poisonous_command_fails_alone() {
+    poison_fails_alone(Place::database()).await;
 }

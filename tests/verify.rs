@@ -11,7 +11,7 @@ use farthing::ledger::{
     OpenSession, Origin, PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules, SessionId,
     TokenHash, TokenPair, Topup, TopupMethod, TransactionId, UserId,
 };
-use farthing::store::{self, Store};
+use farthing::store::{self, Location, Store};
 
 struct Maker {
     store: std::sync::Arc<dyn Store>,
@@ -19,7 +19,7 @@ struct Maker {
 }
 
 impl Maker {
-    fn open(folder: &Path) -> Self {
+    async fn open(folder: &Path) -> Self {
         let clock = Clock::system();
         let rules = Rules {
             mode: Mode::Sandbox,
@@ -29,7 +29,12 @@ impl Maker {
             grant: Money::from_minor(100_000, Currency::USD).unwrap(),
             house_name: "House".into(),
         };
-        Self { store: store::open(folder, rules, clock.clone(), None).unwrap(), clock }
+        Self {
+            store: store::open(&Location::Folder(folder.to_owned()), rules, clock.clone(), None)
+                .await
+                .unwrap(),
+            clock,
+        }
     }
 
     /// Each command is a batch of its own, and so a block of its own.
@@ -218,9 +223,9 @@ const DAMAGE: &[(&str, &str)] = &[
 #[tokio::test]
 async fn each_kind_of_damage_is_found_and_named() {
     let whole = tempfile::tempdir().unwrap();
-    let maker = Maker::open(whole.path());
+    let maker = Maker::open(whole.path()).await;
     fill(&maker).await;
-    maker.store.close();
+    maker.store.close().await.unwrap();
     let report = store::verify(whole.path()).unwrap();
     assert_eq!((report.discrepancies.as_slice(), report.transactions), ([].as_slice(), 7));
 
@@ -247,20 +252,20 @@ async fn each_kind_of_damage_is_found_and_named() {
 #[tokio::test]
 async fn a_ledger_that_is_being_written_is_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let maker = Maker::open(folder.path());
+    let maker = Maker::open(folder.path()).await;
     fill(&maker).await;
     // Nothing is folded yet: balances and histories are still in the tail.
     let report = store::verify(folder.path()).unwrap();
     assert_eq!((report.discrepancies.as_slice(), report.transactions), ([].as_slice(), 7));
-    maker.store.close();
+    maker.store.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn the_journal_refuses_to_be_changed() {
     let folder = tempfile::tempdir().unwrap();
-    let maker = Maker::open(folder.path());
+    let maker = Maker::open(folder.path()).await;
     fill(&maker).await;
-    maker.store.close();
+    maker.store.close().await.unwrap();
     let connection = rusqlite::Connection::open(folder.path().join("farthing.db")).unwrap();
     for table in ["transactions", "entries", "security_events", "blocks"] {
         for change in [format!("DELETE FROM {table}"), format!("UPDATE {table} SET no = no + 100")] {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::control::{self, ControlCommand, ControlError, ControlRequest, ControlResponse, SecretText};
-use super::lock::{FolderLock, LockError};
+use super::lock::LockError;
 use super::open::{self, Teller};
 use super::terminal::{Failure, print, tell};
 use super::{CreateArgs, ListArgs};
@@ -29,7 +29,6 @@ const SERVER_START: Duration = Duration::from_secs(3);
 /// `admin create`.
 pub fn create(args: &CreateArgs) -> Result<(), Failure> {
     let loaded = args.ledger.load(&[])?;
-    open::embedded(&loaded.settings)?;
     let email = Email::parse(&args.email).map_err(|error| Failure::Usage(format!("--email {error}")))?;
     let given = if args.password_stdin { Some(read_password(std::io::stdin().lock())?) } else { None };
     let password = match &given {
@@ -59,8 +58,8 @@ pub fn create(args: &CreateArgs) -> Result<(), Failure> {
 /// `admin list`.
 pub fn list(args: &ListArgs) -> Result<(), Failure> {
     let loaded = args.ledger.load(&[])?;
-    open::embedded(&loaded.settings)?;
-    let users = crate::store::read_users(&loaded.settings.server.data)
+    let location = open::location(&loaded.settings);
+    let users = open::run_once(crate::store::read_users(&location))?
         .map_err(|error| Failure::Database(error.to_string()))?;
     print(if args.json { json(&users) } else { table(&users) }.trim_end())
 }
@@ -82,9 +81,9 @@ fn send(loaded: &Loaded, request: ControlRequest) -> Result<ControlResponse, Fai
     let folder = &loaded.settings.server.data;
     let give_up = Instant::now().checked_add(SERVER_START);
     loop {
-        let held = match FolderLock::acquire(folder) {
+        let held = match open::lock(&loaded.settings) {
             Ok(lock) => {
-                let is_new = !crate::store::exists(folder);
+                let is_new = lock.is_some() && !crate::store::exists(folder);
                 let ledger = open::ledger(loaded, lock)?;
                 if is_new {
                     tell(&format!(

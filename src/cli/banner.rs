@@ -13,6 +13,8 @@ pub struct Banner {
     pub address: SocketAddr,
     /// The data folder, from the root.
     pub data: PathBuf,
+    /// The database, its password masked, where the ledger is not in the data folder.
+    pub database: Option<String>,
     /// Whether a command finds that folder only if it is told.
     pub data_must_be_named: bool,
     /// Play money or real money.
@@ -30,6 +32,7 @@ impl Banner {
         Self {
             address,
             data: std::path::absolute(&server.data).unwrap_or_else(|_| server.data.clone()),
+            database: loaded.settings.database.url.as_ref().map(crate::config::DatabaseUrl::masked),
             data_must_be_named: loaded.origin("server.data") != Origin::Default,
             mode,
             program: std::env::args().next().unwrap_or_else(|| "farthing".to_owned()),
@@ -44,7 +47,14 @@ impl Banner {
             Mode::Sandbox => "sandbox mode: play money",
             Mode::Live => "live mode: real money",
         };
-        let folder = if self.data_must_be_named {
+        let place = match &self.database {
+            None => ("data folder", self.data.display().to_string()),
+            Some(url) => ("database", url.clone()),
+        };
+        let folder = if self.database.is_some() {
+            // The URL may hold a password, which a command line shows to everybody on the machine.
+            "  (with the same FARTHING_DATABASE_URL)".to_owned()
+        } else if self.data_must_be_named {
             format!(" --data {}", shell_word(&self.data.to_string_lossy()))
         } else {
             String::new()
@@ -54,7 +64,7 @@ impl Banner {
         for (label, value) in [
             ("address", format!("http://{}", self.address)),
             ("reference", format!("{url}/docs")),
-            ("data folder", self.data.display().to_string()),
+            place,
             ("first admin", format!("{program} admin create --email you@example.com{folder}")),
             ("try it", self.curl(&url)),
         ] {
@@ -126,6 +136,7 @@ mod tests {
         Banner {
             address: "0.0.0.0:8080".parse().unwrap(),
             data: PathBuf::from("/srv/my ledger"),
+            database: None,
             data_must_be_named: true,
             mode,
             program: "target/release/farthing".to_owned(),

@@ -27,8 +27,7 @@ impl FolderLock {
     /// If another process holds it, or the folder cannot be used.
     pub fn acquire(folder: &Path) -> Result<Self, LockError> {
         let unusable = |source| LockError::Unusable { folder: folder.to_path_buf(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable)?;
-        let open_to_others = folder.metadata().map_err(unusable)?.mode() & 0o077 != 0;
+        let open_to_others = make_folder(folder)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -56,6 +55,16 @@ impl FolderLock {
     pub fn open_to_others(&self) -> bool {
         self.open_to_others
     }
+}
+
+/// Makes the folder if it is missing, for its owner alone; says whether others may enter it.
+///
+/// # Errors
+/// If the folder cannot be used.
+pub fn make_folder(folder: &Path) -> Result<bool, LockError> {
+    let unusable = |source| LockError::Unusable { folder: folder.to_path_buf(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable)?;
+    Ok(folder.metadata().map_err(unusable)?.mode() & 0o077 != 0)
 }
 
 /// Why the folder is not this process's.

@@ -241,6 +241,12 @@ pub struct BenchArgs {
     /// Where the throw-away ledger is made; it must be empty, and stays afterwards.
     #[arg(long, hide = true)]
     pub data: Option<PathBuf>,
+    /// An empty PostgreSQL database for the throw-away ledger, instead of a folder; the ledger stays there afterwards.
+    #[arg(long, env = "FARTHING_BENCH_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
+    /// Servers that share the database.
+    #[arg(long, default_value_t = 1, requires = "database")]
+    pub nodes: usize,
     /// What is asked of the server.
     #[arg(long, value_enum, default_value_t = BenchMix::Payments)]
     pub mix: BenchMix,

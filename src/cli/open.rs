@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::control::{ControlResponse, SecretText};
 pub(super) use super::key_file::settle as settle_key_file;
-use super::lock::FolderLock;
+use super::lock::{self, FolderLock, LockError};
 use super::terminal::{Failure, tell};
 use crate::auth::password::{Hasher, Password, PasswordFault, Policy};
 use crate::auth::throttle::{Throttle, ThrottleLimits};
@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::{Loaded, Mode, Origin, Settings};
 use crate::http::{App, Surface};
 use crate::ledger::{Currency, Email, Money, Refusal, Role, Rules};
-use crate::store::{self, OpenError, Store};
+use crate::store::{self, Location, OpenError, PostgresSettings, Store};
 use crate::telemetry::{LogSettings, Telemetry, install_logs};
 pub use crate::teller::Teller;
 use crate::teller::{NewUser, OperatorRequest, TellerError, TellerParts};
@@ -39,7 +39,7 @@ pub struct Ledger {
     teller: Arc<Teller>,
     telemetry: Telemetry,
     mode: Mode,
-    _lock: FolderLock,
+    _lock: Option<FolderLock>,
 }
 
 impl Ledger {
@@ -80,21 +80,16 @@ impl Ledger {
 ///
 /// # Errors
 /// If the key file, the database or the settings cannot be used.
-pub fn ledger(loaded: &Loaded, lock: FolderLock) -> Result<Ledger, Failure> {
+pub fn ledger(loaded: &Loaded, lock: Option<FolderLock>) -> Result<Ledger, Failure> {
     let mut settings = loaded.settings.clone();
-    embedded(&settings)?;
     let policy = policy(&settings)?;
     let clock = Clock::system();
     settle_key_file(&settings.key_file(), &settings.server.data, &clock)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(settings.server.workers)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Database(format!("cannot start threads: {error}")))?;
-    let opened = match open_store(&settings, &clock)? {
+    let runtime = runtime(settings.server.workers)?;
+    let opened = match runtime.block_on(open_store(&settings, &clock))? {
         Err(OpenError::Mode { made, .. }) if loaded.origin("server.mode") == Origin::Default => {
             settings.server.mode = made;
-            open_store(&settings, &clock)?
+            runtime.block_on(open_store(&settings, &clock))?
         }
         opened => opened,
     };
@@ -109,16 +104,45 @@ pub fn ledger(loaded: &Loaded, lock: FolderLock) -> Result<Ledger, Failure> {
     Ok(Ledger { runtime, teller, telemetry, mode: settings.server.mode, _lock: lock })
 }
 
-/// Refuses settings that name another database than the embedded one.
+fn runtime(workers: usize) -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Database(format!("cannot start threads: {error}")))
+}
+
+/// Runs work to its end, for a command that needs no open ledger.
 ///
 /// # Errors
-/// If they do.
-pub fn embedded(settings: &Settings) -> Result<(), Failure> {
-    match settings.database.url {
-        None => Ok(()),
-        Some(_) => Err(Failure::Usage(
-            "this version knows the embedded database only; leave database.url (--database) out".into(),
-        )),
+/// If no thread can be started.
+pub fn run_once<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    Ok(runtime(1)?.block_on(work))
+}
+
+/// Where the settings say that the ledger is.
+pub fn location(settings: &Settings) -> Location {
+    let database = &settings.database;
+    match &database.url {
+        None => Location::Folder(settings.server.data.clone()),
+        Some(url) => Location::Postgres(PostgresSettings {
+            url: url.expose().to_owned(),
+            migration_url: database.migration_url.as_ref().map(|url| url.expose().to_owned()),
+            connections: database.connections,
+            writers: database.writers.min(database.connections.saturating_sub(2)),
+            statement_timeout_ms: database.statement_timeout_seconds.saturating_mul(1_000),
+        }),
+    }
+}
+
+/// The lock of the data folder, which an embedded ledger has and a node of a ledger on PostgreSQL does without.
+///
+/// # Errors
+/// If the folder cannot be used, or another process holds it.
+pub fn lock(settings: &Settings) -> Result<Option<FolderLock>, LockError> {
+    match location(settings) {
+        Location::Folder(folder) => FolderLock::acquire(&folder).map(Some),
+        Location::Postgres(_) => lock::make_folder(&settings.server.data).map(|_| None),
     }
 }
 
@@ -137,11 +161,11 @@ struct Opened {
     telemetry: Telemetry,
 }
 
-fn open_store(settings: &Settings, clock: &Clock) -> Result<Result<Opened, OpenError>, Failure> {
+async fn open_store(settings: &Settings, clock: &Clock) -> Result<Result<Opened, OpenError>, Failure> {
     let telemetry = Telemetry::new(env!("CARGO_PKG_VERSION"), settings.server.mode.name())
         .map_err(|error| Failure::Database(error.to_string()))?;
     let rules = rules(settings)?;
-    let store = store::open(&settings.server.data, rules.clone(), clock.clone(), Some(telemetry.clone()));
+    let store = store::open(&location(settings), rules.clone(), clock.clone(), Some(telemetry.clone())).await;
     Ok(store.map(|store| Opened { store, rules, telemetry }))
 }
 

@@ -31,11 +31,11 @@ const STOP_LIMIT: Duration = Duration::from_millis(8_500);
 /// If the folder, the database or the address cannot be used.
 pub fn run(loaded: &Loaded) -> Result<(), Failure> {
     let settings = &loaded.settings;
-    open::embedded(settings)?;
     open::start_log(settings)?;
-    let lock = FolderLock::acquire(&settings.server.data)?;
+    let lock = open::lock(settings)?;
+    let is_embedded = lock.is_some();
     let mut warnings = Vec::new();
-    if lock.open_to_others() {
+    if lock.as_ref().is_some_and(FolderLock::open_to_others) {
         warnings.push("other users of this machine may enter the data folder; chmod 700 mends it".to_owned());
     }
     let ledger = open::ledger(loaded, lock)?;
@@ -46,8 +46,10 @@ pub fn run(loaded: &Loaded) -> Result<(), Failure> {
             None => None,
         };
         let mut control = JoinSet::new();
-        match ControlSocket::open(&settings.server.data) {
-            Ok(socket) => {
+        match is_embedded.then(|| ControlSocket::open(&settings.server.data)).transpose() {
+            // Commands come to PostgreSQL by themselves.
+            Ok(None) => {}
+            Ok(Some(socket)) => {
                 let teller = Arc::clone(ledger.teller());
                 control.spawn(socket.serve(move |request| {
                     let teller = Arc::clone(&teller);

@@ -10,7 +10,6 @@ use crate::store;
 /// Exit code 1 with every discrepancy, 3 if the ledger cannot be read.
 pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let settings = args.ledger.load(&[])?.settings;
-    super::open::embedded(&settings)?;
     let report =
         store::verify(&settings.server.data).map_err(|error| Failure::Database(error.to_string()))?;
     if args.json {

@@ -136,6 +136,27 @@ pub static KEYS: &[Key] = &[
         short = "FARTHING_KEY_FILE"
     ),
     key!(
+        database.connections,
+        |text| count(text, 3, 1_000),
+        "a whole number from 3 to 1000",
+        "8",
+        "Connections that this node keeps to PostgreSQL at most."
+    ),
+    key!(
+        database.writers,
+        |text| count(text, 1, 16),
+        "a whole number from 1 to 16",
+        "1",
+        "How many of those connections write batches at the same time."
+    ),
+    key!(
+        database.statement_timeout_seconds,
+        |text| number(text, 1, 9),
+        "seconds, from 1 to 9",
+        "5",
+        "When PostgreSQL ends a statement, a wait for a lock, or a transaction that its node left."
+    ),
+    key!(
         rate_limits.enabled,
         yes_or_no,
         "true or false",

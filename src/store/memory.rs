@@ -153,8 +153,9 @@ impl Store for MemoryStore {
         }
     }
 
-    fn close(&self) {
+    fn close(&self) -> Answer<'_, ()> {
         self.state().closed = true;
+        self.answer(|_| ())
     }
 }
 

@@ -5,12 +5,13 @@
 //! then answers everybody. No engine holds a business rule. One contract suite (`tests/contract.rs`) keeps them in step.
 
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::telemetry::Telemetry;
+
+pub use postgres::PostgresSettings;
 
 use crate::ledger::{
     AccountKind, Balance, Command, Currency, Mode, Outcome, Rules, SecurityEvent, Session, Timestamp,
@@ -27,18 +30,34 @@ use crate::ledger::{
 /// A future that an engine answers with.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// Opens the ledger in that folder, and makes it where there is none. The caller holds the folder's lock.
+/// Where a ledger is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// Embedded: the data folder.
+    Folder(PathBuf),
+    /// In a PostgreSQL database.
+    Postgres(PostgresSettings),
+}
+
+/// Opens the ledger, and makes it where there is none. Of a folder, the caller holds the lock.
 ///
 /// # Errors
 /// [`OpenError`].
-pub fn open(
-    folder: &Path,
+pub async fn open(
+    location: &Location,
     rules: Rules,
     clock: Clock,
     telemetry: Option<Telemetry>,
 ) -> Result<Arc<dyn Store>, OpenError> {
-    let pace = sqlite::FoldPace::default();
-    Ok(Arc::new(sqlite::SqliteStore::open(folder, rules, clock, pace, telemetry)?))
+    Ok(match location {
+        Location::Folder(folder) => {
+            let pace = sqlite::FoldPace::default();
+            Arc::new(sqlite::SqliteStore::open(folder, rules, clock, pace, telemetry)?)
+        }
+        Location::Postgres(settings) => {
+            Arc::new(postgres::PostgresStore::open(settings, rules, clock, telemetry).await?)
+        }
+    })
 }
 
 /// Whether there is a ledger in that folder.
@@ -46,12 +65,15 @@ pub fn exists(folder: &Path) -> bool {
     sqlite::exists(folder)
 }
 
-/// Every user of the ledger in that folder, in the order of their making; also while a server writes.
+/// Every user of the ledger, in the order of their making; also while a server writes.
 ///
 /// # Errors
 /// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
-pub fn read_users(folder: &Path) -> Result<Vec<Arc<User>>, OpenError> {
-    sqlite::read_users(folder)
+pub async fn read_users(location: &Location) -> Result<Vec<Arc<User>>, OpenError> {
+    match location {
+        Location::Folder(folder) => sqlite::read_users(folder),
+        Location::Postgres(settings) => postgres::read_users(settings).await,
+    }
 }
 
 /// Recomputes everything from the journal of the ledger in that folder; also while a server writes.
@@ -178,7 +200,7 @@ pub trait Store: Send + Sync {
     fn status(&self) -> Status;
 
     /// Stops taking commands, makes durable what was accepted, and lets go of the database. Idempotent.
-    fn close(&self);
+    fn close(&self) -> Answer<'_, ()>;
 }
 
 /// Which part of a list is wanted.

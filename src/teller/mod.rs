@@ -160,7 +160,9 @@ impl Teller {
     /// Makes durable what was accepted, and lets go of the database.
     pub async fn close(&self) {
         self.flush_anonymous(true).await;
-        self.store.close();
+        if let Err(error) = self.store.close().await {
+            tracing::warn!(%error, "the database could not be let go of: {error}");
+        }
     }
 
     async fn execute(&self, origin: Origin, action: Action) -> Result<(Reply, bool), TellerError> {

@@ -29,8 +29,8 @@ const SAMPLES: usize = 3;
 /// What to run.
 #[derive(Debug)]
 pub struct Load {
-    /// `host:port` of the server.
-    pub authority: String,
+    /// `host:port` of each node of the server; the connections are dealt out in turn.
+    pub authorities: Vec<String>,
     /// What each connection asks.
     pub traffic: Traffic,
     /// How many connections are kept open.
@@ -81,21 +81,22 @@ impl Measured {
 /// # Errors
 /// If no connection can be made at all. What goes wrong later is counted in [`Measured`].
 pub async fn run(load: Load) -> Result<Measured, BenchError> {
-    Connection::open(&load.authority)
-        .await
-        .map_err(|error| BenchError::Server(format!("nothing answers at {}: {error}", load.authority)))?;
-    let Load { authority, traffic, connections, warm_up, duration, mut random, unit } = load;
+    for authority in &load.authorities {
+        Connection::open(authority)
+            .await
+            .map_err(|error| BenchError::Server(format!("nothing answers at {authority}: {error}")))?;
+    }
+    let Load { authorities, traffic, connections, warm_up, duration, mut random, unit } = load;
     let measure_from = Instant::now() + warm_up;
     let run = Arc::new(Run {
-        authority,
         traffic,
         measure_from,
         end: measure_from + duration,
         tally: Mutex::new(tally(duration)?),
     });
     let mut tasks = JoinSet::new();
-    for _ in 0..connections {
-        tasks.spawn(drive(Arc::clone(&run), random.fork()));
+    for authority in authorities.iter().cycle().take(connections) {
+        tasks.spawn(drive(Arc::clone(&run), authority.clone(), random.fork()));
     }
     let progress = Progress::new();
     tokio::time::sleep_until(measure_from.into()).await;
@@ -122,7 +123,6 @@ pub async fn run(load: Load) -> Result<Measured, BenchError> {
 
 /// What the connections of a run share. All of them are on one thread, so the lock is never waited for.
 struct Run {
-    authority: String,
     traffic: Traffic,
     measure_from: Instant,
     end: Instant,
@@ -157,10 +157,10 @@ impl Run {
 }
 
 /// One connection's work until the time is over; a lost connection is counted and made again.
-async fn drive(run: Arc<Run>, mut random: Random) {
+async fn drive(run: Arc<Run>, authority: String, mut random: Random) {
     let mut buffer = Vec::new();
     while Instant::now() < run.end {
-        if let Err(error) = drive_connection(&run, &mut buffer, &mut random).await {
+        if let Err(error) = drive_connection(&run, &authority, &mut buffer, &mut random).await {
             run.tally().count_error(error.to_string());
             // A server that is gone would otherwise be asked as fast as the machine can.
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -168,8 +168,13 @@ async fn drive(run: Arc<Run>, mut random: Random) {
     }
 }
 
-async fn drive_connection(run: &Run, buffer: &mut Vec<u8>, random: &mut Random) -> Result<(), WireError> {
-    let mut connection = Connection::open(&run.authority).await?;
+async fn drive_connection(
+    run: &Run,
+    authority: &str,
+    buffer: &mut Vec<u8>,
+    random: &mut Random,
+) -> Result<(), WireError> {
+    let mut connection = Connection::open(authority).await?;
     let mut started = Instant::now();
     while started < run.end && !connection.is_closing() {
         let answer = connection.exchange(run.traffic.next(buffer, random)).await?;

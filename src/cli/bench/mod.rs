@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::terminal::{Failure, print};
 use super::{BenchArgs, BenchMix};
 use crate::clock::{Clock, RandomError};
+use crate::store::{Location, PostgresSettings};
 use load::Load;
 use report::{Report, Setting};
 use request::{Pages, Payments, Random, Traffic};
@@ -119,17 +120,28 @@ async fn measure_throw_away(args: &BenchArgs, random: &mut Random) -> Result<(Re
         BenchMix::Transactions => HISTORY_ROWS,
     };
     let prefill = Prefill { spread: args.prefill, history };
-    let seeded = seed::seed(folder.path(), rules, args.users, prefill, random).await?;
-    let server = Server::start(folder.path()).await?;
-    let load = load(args, server.authority(), seeded, random).await?;
+    let location = match &args.database {
+        None => Location::Folder(folder.path().to_owned()),
+        Some(url) => Location::Postgres(PostgresSettings::at(url)),
+    };
+    let seeded = seed::seed(&location, rules, args.users, prefill, random).await?;
+    let mut servers = Vec::new();
+    for _ in 0..args.nodes {
+        servers.push(Server::start(folder.path(), args.database.as_deref()).await?);
+    }
+    let authorities = servers.iter().map(|server| server.authority().to_owned()).collect();
+    let load = load(args, authorities, seeded, random).await?;
     let measured = load::run(load).await?;
     let warning = folder.is_in_memory().then_some("the ledger stood in memory: nothing was durable");
-    let mut report = Report::new(&measured, setting(args, args.users, "sqlite", warning));
-    report.server_resident_mib = server.resident_mib();
-    server.stop().await?;
+    let engine = if args.database.is_some() { "postgres" } else { "sqlite" };
+    let mut report = Report::new(&measured, setting(args, args.users, engine, warning));
+    report.server_resident_mib = servers.iter().filter_map(Server::resident_mib).max();
+    for server in servers {
+        server.stop().await?;
+    }
     let mut verified = None;
     if !args.no_verify {
-        let (status, said) = server::verify(folder.path()).await?;
+        let (status, said) = server::verify(folder.path(), args.database.as_deref()).await?;
         verified = Some(status.success());
         if !status.success() {
             report.failures.push(said);
@@ -153,17 +165,18 @@ async fn measure_remote(
     let least = if args.hot || args.mix == BenchMix::Transactions { 1 } else { 2 };
     let seeded = remote::users(authority, args.users, least, &mut random).await?;
     let users = seeded.tokens.len();
-    let load = load(args, authority, seeded, &mut random).await?;
+    let load = load(args, vec![authority.to_owned()], seeded, &mut random).await?;
     let measured = load::run(load).await?;
     Ok(finish(Report::new(&measured, setting(args, users, "unknown", None)), &measured, None))
 }
 
 async fn load(
     args: &BenchArgs,
-    authority: &str,
+    authorities: Vec<String>,
     seeded: Seeded,
     random: &mut Random,
 ) -> Result<Load, BenchError> {
+    let authority = authorities.first().map(String::as_str).unwrap_or_default();
     let Seeded { tokens, user_ids } = seeded;
     let traffic = match args.mix {
         BenchMix::Payments if args.hot => Traffic::Payments(Payments::to_the_house(authority, tokens)?),
@@ -176,8 +189,8 @@ async fn load(
         }
     };
     Ok(Load {
-        authority: authority.to_owned(),
         traffic,
+        authorities,
         connections: args.connections.max(1),
         warm_up: WARM_UP,
         duration: Duration::from_secs(args.duration.max(1)),
@@ -200,6 +213,7 @@ fn setting(args: &BenchArgs, users: usize, engine: &'static str, warning: Option
         hot: args.hot,
         prefill: args.prefill,
         engine,
+        nodes: args.nodes,
         cores: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
         warning,
     }

@@ -69,6 +69,8 @@ pub struct Setting {
     pub prefill: u64,
     /// The engine beneath, or `unknown` for a server that somebody else started.
     pub engine: &'static str,
+    /// Servers that shared the ledger.
+    pub nodes: usize,
     /// Processor cores of this machine.
     pub cores: usize,
     /// Set where the ledger stood in memory: nothing was durable, so the figures say little.
@@ -109,7 +111,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setting { mix, connections, users, hot, prefill, engine, cores, warning } = &self.setting;
+        let Setting { mix, connections, users, hot, prefill, engine, nodes, cores, warning } = &self.setting;
         let whom = if *hot { ", all to the house" } else { "" };
         if let Some(rate) = self.payments_per_second {
             writeln!(f, "{rate} payments/s")?;
@@ -133,7 +135,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  machine    {cores} cores, engine {engine}; the generator took {:.1} µs a request",
+            "  machine    {cores} cores, engine {engine}, nodes {nodes}; the generator took {:.1} µs a request",
             self.generator_cpu_us
         )?;
         if let Some(mib) = self.server_resident_mib {

@@ -4,7 +4,6 @@
 //! as commands in batches, so that a seeded ledger is like any other and `verify` proves it.
 
 use std::collections::VecDeque;
-use std::path::Path;
 
 use super::BenchError;
 use super::request::Random;
@@ -15,7 +14,7 @@ use crate::ledger::{
     PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules, SessionId, TokenHash, TokenPair,
     TransactionId, UserId,
 };
-use crate::store::{self, Answer, Store};
+use crate::store::{self, Answer, Location, Store};
 
 /// How long ago the seeded ledger was made, in milliseconds: an hour.
 const AGE_MS: i64 = 3_600_000;
@@ -44,12 +43,12 @@ pub struct Prefill {
     pub spread: u64,
 }
 
-/// Fills the ledger in that folder.
+/// Fills a new ledger there.
 ///
 /// # Errors
 /// If the ledger refuses or cannot be written.
 pub async fn seed(
-    data: &Path,
+    location: &Location,
     rules: Rules,
     users: usize,
     prefill: Prefill,
@@ -58,8 +57,12 @@ pub async fn seed(
     // History is older than the duplicate window, as it is in a ledger that has lived; the sessions outlive the load.
     let clock = Clock::fixed(Clock::system().now().plus_millis(-AGE_MS));
     let rules = Rules { access_ttl_ms: SESSION_MS, refresh_ttl_ms: SESSION_MS, ..rules };
-    let store = store::open(data, rules, clock.clone(), None)
+    let store = store::open(location, rules, clock.clone(), None)
+        .await
         .map_err(|error| BenchError::Server(error.to_string()))?;
+    if store.status().sequence > 0 {
+        return Err(BenchError::Usage("the database holds a ledger already; name an empty one".into()));
+    }
     let under_way = VecDeque::new();
     let mut seeder =
         Seeder { store: &*store, clock, seeded: Seeded::default(), callers: Vec::new(), under_way };
@@ -75,7 +78,7 @@ pub async fn seed(
     }
     seeder.drain(0).await?;
     let seeded = seeder.seeded;
-    store.close();
+    store.close().await.map_err(|error| BenchError::Server(error.to_string()))?;
     Ok(seeded)
 }
 

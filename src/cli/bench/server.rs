@@ -31,7 +31,12 @@ const LINES_KEPT: usize = 20;
 const LISTENING: &str = "listening on http://";
 /// Variables that may tune the server. All others of ours are taken away, so that the ledger meant is the throw-away one
 /// and nothing of the surroundings changes the figures.
-const TUNING: [&str; 2] = ["FARTHING_SERVER_WORKERS", "FARTHING_LOG_"];
+const TUNING: [&str; 4] = [
+    "FARTHING_SERVER_WORKERS",
+    "FARTHING_DATABASE_CONNECTIONS",
+    "FARTHING_DATABASE_WRITERS",
+    "FARTHING_LOG_",
+];
 /// File systems that keep everything in memory (`statfs`'s numbers of tmpfs and ramfs).
 const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
@@ -108,12 +113,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts this binary as a server on that data folder and a free port, and waits until it accepts connections.
+    /// Starts this binary as a server on that data folder or database and a free port, and waits until it accepts connections.
     ///
     /// # Errors
     /// If it does not start; with what it said.
-    pub async fn start(data: &Path) -> Result<Self, BenchError> {
-        let mut command = this_binary()?;
+    pub async fn start(data: &Path, database: Option<&str>) -> Result<Self, BenchError> {
+        let mut command = this_binary(database)?;
         command.arg("serve").arg("--data").arg(data).args(["--listen", "127.0.0.1:0", "--mode", "sandbox"]);
         command.env("FARTHING_RATE_LIMITS_ENABLED", "false").env("FARTHING_RISK_ENABLED", "false");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -172,12 +177,12 @@ impl Server {
     }
 }
 
-/// Runs `farthing verify` on that data folder: whether the ledger is in order, and what was said.
+/// Runs `farthing verify` on that data folder or database: whether the ledger is in order, and what was said.
 ///
 /// # Errors
 /// If the command cannot be run.
-pub async fn verify(data: &Path) -> Result<(ExitStatus, String), BenchError> {
-    let output = this_binary()?
+pub async fn verify(data: &Path, database: Option<&str>) -> Result<(ExitStatus, String), BenchError> {
+    let output = this_binary(database)?
         .arg("verify")
         .arg("--data")
         .arg(data)
@@ -193,7 +198,7 @@ pub async fn verify(data: &Path) -> Result<(ExitStatus, String), BenchError> {
 }
 
 /// This same program, without the variables that would turn it to another ledger.
-fn this_binary() -> Result<Command, BenchError> {
+fn this_binary(database: Option<&str>) -> Result<Command, BenchError> {
     let path = std::env::current_exe()
         .map_err(|error| BenchError::Server(format!("where this program is cannot be found out: {error}")))?;
     let mut command = Command::new(path);
@@ -203,6 +208,8 @@ fn this_binary() -> Result<Command, BenchError> {
             command.env_remove(&name);
         }
     }
+    // Not an argument: it may hold a password, which everybody on the machine could read there.
+    command.envs(database.map(|url| ("FARTHING_DATABASE_URL", url)));
     Ok(command)
 }
 

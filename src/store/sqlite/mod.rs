@@ -242,7 +242,14 @@ impl Store for SqliteStore {
         }
     }
 
-    fn close(&self) {
+    fn close(&self) -> Answer<'_, ()> {
+        self.end();
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+impl SqliteStore {
+    fn end(&self) {
         drop(self.commands.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = writer.join();
@@ -253,7 +260,7 @@ impl Store for SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        self.close();
+        self.end();
     }
 }
 

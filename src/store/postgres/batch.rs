@@ -1,0 +1,206 @@
+//! One batch: load, decide, write, commit; again if another node was in the way, in halves if the database refuses a
+//! command, and looked up if the answer to the COMMIT was lost.
+//!
+//! **Round trips: two** for a batch of any size (one to lock and load, one to write and commit), three if it holds a
+//! repeated idempotency key. What must hold: the chain's head is locked by the last statement, sent together with the
+//! COMMIT, so that no other node waits for this one's network.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::Object;
+use uuid::Uuid;
+
+use super::fault::Fault;
+use super::load::{self, LoadTime, Wanted};
+use super::save::{self, Committed, Loaded};
+use super::{Shared, statements};
+use crate::ledger::{Command, Outcome, Reply, SecurityEvent, Timestamp, WorkingSet, decide};
+
+/// How long a batch is tried before its askers are told that the database cannot be used.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How long one of its two round trips may take.
+const ROUND_TRIP: Duration = Duration::from_secs(5);
+/// The longest pause before a batch that conflicted is tried again, in milliseconds: drawn at random, and doubled each
+/// time up to this.
+const LONGEST_PAUSE_MS: u64 = 200;
+/// How often a batch may lose a race for a unique name before a command is suspected.
+const RACES: u32 = 8;
+
+/// What a batch decided, before it is known whether it was committed.
+struct Decided {
+    outcomes: Vec<Outcome>,
+    set: WorkingSet,
+}
+
+/// Runs the commands as one batch. On a fault nothing of it happened, unless it is [`Fault::Unknown`].
+pub(super) async fn run(shared: &Shared, commands: &[Command]) -> Result<Vec<Outcome>, Fault> {
+    let end = Instant::now().checked_add(PATIENCE);
+    let is_late = || end.is_none_or(|end| Instant::now() >= end);
+    let wanted = Wanted::by(commands);
+    let mut tries = 0_u32;
+    loop {
+        let batch = shared.clock.uuid().map_err(|error| Fault::Transient(error.to_string()))?;
+        let fault = match Box::pin(attempt(shared, batch, commands, &wanted)).await {
+            Attempt::Done(outcomes) => return Ok(outcomes),
+            Attempt::Lost(decided, told) => match resolve(shared, batch, &is_late).await {
+                Resolved::Committed(committed) => {
+                    return Ok(finish(shared, *decided, committed, Duration::ZERO));
+                }
+                Resolved::Never => Fault::Transient(told),
+                Resolved::NotKnown => return Err(Fault::Unknown(told)),
+            },
+            Attempt::Failed(fault) => fault,
+        };
+        tries = tries.saturating_add(1);
+        match fault {
+            Fault::Transient(_) if !is_late() => {}
+            Fault::Raced(_) if !is_late() && tries < RACES => {}
+            Fault::Raced(told) => return Err(Fault::Refused(told)),
+            fault => return Err(fault),
+        }
+        tracing::debug!(%fault, tries, "a batch is tried again: {fault}");
+        pause(shared, tries).await;
+    }
+}
+
+enum Attempt {
+    Done(Vec<Outcome>),
+    /// The COMMIT's answer did not come.
+    Lost(Box<Decided>, String),
+    Failed(Fault),
+}
+
+async fn attempt(shared: &Shared, batch: Uuid, commands: &[Command], wanted: &Wanted) -> Attempt {
+    let client = match shared.writers.get().await {
+        Ok(client) => client,
+        Err(error) => return Attempt::Failed(error.into()),
+    };
+    let time =
+        LoadTime { fixed_ms: shared.clock.fixed_ms(), duplicate_window_ms: shared.rules.duplicate_window_ms };
+    let mut set = match in_time(Box::pin(load::load(&client, wanted, time))).await {
+        Ok(Ok(set)) => set,
+        Ok(Err(fault)) => {
+            roll_back(client).await;
+            return Attempt::Failed(fault);
+        }
+        Err(fault) => {
+            drop(Object::take(client));
+            return Attempt::Failed(fault);
+        }
+    };
+    let loaded = Loaded::of(&set);
+    let outcomes = commands.iter().map(|command| decide(&shared.rules, &mut set, command)).collect();
+    if set.changes.is_empty() {
+        roll_back(client).await;
+        return Attempt::Done(outcomes);
+    }
+    let began = Instant::now();
+    let written = in_time(Box::pin(save::write(&client, batch, &set, &loaded))).await;
+    let decided = Decided { outcomes, set };
+    match written {
+        Ok(Ok(committed)) => Attempt::Done(finish(shared, decided, committed, began.elapsed())),
+        Ok(Err(Fault::Unknown(told))) | Err(Fault::Transient(told)) => {
+            drop(Object::take(client));
+            Attempt::Lost(Box::new(decided), told)
+        }
+        Ok(Err(fault)) | Err(fault) => {
+            roll_back(client).await;
+            Attempt::Failed(fault)
+        }
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
+    tokio::time::timeout(ROUND_TRIP, work)
+        .await
+        .map_err(|_| Fault::Transient("the database did not answer in time".into()))
+}
+
+/// Ends the transaction, and gives the connection back if that goes well.
+async fn roll_back(client: Object) {
+    if !matches!(in_time(client.batch_execute("ROLLBACK")).await, Ok(Ok(()))) {
+        drop(Object::take(client));
+    }
+}
+
+enum Resolved {
+    /// It was committed; the block tells what it learned, if it had one.
+    Committed(Option<Committed>),
+    Never,
+    NotKnown,
+}
+
+/// Finds out what became of a batch: inserts its id as a fence. If that succeeds, the batch never was and never will be;
+/// if the id is there, it was committed. A batch that is still being committed makes the fence wait.
+async fn resolve(shared: &Shared, batch: Uuid, is_late: &impl Fn() -> bool) -> Resolved {
+    let mut tries = 0_u32;
+    loop {
+        match in_time(fence(shared, batch)).await {
+            Ok(Ok(resolved)) => return resolved,
+            Ok(Err(fault)) | Err(fault) => {
+                tracing::warn!(%fault, "the outcome of a batch is not known yet: {fault}");
+            }
+        }
+        if is_late() {
+            return Resolved::NotKnown;
+        }
+        tries = tries.saturating_add(1);
+        pause(shared, tries).await;
+    }
+}
+
+async fn fence(shared: &Shared, batch: Uuid) -> Result<Resolved, Fault> {
+    let client = shared.writers.get().await?;
+    let statement = client.prepare_cached(statements::ADD_BATCH).await?;
+    match client.execute(&statement, &[&batch]).await {
+        Ok(_) => Ok(Resolved::Never),
+        Err(error) if error.as_db_error().and_then(|error| error.constraint()) == Some("batches_id") => {
+            let statement = client.prepare_cached(statements::BLOCK_OF_BATCH).await?;
+            let block = client.query_opt(&statement, &[&batch]).await?;
+            Ok(Resolved::Committed(block.as_ref().map(save::committed_of).transpose()?))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A random pause, so that two nodes that met do not meet again.
+async fn pause(shared: &Shared, tries: u32) {
+    let longest = 2_u64.saturating_pow(tries.min(8)).saturating_mul(4).min(LONGEST_PAUSE_MS);
+    let random = shared.clock.random::<2>().map_or(0, u16::from_be_bytes);
+    let pause = u64::from(random).checked_rem(longest).unwrap_or_default().saturating_add(1);
+    tokio::time::sleep(Duration::from_millis(pause)).await;
+}
+
+/// Takes a committed batch's own time and number into what is told about it.
+fn finish(shared: &Shared, decided: Decided, committed: Option<Committed>, took: Duration) -> Vec<Outcome> {
+    let Decided { mut outcomes, mut set } = decided;
+    if let Some(committed) = committed {
+        if committed.at != set.now {
+            for event in &mut set.changes.events {
+                *event = SecurityEvent { at: committed.at, ..event.clone() };
+            }
+            for outcome in &mut outcomes {
+                restamp(outcome, set.now, committed.at);
+            }
+        }
+        shared.gauges.saw(&committed);
+    }
+    shared.gauges.ready.store(true, Ordering::Relaxed);
+    if let Some(telemetry) = &shared.telemetry {
+        telemetry.security_events(&set.changes.events);
+        telemetry.engine().batch(outcomes.len(), took);
+    }
+    outcomes
+}
+
+/// A transaction of this batch says the time that its row got. One that was replayed keeps its own.
+fn restamp(outcome: &mut Outcome, decided: Timestamp, written: Timestamp) {
+    if let Ok(Reply::Transaction(transaction)) = &mut outcome.result
+        && !outcome.replayed
+        && transaction.created_at == decided
+    {
+        Arc::make_mut(transaction).created_at = written;
+    }
+}

@@ -1,0 +1,260 @@
+//! Load: everything that a batch can touch, in one round trip (statements that need no answer of an earlier one are sent
+//! together); a second one only where a key is given again, for the entries of its transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deadpool_postgres::ClientWrapper;
+use sha2::{Digest, Sha256};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::fault::Fault;
+use super::rows::{self, SESSION_COLUMNS, USER_COLUMNS, get};
+use super::statements;
+use crate::ledger::{
+    AccountKey, Action, Command, Needs, RecentPayment, RefreshState, Timestamp, Transaction, TransactionId,
+    UserId, WorkingSet,
+};
+
+/// What a batch asks of the database before it decides.
+pub(super) struct Wanted {
+    needs: Needs,
+    locked_users: Vec<Uuid>,
+    accounts: HashMap<Uuid, AccountKey>,
+}
+
+impl Wanted {
+    /// What these commands need.
+    pub(super) fn by(commands: &[Command]) -> Self {
+        let mut needs = Needs::default();
+        let mut locked_users = Vec::new();
+        for command in commands {
+            command.add_needs(&mut needs);
+            locked_users.extend(locked_user(&command.action).map(UserId::uuid));
+        }
+        let accounts = needs.accounts.iter().map(|key| (account_id(key), *key)).collect();
+        Self { needs, locked_users, accounts }
+    }
+}
+
+/// The user whose row serialises such commands across nodes. Payments need none: their accounts' rows do it.
+fn locked_user(action: &Action) -> Option<UserId> {
+    match action {
+        Action::OpenSession(open) => Some(open.user),
+        Action::EndSession(end) => Some(end.caller.user),
+        Action::ChangePassword(change) => Some(change.caller.user),
+        Action::Rename(rename) => Some(rename.caller.user),
+        // A refresh locks by its token.
+        Action::RefreshSession(_)
+        | Action::Register(_)
+        | Action::TouchSession(_)
+        | Action::Pay(_)
+        | Action::Topup(_)
+        | Action::Note(_) => None,
+    }
+}
+
+/// An account's id follows from what identifies it, so that nobody has to look it up: a `UUIDv8` (RFC 9562).
+pub(super) fn account_id(key: &AccountKey) -> Uuid {
+    let mut hasher = Sha256::new();
+    hasher.update(key.owner.uuid().as_bytes());
+    hasher.update(key.kind.name());
+    hasher.update(key.currency.code());
+    let digest: [u8; 32] = hasher.finalize().into();
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest).for_each(|(byte, digested)| *byte = digested);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// The settings of a load that do not come from its commands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LoadTime {
+    /// A test's time; none for the database's.
+    pub(super) fixed_ms: Option<i64>,
+    /// For how long an equal payment is taken for a repeat.
+    pub(super) duplicate_window_ms: i64,
+}
+
+/// Begins the batch's transaction, locks and loads. On a fault the transaction is to be rolled back.
+pub(super) async fn load(
+    client: &ClientWrapper,
+    wanted: &Wanted,
+    time: LoadTime,
+) -> Result<WorkingSet, Fault> {
+    let needs = &wanted.needs;
+    let users: Vec<Uuid> = needs.users.iter().map(|id| id.uuid()).collect();
+    let sessions: Vec<Uuid> = needs.sessions.iter().map(|id| id.uuid()).collect();
+    let sessions_of: Vec<Uuid> = needs.sessions_of.iter().map(|id| id.uuid()).collect();
+    let tokens: Vec<&[u8]> = needs.refresh_tokens.iter().map(|token| &token.0[..]).collect();
+    let accounts: Vec<Uuid> = wanted.accounts.keys().copied().collect();
+    let (owners, keys): (Vec<Uuid>, Vec<&str>) =
+        needs.keys.iter().map(|(owner, key)| (owner.uuid(), key.as_str())).unzip();
+    let lock_nobody = wanted.locked_users.is_empty() && tokens.is_empty();
+    let shapes = Shapes::of(needs);
+
+    // The order in which these are polled first is the order in which they are sent.
+    let (
+        begun,
+        locked,
+        account_rows,
+        user_rows,
+        email_rows,
+        session_rows,
+        token_rows,
+        open_rows,
+        key_rows,
+        recent,
+    ) = tokio::join! {
+        biased;
+        client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),
+        query(client, lock_nobody, statements::LOCK_USERS, [&wanted.locked_users, &tokens]),
+        query(client, accounts.is_empty(), statements::LOCK_ACCOUNTS, [&accounts]),
+        query(client, false, statements::TIME_AND_USERS, [&time.fixed_ms, &users]),
+        query(client, needs.emails.is_empty(), statements::USERS_BY_EMAIL, [&needs.emails]),
+        query(client, sessions.is_empty(), statements::SESSIONS_BY_ID, [&sessions]),
+        query(client, tokens.is_empty(), statements::SESSIONS_BY_REFRESH, [&tokens]),
+        query(client, sessions_of.is_empty(), statements::OPEN_SESSIONS_OF, [&sessions_of]),
+        query(client, keys.is_empty(), statements::TRANSACTIONS_BY_KEY, [&owners, &keys]),
+        shapes.query(client, time),
+    };
+    begun?;
+    locked?;
+    let user_rows = user_rows?;
+    let now = user_rows.first().ok_or_else(|| Fault::Damaged("the chain has no head".into()))?;
+    let now = get(now, USER_COLUMNS)?;
+    let mut set = WorkingSet::at(Timestamp::from_millis(now));
+    for row in account_rows? {
+        let id: Uuid = get(&row, 0)?;
+        if let Some(account) = wanted.accounts.get(&id) {
+            set.accounts.insert(*account, get(&row, 1)?);
+        }
+    }
+    for row in &user_rows {
+        // The only row where no user was found is all NULL but for the time.
+        if get::<Option<Uuid>>(row, 0)?.is_some() {
+            let user = rows::user(row, 0)?;
+            set.users.insert(user.id, user);
+        }
+    }
+    for row in email_rows? {
+        let user = rows::user(&row, 0)?;
+        set.emails.insert(user.email.folded().to_owned(), user.id);
+    }
+    for row in session_rows? {
+        let session = rows::session(&row)?;
+        set.sessions.insert(session.id, session);
+    }
+    for row in token_rows? {
+        load_refreshed(&row, &mut set)?;
+    }
+    for row in open_rows? {
+        let session = rows::session(&row)?;
+        if session.is_live(set.now) {
+            set.sessions_of.entry(session.user).or_default().push(session.id);
+            set.sessions.insert(session.id, session);
+        }
+    }
+    take_recent(needs, &recent?, time, &mut set)?;
+    for (_, transaction) in with_entries(client, &key_rows?).await? {
+        if let Some(key) = &transaction.key {
+            set.keys.insert((transaction.owner(), key.clone()), Arc::new(transaction));
+        }
+    }
+    Ok(set)
+}
+
+/// Runs a prepared statement; asks nothing where there is nothing to ask.
+async fn query<const N: usize>(
+    client: &ClientWrapper,
+    nothing: bool,
+    sql: &str,
+    parameters: [&(dyn ToSql + Sync); N],
+) -> Result<Vec<Row>, Fault> {
+    if nothing {
+        return Ok(Vec::new());
+    }
+    let statement = client.prepare_cached(sql).await?;
+    Ok(client.query(&statement, &parameters).await?)
+}
+
+fn load_refreshed(row: &Row, set: &mut WorkingSet) -> Result<(), Fault> {
+    let session = rows::session(row)?;
+    let token = rows::token_hash(row, SESSION_COLUMNS)
+        .ok_or_else(|| Fault::Damaged(format!("spent_tokens of {}: hash is not readable", session.id)))?;
+    let is_spent: bool = get(row, SESSION_COLUMNS.saturating_add(1))?;
+    let user = rows::user(row, SESSION_COLUMNS.saturating_add(2))?;
+    let state = if is_spent { RefreshState::Spent } else { RefreshState::Current };
+    set.refresh_tokens.insert(token, (session.id, state));
+    set.users.insert(user.id, user);
+    set.sessions.insert(session.id, session);
+    Ok(())
+}
+
+/// Transactions with their entries, for which one more query is needed if there are any.
+pub(super) async fn with_entries(
+    client: &ClientWrapper,
+    found: &[Row],
+) -> Result<Vec<(i64, Transaction)>, Fault> {
+    let mut transactions = found.iter().map(rows::transaction).collect::<Result<Vec<_>, _>>()?;
+    let numbers: Vec<i64> = transactions.iter().map(|(no, _)| *no).collect();
+    let mut entries: HashMap<i64, Vec<_>> = HashMap::new();
+    for row in query(client, numbers.is_empty(), statements::ENTRIES_OF, [&numbers]).await? {
+        let (no, entry) = rows::entry(&row)?;
+        entries.entry(no).or_default().push(entry);
+    }
+    for (no, transaction) in &mut transactions {
+        transaction.entries = entries.remove(no).unwrap_or_default();
+    }
+    Ok(transactions)
+}
+
+/// The shapes of payments without a key, column by column.
+#[derive(Default)]
+struct Shapes<'a> {
+    payers: Vec<Uuid>,
+    payees: Vec<Uuid>,
+    amounts: Vec<i64>,
+    currencies: Vec<&'a str>,
+    descriptions: Vec<&'a str>,
+    references: Vec<&'a str>,
+}
+
+impl<'a> Shapes<'a> {
+    fn of(needs: &'a Needs) -> Self {
+        let mut columns = Self::default();
+        for shape in &needs.shapes {
+            columns.payers.push(shape.payer.uuid());
+            columns.payees.push(shape.payee.uuid());
+            columns.amounts.push(shape.money.amount_minor());
+            columns.currencies.push(shape.money.currency().code());
+            columns.descriptions.push(&shape.description);
+            columns.references.push(&shape.reference);
+        }
+        columns
+    }
+
+    async fn query(&self, client: &ClientWrapper, time: LoadTime) -> Result<Vec<Row>, Fault> {
+        let Self { payers, payees, amounts, currencies, descriptions, references } = self;
+        let (now, window) = (&time.fixed_ms, &time.duplicate_window_ms);
+        let parameters: [&(dyn ToSql + Sync); 8] =
+            [now, window, payers, payees, amounts, currencies, descriptions, references];
+        query(client, payers.is_empty(), statements::RECENT_PAYMENTS, parameters).await
+    }
+}
+
+/// The index stops a little early; what counts is the window before the batch's time.
+fn take_recent(needs: &Needs, found: &[Row], time: LoadTime, set: &mut WorkingSet) -> Result<(), Fault> {
+    for row in found {
+        let (place, id, at): (i64, Uuid, i64) = (get(row, 0)?, get(row, 1)?, get(row, 2)?);
+        let recent = RecentPayment { payment: TransactionId::new(id).into(), at: Timestamp::from_millis(at) };
+        let shape = usize::try_from(place.saturating_sub(1)).ok().and_then(|place| needs.shapes.get(place));
+        if let Some(shape) = shape
+            && set.now < recent.at.plus_millis(time.duplicate_window_ms)
+        {
+            set.shapes.insert(shape.clone(), recent);
+        }
+    }
+    Ok(())
+}

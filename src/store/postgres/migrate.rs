@@ -1,0 +1,107 @@
+//! Migrations: numbered files, forward only, each in one transaction. Nodes that start together wait for each other at
+//! the table of what was applied.
+
+use deadpool_postgres::Object;
+
+use super::fault::describe;
+use crate::store::OpenError;
+
+/// The files, in the order of their numbers.
+const MIGRATIONS: [(i32, &str); 1] = [(1, include_str!("migrations/0001_heart.sql"))];
+
+/// Brings the schema up to date; refuses one that is newer than this program.
+pub(super) async fn apply(connection: &mut Object) -> Result<(), OpenError> {
+    let unusable = |error: tokio_postgres::Error| {
+        OpenError::Unusable(format!("cannot bring the schema up to date: {}", describe(&error)))
+    };
+    if version(connection).await? == Some(latest()) {
+        return Ok(());
+    }
+    // Two that make the table at the same moment: one gets an error, and finds it made.
+    let _ = connection
+        .batch_execute("CREATE TABLE IF NOT EXISTS schema_migrations (version integer PRIMARY KEY)")
+        .await;
+    let transaction = connection.transaction().await.map_err(unusable)?;
+    transaction
+        .batch_execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
+        .await
+        .map_err(unusable)?;
+    let row = transaction
+        .query_one("SELECT coalesce(max(version), 0) FROM schema_migrations", &[])
+        .await
+        .map_err(unusable)?;
+    let version: i32 = row.try_get(0).map_err(unusable)?;
+    refuse_newer(version)?;
+    for (number, sql) in MIGRATIONS.iter().filter(|(number, _)| *number > version) {
+        transaction.batch_execute(sql).await.map_err(unusable)?;
+        transaction
+            .execute("INSERT INTO schema_migrations (version) VALUES ($1)", &[number])
+            .await
+            .map_err(unusable)?;
+    }
+    transaction.commit().await.map_err(unusable)
+}
+
+/// Refuses a database that has no ledger of this program's schema.
+pub(super) async fn check(connection: &Object) -> Result<(), OpenError> {
+    match version(connection).await? {
+        Some(version) if version == latest() => Ok(()),
+        Some(version) => {
+            refuse_newer(version)?;
+            Err(OpenError::Unusable(
+                "the database's schema is older than this program; start a server to bring it up to date"
+                    .into(),
+            ))
+        }
+        None => Err(OpenError::Unusable("there is no ledger in this database".into())),
+    }
+}
+
+/// Lets the serving role use the tables, and no more: it can add to the journal and never change it.
+pub(super) async fn grant(connection: &Object, role: &str) -> Result<(), OpenError> {
+    let role = format!("\"{}\"", role.replace('"', "\"\""));
+    let sql = format!(
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}; \
+         GRANT INSERT ON properties, users, sessions, spent_tokens, accounts, transactions, entries, security_events, \
+         blocks, batches TO {role}; \
+         GRANT UPDATE ON properties, users, sessions, accounts, chain TO {role}; \
+         GRANT DELETE ON properties, batches TO {role};"
+    );
+    connection.batch_execute(&sql).await.map_err(|error| {
+        OpenError::Unusable(format!("cannot grant the serving role its rights: {}", describe(&error)))
+    })
+}
+
+/// Whether the connected role could take the journal's protection away.
+pub(super) async fn owns_journal(connection: &Object) -> Result<bool, OpenError> {
+    let sql = "SELECT pg_has_role(current_user, c.relowner, 'USAGE') FROM pg_class c \
+               WHERE c.oid = 'transactions'::regclass";
+    let unusable = |error: tokio_postgres::Error| OpenError::Unusable(describe(&error));
+    connection.query_one(sql, &[]).await.map_err(unusable)?.try_get(0).map_err(unusable)
+}
+
+fn latest() -> i32 {
+    MIGRATIONS.iter().map(|(number, _)| *number).max().unwrap_or_default()
+}
+
+async fn version(connection: &Object) -> Result<Option<i32>, OpenError> {
+    let unusable = |error: tokio_postgres::Error| OpenError::Unusable(describe(&error));
+    let sql = "SELECT to_regclass('schema_migrations') IS NOT NULL";
+    let is_there: bool =
+        connection.query_one(sql, &[]).await.map_err(unusable)?.try_get(0).map_err(unusable)?;
+    if !is_there {
+        return Ok(None);
+    }
+    let sql = "SELECT max(version) FROM schema_migrations";
+    connection.query_one(sql, &[]).await.map_err(unusable)?.try_get(0).map_err(unusable)
+}
+
+fn refuse_newer(version: i32) -> Result<(), OpenError> {
+    if version > latest() {
+        return Err(OpenError::Unusable(format!(
+            "the database has schema version {version}, and this program knows versions up to {}: use a newer farthing",
+            latest()
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,330 @@
+//! The engine on PostgreSQL: any number of stateless nodes on one database.
+//!
+//! - `lanes`: gathers waiting commands into batches and answers them;
+//! - `batch`: one batch: load, decide, write, commit; retried, halved or looked up where that went wrong;
+//! - `load` and `save`: the two round trips of a batch;
+//! - `lookups` and `reads`: everything that only looks, point reads gathered as well;
+//! - `connect` and `migrate`: TLS, pools, durability, the schema and who may do what in it.
+//!
+//! Nothing that decides is remembered between batches: what another node committed counts from the next one on. No
+//! advisory lock, no LISTEN, no serial key: the order of the journal comes from the chain's head alone.
+
+mod batch;
+mod connect;
+mod fault;
+mod lanes;
+mod load;
+mod lookups;
+mod migrate;
+mod reads;
+mod rows;
+mod save;
+mod statements;
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use deadpool_postgres::{Object, Pool};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::{
+    AccountBalance, Answer, HistoryQuery, Movement, OpenError, Page, PageRequest, Status, Store, StoreError,
+};
+use crate::clock::Clock;
+use crate::ledger::{
+    Command, Mode, Outcome, Rules, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
+};
+use crate::telemetry::Telemetry;
+pub use connect::PostgresSettings;
+use fault::{Fault, describe};
+use lanes::Waiting;
+use lookups::Lookups;
+use reads::SessionAndUser;
+use save::Committed;
+
+/// Commands that may wait before more are turned away.
+const QUEUE: usize = 8_192;
+/// How often the database is asked whether it can be used, and where the journal ends.
+const PROBE: Duration = Duration::from_millis(500);
+/// After how many probes old batches are forgotten: ten minutes.
+const FORGET_EVERY: u32 = 1_200;
+
+/// What the lanes, the readers and the door share.
+#[derive(Debug)]
+struct Shared {
+    writers: Pool,
+    readers: Pool,
+    rules: Rules,
+    clock: Clock,
+    gauges: Gauges,
+    telemetry: Option<Telemetry>,
+}
+
+/// What the store tells of itself.
+#[derive(Debug, Default)]
+struct Gauges {
+    ready: AtomicBool,
+    sequence: AtomicU64,
+    blocks: AtomicU64,
+    queued: AtomicU64,
+}
+
+/// A node's part of a ledger on PostgreSQL.
+#[derive(Debug)]
+pub struct PostgresStore {
+    shared: Arc<Shared>,
+    commands: std::sync::Mutex<Option<mpsc::Sender<Waiting>>>,
+    lanes: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    probe: JoinHandle<()>,
+    sessions: Lookups<TokenHash, SessionAndUser>,
+    users: Lookups<UserId, Arc<User>>,
+    emails: Lookups<String, Arc<User>>,
+}
+
+impl PostgresStore {
+    /// Opens the ledger in that database, and makes it where there is none.
+    ///
+    /// # Errors
+    /// [`OpenError::Mode`] if the ledger was made in the other mode; [`OpenError::Unusable`] if the database cannot be
+    /// used: not reachable, newer schema, not durable.
+    pub async fn open(
+        settings: &PostgresSettings,
+        rules: Rules,
+        clock: Clock,
+        telemetry: Option<Telemetry>,
+    ) -> Result<Self, OpenError> {
+        prepare(settings, &rules, &clock).await?;
+        let (writers, readers) = (connect::writers(settings)?, connect::readers(settings)?);
+        let gauges = Gauges::default();
+        let shared = Arc::new(Shared { writers, readers, rules, clock, gauges, telemetry });
+        let (head, writable) =
+            reads::head(&shared).await.map_err(|fault| OpenError::Unusable(fault.to_string()))?;
+        shared.gauges.saw(&head);
+        shared.gauges.ready.store(writable, Ordering::Relaxed);
+        let (commands, queue) = mpsc::channel(QUEUE);
+        let queue = Arc::new(Mutex::new(queue));
+        let lanes = (0..settings.writers.max(1))
+            .map(|_| tokio::spawn(lanes::run(Arc::clone(&shared), Arc::clone(&queue))))
+            .collect();
+        Ok(Self {
+            commands: std::sync::Mutex::new(Some(commands)),
+            lanes: std::sync::Mutex::new(lanes),
+            probe: tokio::spawn(probe(Arc::clone(&shared))),
+            sessions: Lookups::start(Arc::clone(&shared), reads::sessions_by_access),
+            users: Lookups::start(Arc::clone(&shared), reads::users_by_id),
+            emails: Lookups::start(Arc::clone(&shared), reads::users_by_email),
+            shared,
+        })
+    }
+
+    fn send(&self, command: Command) -> Result<oneshot::Receiver<Result<Outcome, StoreError>>, StoreError> {
+        if !self.shared.gauges.ready.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("waiting for the database".into()));
+        }
+        let (answer, answered) = oneshot::channel();
+        let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        let commands = commands.as_ref().ok_or_else(|| StoreError::Unavailable("closed".into()))?;
+        self.shared.gauges.queued.fetch_add(1, Ordering::Relaxed);
+        commands.try_send(Waiting { command, answer }).map_err(|error| {
+            self.shared.gauges.taken(1);
+            match error {
+                mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => {
+                    StoreError::Unavailable("the writers have ended".into())
+                }
+            }
+        })?;
+        Ok(answered)
+    }
+
+    fn read<'a, T: Send + 'a>(read: impl Future<Output = Result<T, Fault>> + Send + 'a) -> Answer<'a, T> {
+        Box::pin(async move { read.await.map_err(StoreError::from) })
+    }
+}
+
+/// Every user of the ledger in that database, in the order of their making.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
+pub async fn read_users(settings: &PostgresSettings) -> Result<Vec<Arc<User>>, OpenError> {
+    let connection = connect::connect(&settings.url, settings.statement_timeout_ms).await?;
+    migrate::check(&connection).await?;
+    let found = connection
+        .query(statements::USERS, &[&0_i64, &i64::MAX])
+        .await
+        .map_err(|error| OpenError::Unusable(describe(&error)))?;
+    let users = found.iter().map(|row| rows::user(row, 0)).collect::<Result<_, _>>();
+    users.map_err(|fault| OpenError::Unusable(fault.to_string()))
+}
+
+/// The schema, the rights of the serving role, and what the ledger is.
+async fn prepare(settings: &PostgresSettings, rules: &Rules, clock: &Clock) -> Result<(), OpenError> {
+    let timeout_ms = settings.statement_timeout_ms;
+    let owner_url = settings.migration_url.as_ref().unwrap_or(&settings.url);
+    let mut owner = connect::connect(owner_url, 0).await?;
+    migrate::apply(&mut owner).await?;
+    if settings.migration_url.is_some()
+        && let Some(role) = connect::user_of(&settings.url)?
+    {
+        migrate::grant(&owner, &role).await?;
+    }
+    drop(owner);
+    let serving = connect::connect(&settings.url, timeout_ms).await?;
+    connect::check_durability(&serving).await?;
+    if migrate::owns_journal(&serving).await? {
+        tracing::warn!(
+            "the serving role owns the tables, and could change the journal; give database.migration_url the owner, and \
+             database.url a role of its own"
+        );
+    }
+    settle_properties(&serving, rules, clock).await
+}
+
+/// Writes what the ledger is when it is made; refuses to serve it as something else later.
+async fn settle_properties(connection: &Object, rules: &Rules, clock: &Clock) -> Result<(), OpenError> {
+    let unusable = |error: tokio_postgres::Error| OpenError::Unusable(describe(&error));
+    let insert = "INSERT INTO properties (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+    let made_at = clock.now().as_millis().to_string();
+    // The mode comes last: it says that the others are there.
+    for (name, value) in [("made_at", made_at.as_str()), ("mode", rules.mode.name())] {
+        connection.execute(insert, &[&name, &value]).await.map_err(unusable)?;
+    }
+    let row = connection
+        .query_one("SELECT value FROM properties WHERE name = 'mode'", &[])
+        .await
+        .map_err(unusable)?;
+    match Mode::from_name(row.try_get(0).map_err(unusable)?) {
+        Some(made) if made == rules.mode => Ok(()),
+        Some(made) => Err(OpenError::Mode { made, asked: rules.mode }),
+        None => Err(OpenError::Unusable("the ledger's mode is not readable".into())),
+    }
+}
+
+/// Asks the database again and again whether it can be used, and where the journal ends.
+async fn probe(shared: Arc<Shared>) {
+    let mut ticks = tokio::time::interval(PROBE);
+    let mut count = 0_u32;
+    loop {
+        ticks.tick().await;
+        let was_ready = shared.gauges.ready.load(Ordering::Relaxed);
+        let is_ready = match reads::head(&shared).await {
+            Ok((head, writable)) => {
+                shared.gauges.saw(&head);
+                writable
+            }
+            Err(fault) => {
+                if was_ready {
+                    tracing::error!(%fault, "the database cannot be used: {fault}");
+                }
+                false
+            }
+        };
+        if is_ready && !was_ready {
+            tracing::info!("the database can be used again");
+        }
+        shared.gauges.ready.store(is_ready, Ordering::Relaxed);
+        count = count.wrapping_add(1);
+        if is_ready && count.is_multiple_of(FORGET_EVERY) {
+            // What is not deleted now is deleted the next time.
+            let _ = reads::forget_batches(&shared).await;
+        }
+    }
+}
+
+impl Store for PostgresStore {
+    fn execute(&self, command: Command) -> Answer<'_, Outcome> {
+        let sent = self.send(command);
+        Box::pin(async move {
+            let lost = |_| Err(StoreError::OutcomeUnknown("the writers ended before they answered".into()));
+            sent?.await.unwrap_or_else(lost)
+        })
+    }
+
+    fn session_by_access(&self, access: TokenHash) -> Answer<'_, Option<(Arc<Session>, Arc<User>)>> {
+        Box::pin(self.sessions.find(access))
+    }
+
+    fn user(&self, id: UserId) -> Answer<'_, Option<Arc<User>>> {
+        Box::pin(self.users.find(id))
+    }
+
+    fn user_by_email(&self, folded: String) -> Answer<'_, Option<Arc<User>>> {
+        Box::pin(self.emails.find(folded))
+    }
+
+    fn users(&self, page: PageRequest) -> Answer<'_, Page<Arc<User>>> {
+        Self::read(reads::users(&self.shared, page))
+    }
+
+    fn sessions(&self, user: UserId, now: Timestamp) -> Answer<'_, Vec<Session>> {
+        Self::read(reads::sessions(&self.shared, user, now))
+    }
+
+    fn has_logged_in_from(&self, user: UserId, ip: IpAddr) -> Answer<'_, bool> {
+        Self::read(reads::has_logged_in_from(&self.shared, user, ip))
+    }
+
+    fn wallets(&self, user: UserId) -> Answer<'_, Vec<AccountBalance>> {
+        Self::read(reads::wallets(&self.shared, user))
+    }
+
+    fn history(&self, query: HistoryQuery) -> Answer<'_, Page<Movement>> {
+        Self::read(async move { reads::history(&self.shared, &query).await })
+    }
+
+    fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>> {
+        Self::read(reads::transaction(&self.shared, user, id))
+    }
+
+    fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>> {
+        Self::read(reads::events(&self.shared, user, page))
+    }
+
+    fn status(&self) -> Status {
+        let gauges = &self.shared.gauges;
+        Status {
+            ready: gauges.ready.load(Ordering::Relaxed),
+            sequence: gauges.sequence.load(Ordering::Relaxed),
+            blocks: gauges.blocks.load(Ordering::Relaxed),
+            queued: gauges.queued.load(Ordering::Relaxed),
+            tail: 0,
+        }
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        drop(self.commands.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let lanes = std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner));
+        Box::pin(async move {
+            for lane in lanes {
+                // A lane that panicked has nothing left to make durable.
+                let _ = lane.await;
+            }
+            self.probe.abort();
+            self.shared.gauges.ready.store(false, Ordering::Relaxed);
+            self.shared.writers.close();
+            self.shared.readers.close();
+            Ok(())
+        })
+    }
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        self.probe.abort();
+    }
+}
+
+impl Gauges {
+    /// Another node may have been further already: figures only grow.
+    fn saw(&self, head: &Committed) {
+        self.sequence.fetch_max(u64::try_from(head.last_transaction).unwrap_or_default(), Ordering::Relaxed);
+        self.blocks.fetch_max(u64::try_from(head.block).unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    fn taken(&self, commands: usize) {
+        self.queued.fetch_sub(u64::try_from(commands).unwrap_or_default(), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,207 @@
+//! What readers ask. Every answer is one statement, hence one snapshot; a connection that broke is replaced and asked
+//! again, since a read may be repeated.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::fault::Fault;
+use super::rows::{self, SESSION_COLUMNS, TRANSACTION_COLUMNS, USER_COLUMNS, get};
+use super::{Shared, load, statements};
+use crate::ledger::{
+    Balance, Currency, SecurityEvent, Session, Timestamp, TokenHash, Transaction, TransactionId,
+    TransactionKind, User, UserId,
+};
+use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest};
+
+/// How long one read may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a read is tried.
+const TRIES: u32 = 3;
+
+pub(super) type SessionAndUser = (Arc<Session>, Arc<User>);
+
+/// Runs one statement; again if the connection broke.
+async fn query(shared: &Shared, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fault> {
+    let mut tries = 0;
+    loop {
+        let fault = match tokio::time::timeout(PATIENCE, query_once(shared, sql, parameters)).await {
+            Ok(Ok(rows)) => return Ok(rows),
+            Ok(Err(fault)) => fault,
+            Err(_) => return Err(Fault::Transient("the database did not answer in time".into())),
+        };
+        tries += 1;
+        if tries >= TRIES || !matches!(fault, Fault::Transient(_)) {
+            return Err(fault);
+        }
+    }
+}
+
+async fn query_once(
+    shared: &Shared,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, Fault> {
+    let client = shared.readers.get().await?;
+    let statement = client.prepare_cached(sql).await?;
+    match client.query(&statement, parameters).await {
+        Ok(rows) => Ok(rows),
+        Err(error) => {
+            drop(Object::take(client));
+            Err(error.into())
+        }
+    }
+}
+
+pub(super) async fn sessions_by_access(
+    shared: Arc<Shared>,
+    tokens: Vec<TokenHash>,
+) -> Result<HashMap<TokenHash, SessionAndUser>, Fault> {
+    let hashes: Vec<&[u8]> = tokens.iter().map(|token| &token.0[..]).collect();
+    let mut found = HashMap::new();
+    for row in query(&shared, statements::SESSIONS_BY_ACCESS, &[&hashes]).await? {
+        let session = rows::session(&row)?;
+        found.insert(session.access, (session, rows::user(&row, SESSION_COLUMNS)?));
+    }
+    Ok(found)
+}
+
+pub(super) async fn users_by_id(
+    shared: Arc<Shared>,
+    ids: Vec<UserId>,
+) -> Result<HashMap<UserId, Arc<User>>, Fault> {
+    let ids: Vec<Uuid> = ids.into_iter().map(UserId::uuid).collect();
+    let found = query(&shared, statements::USERS_BY_ID, &[&ids]).await?;
+    found.iter().map(|row| rows::user(row, 0).map(|user| (user.id, user))).collect()
+}
+
+pub(super) async fn users_by_email(
+    shared: Arc<Shared>,
+    emails: Vec<String>,
+) -> Result<HashMap<String, Arc<User>>, Fault> {
+    let found = query(&shared, statements::USERS_BY_EMAIL, &[&emails]).await?;
+    found.iter().map(|row| rows::user(row, 0).map(|user| (user.email.folded().to_owned(), user))).collect()
+}
+
+pub(super) async fn users(shared: &Shared, page: PageRequest) -> Result<Page<Arc<User>>, Fault> {
+    let (after, limit) = (position(page.after, 0), one_more(page.limit));
+    let found = query(shared, statements::USERS, &[&after, &limit]).await?;
+    let numbered = found.iter().map(|row| Ok((get(row, USER_COLUMNS)?, rows::user(row, 0)?)));
+    Ok(cut(numbered.collect::<Result<_, Fault>>()?, page.limit))
+}
+
+pub(super) async fn sessions(shared: &Shared, user: UserId, now: Timestamp) -> Result<Vec<Session>, Fault> {
+    let found = query(shared, statements::OPEN_SESSIONS_OF, &[&vec![user.uuid()]]).await?;
+    let sessions = found.iter().map(rows::session).collect::<Result<Vec<_>, _>>()?;
+    Ok(sessions
+        .iter()
+        .filter(|session| session.is_live(now))
+        .map(|session| Session::clone(session))
+        .collect())
+}
+
+pub(super) async fn has_logged_in_from(shared: &Shared, user: UserId, ip: IpAddr) -> Result<bool, Fault> {
+    let found = query(shared, statements::ADDRESSES_OF, &[&user.uuid()]).await?;
+    let known = found.iter().map(|row| get::<&str>(row, 0).map(|text| text.parse::<IpAddr>().ok()));
+    Ok(known.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().any(|known| known == ip))
+}
+
+pub(super) async fn wallets(shared: &Shared, user: UserId) -> Result<Vec<AccountBalance>, Fault> {
+    let found = query(shared, statements::ACCOUNTS_OF, &[&user.uuid()]).await?;
+    let mut wallets = Vec::new();
+    for row in &found {
+        let account = rows::account_key(row, 0)?;
+        let balance = Balance { amount_minor: get(row, 3)?, currency: account.currency };
+        wallets.push((account, AccountBalance { kind: account.kind, balance }));
+    }
+    wallets.sort_by_key(|(account, _)| *account);
+    Ok(wallets.into_iter().map(|(_, balance)| balance).collect())
+}
+
+pub(super) async fn history(shared: &Shared, asked: &HistoryQuery) -> Result<Page<Movement>, Fault> {
+    let HistoryFilter { currency, kind, declined, from, to } = asked.filter;
+    let (user, before) = (asked.user.uuid(), position(asked.page.after, i64::MAX));
+    let limit = one_more(asked.page.limit);
+    let (currency, kind) = (currency.map(Currency::code), kind.map(TransactionKind::name));
+    let from = from.map_or(i64::MIN, Timestamp::as_millis);
+    let to = to.map(Timestamp::as_millis);
+    let found = query(
+        shared,
+        statements::HISTORY,
+        &[&user, &before, &limit, &currency, &kind, &declined, &from, &to],
+    )
+    .await?;
+    let mut numbered = Vec::new();
+    for row in &found {
+        let (no, transaction) = rows::transaction(row)?;
+        numbered.push((no, movement(no, transaction, get(row, TRANSACTION_COLUMNS)?)));
+    }
+    Ok(cut(numbered, asked.page.limit))
+}
+
+pub(super) async fn transaction(
+    shared: &Shared,
+    user: UserId,
+    id: TransactionId,
+) -> Result<Option<Movement>, Fault> {
+    let found = query(shared, statements::TRANSACTION_BY_ID, &[&id.uuid()]).await?;
+    // The journal is append-only: what a second statement reads of it is what the first would have.
+    let client = shared.readers.get().await?;
+    let Some((no, transaction)) = load::with_entries(&client, &found).await?.pop() else { return Ok(None) };
+    if !transaction.seen_by().any(|seer| seer == user) {
+        return Ok(None);
+    }
+    let balance_after = transaction.balance_after(user);
+    Ok(Some(movement(no, transaction, balance_after)))
+}
+
+pub(super) async fn events(
+    shared: &Shared,
+    user: UserId,
+    page: PageRequest,
+) -> Result<Page<SecurityEvent>, Fault> {
+    let (before, limit) = (position(page.after, i64::MAX), one_more(page.limit));
+    let found = query(shared, statements::EVENTS_OF, &[&user.uuid(), &before, &limit]).await?;
+    Ok(cut(found.iter().map(rows::event).collect::<Result<_, _>>()?, page.limit))
+}
+
+/// Where the journal ends, and whether the server takes writes.
+pub(super) async fn head(shared: &Shared) -> Result<(super::save::Committed, bool), Fault> {
+    let found = query(shared, statements::HEAD, &[]).await?;
+    let row = found.first().ok_or_else(|| Fault::Damaged("the chain has no head".into()))?;
+    let is_read_only: bool = get(row, 3)?;
+    Ok((super::save::committed_of(row)?, !is_read_only))
+}
+
+/// Forgets batches whose outcome nobody asks for any more.
+pub(super) async fn forget_batches(shared: &Shared) -> Result<(), Fault> {
+    query(shared, statements::FORGET_BATCHES, &[]).await.map(|_| ())
+}
+
+fn movement(no: i64, transaction: Transaction, balance_after_minor: Option<i64>) -> Movement {
+    let sequence = u64::try_from(no).unwrap_or_default();
+    Movement { sequence, transaction: Arc::new(transaction), balance_after_minor }
+}
+
+/// Cuts what was read to the page; one row more than asked for tells that there is a next one.
+fn cut<T>(mut numbered: Vec<(i64, T)>, limit: usize) -> Page<T> {
+    let is_last = numbered.len() <= limit;
+    numbered.truncate(limit);
+    let last = numbered.last().and_then(|(no, _)| u64::try_from(*no).ok());
+    let next = if is_last { None } else { last };
+    Page { rows: numbered.into_iter().map(|(_, row)| row).collect(), next }
+}
+
+fn position(after: Option<u64>, otherwise: i64) -> i64 {
+    after.map_or(otherwise, |after| i64::try_from(after).unwrap_or(i64::MAX))
+}
+
+fn one_more(limit: usize) -> i64 {
+    i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,161 @@
+//! Rows to values. A row that this program could not have written is an error that names table and row.
+
+use std::sync::Arc;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::FromSql;
+use uuid::Uuid;
+
+use super::fault::Fault;
+use crate::ledger::{
+    AccountKey, AccountKind, Currency, Decline, Email, Entry, EventKind, IdempotencyKey, Memo, Money, Party,
+    PasswordHash, RequestId, Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, Severity,
+    Timestamp, TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId, TransactionKind, User,
+    UserId,
+};
+
+/// How many columns `transaction_columns!` names.
+pub(super) const TRANSACTION_COLUMNS: usize = 17;
+/// How many columns `session_columns!` names.
+pub(super) const SESSION_COLUMNS: usize = 12;
+/// How many columns `user_columns!` names.
+pub(super) const USER_COLUMNS: usize = 8;
+
+/// A column's value.
+pub(super) fn get<'r, T: FromSql<'r>>(row: &'r Row, index: usize) -> Result<T, Fault> {
+    row.try_get(index).map_err(|error| Fault::Damaged(error.to_string()))
+}
+
+/// A transaction and its number, without its entries.
+pub(super) fn transaction(row: &Row) -> Result<(i64, Transaction), Fault> {
+    let no: i64 = get(row, 0)?;
+    let damaged = |column: &str| Fault::Damaged(format!("transactions row {no}: {column} is not readable"));
+    let kind = TransactionKind::from_name(get(row, 2)?).ok_or_else(|| damaged("kind"))?;
+    let currency = Currency::parse(get(row, 8)?).map_err(|_| damaged("currency"))?;
+    let available: Option<i64> = get(row, 14)?;
+    let decline = get::<Option<&str>>(row, 13)?
+        .map(|name| decline(kind, name, available).ok_or_else(|| damaged("decline")))
+        .transpose()?;
+    let method = get::<Option<&str>>(row, 12)?
+        .map(|name| TopupMethod::from_name(name).ok_or_else(|| damaged("method")))
+        .transpose()?;
+    let key = get::<Option<&str>>(row, 15)?
+        .map(|key| IdempotencyKey::from_stored(key).ok_or_else(|| damaged("idempotency_key")))
+        .transpose()?;
+    let transaction = Transaction {
+        id: TransactionId::new(get(row, 1)?),
+        kind,
+        from: Party { id: UserId::new(get(row, 3)?), name: get(row, 4)? },
+        to: Party { id: UserId::new(get(row, 5)?), name: get(row, 6)? },
+        money: Money::from_minor(get(row, 7)?, currency).map_err(|_| damaged("amount"))?,
+        memo: Memo { description: get(row, 9)?, reference: get(row, 10)?, metadata: get(row, 11)? },
+        method,
+        decline,
+        key,
+        created_at: Timestamp::from_millis(get(row, 16)?),
+        entries: Vec::new(),
+    };
+    Ok((no, transaction))
+}
+
+fn decline(kind: TransactionKind, name: &str, available: Option<i64>) -> Option<Decline> {
+    match (kind, available) {
+        (TransactionKind::Topup, None) => TopupFailure::from_name(name).map(Decline::Topup),
+        (_, Some(available_minor)) if name == "insufficient_funds" => {
+            Some(Decline::InsufficientFunds { available_minor })
+        }
+        _ => None,
+    }
+}
+
+/// An account, from owner, kind and currency, which begin at that column.
+pub(super) fn account_key(row: &Row, first: usize) -> Result<AccountKey, Fault> {
+    let (second, third) = (first.saturating_add(1), first.saturating_add(2));
+    let owner = UserId::new(get(row, first)?);
+    let damaged = |column: &str| Fault::Damaged(format!("accounts of {owner}: {column} is not readable"));
+    Ok(AccountKey {
+        owner,
+        kind: AccountKind::from_name(get(row, second)?).ok_or_else(|| damaged("kind"))?,
+        currency: Currency::parse(get(row, third)?).map_err(|_| damaged("currency"))?,
+    })
+}
+
+/// An entry and the number of its transaction.
+pub(super) fn entry(row: &Row) -> Result<(i64, Entry), Fault> {
+    let entry = Entry {
+        account: account_key(row, 1)?,
+        amount_minor: get(row, 4)?,
+        balance_after_minor: get(row, 5)?,
+    };
+    Ok((get(row, 0)?, entry))
+}
+
+/// A user, whose columns begin at that one.
+pub(super) fn user(row: &Row, first: usize) -> Result<Arc<User>, Fault> {
+    let at = |offset: usize| first.saturating_add(offset);
+    let id = UserId::new(get(row, first)?);
+    let damaged = |column: &str| Fault::Damaged(format!("users row {id}: {column} is not readable"));
+    Ok(Arc::new(User {
+        id,
+        email: Email::parse(get(row, at(1))?).map_err(|_| damaged("email"))?,
+        name: get(row, at(2))?,
+        password: PasswordHash::from_phc(get(row, at(3))?),
+        role: Role::from_name(get(row, at(4))?).ok_or_else(|| damaged("role"))?,
+        frozen: get(row, at(5))?,
+        created_at: Timestamp::from_millis(get(row, at(6))?),
+        password_changed_at: Timestamp::from_millis(get(row, at(7))?),
+    }))
+}
+
+/// A session, whose columns come first.
+pub(super) fn session(row: &Row) -> Result<Arc<Session>, Fault> {
+    let id = SessionId::new(get(row, 0)?);
+    let damaged = |column: &str| Fault::Damaged(format!("sessions row {id}: {column} is not readable"));
+    let ended = match (get::<Option<i64>>(row, 10)?, get::<Option<&str>>(row, 11)?) {
+        (None, None) => None,
+        (Some(at), Some(why)) => {
+            let why = SessionEnd::from_name(why).ok_or_else(|| damaged("ended_why"))?;
+            Some((Timestamp::from_millis(at), why))
+        }
+        _ => return Err(damaged("ended_at")),
+    };
+    let ip = get::<Option<&str>>(row, 4)?.map(str::parse).transpose().map_err(|_| damaged("ip"))?;
+    Ok(Arc::new(Session {
+        id,
+        user: UserId::new(get(row, 1)?),
+        created_at: Timestamp::from_millis(get(row, 2)?),
+        last_seen_at: Timestamp::from_millis(get(row, 3)?),
+        ip,
+        user_agent: get(row, 5)?,
+        access: token_hash(row, 6).ok_or_else(|| damaged("access_hash"))?,
+        access_expires_at: Timestamp::from_millis(get(row, 7)?),
+        refresh: token_hash(row, 8).ok_or_else(|| damaged("refresh_hash"))?,
+        refresh_expires_at: Timestamp::from_millis(get(row, 9)?),
+        ended,
+    }))
+}
+
+/// A token's hash; none if the column does not hold 32 bytes.
+pub(super) fn token_hash(row: &Row, index: usize) -> Option<TokenHash> {
+    let bytes: &[u8] = row.try_get(index).ok()?;
+    bytes.try_into().ok().map(TokenHash)
+}
+
+/// A security event and its number.
+pub(super) fn event(row: &Row) -> Result<(i64, SecurityEvent), Fault> {
+    let no: i64 = get(row, 0)?;
+    let damaged =
+        |column: &str| Fault::Damaged(format!("security_events row {no}: {column} is not readable"));
+    let event = SecurityEvent {
+        id: SecurityEventId::new(get(row, 1)?),
+        at: Timestamp::from_millis(get(row, 2)?),
+        kind: EventKind::from_name(get(row, 3)?).ok_or_else(|| damaged("event"))?,
+        severity: Severity::from_name(get(row, 4)?).ok_or_else(|| damaged("severity"))?,
+        user: get::<Option<Uuid>>(row, 5)?.map(UserId::new),
+        ip: get::<Option<&str>>(row, 6)?.map(str::parse).transpose().map_err(|_| damaged("ip"))?,
+        user_agent: get(row, 7)?,
+        request: RequestId::new(get(row, 8)?),
+        detail: get(row, 9)?,
+    };
+    Ok((no, event))
+}

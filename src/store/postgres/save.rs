@@ -1,0 +1,446 @@
+//! Write: one statement per table, the chain's head last, and the commit, all sent together: one round trip.
+
+use deadpool_postgres::ClientWrapper;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::fault::{Fault, describe};
+use super::load::account_id;
+use super::rows::get;
+use super::statements;
+use crate::ledger::chain::{BlockDigest, Hash};
+use crate::ledger::{
+    AccountKey, Decline, IdempotencyKey, SecurityEvent, Session, Timestamp, TopupMethod, Transaction, User,
+    UserId, WorkingSet,
+};
+
+/// What a committed batch learned about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Committed {
+    /// The number of its block.
+    pub(super) block: i64,
+    /// The number of its last transaction.
+    pub(super) last_transaction: i64,
+    /// The time that its rows got: the batch's, or the one of a block that was quicker.
+    pub(super) at: Timestamp,
+}
+
+/// Everything that a batch writes, column by column.
+#[derive(Default)]
+struct Columns<'a> {
+    updated: Users<'a>,
+    registered: Users<'a>,
+    sessions: Sessions<'a>,
+    spent: (Vec<&'a [u8]>, Vec<Uuid>),
+    opened: Accounts,
+    moved: Accounts,
+    transactions: Transactions<'a>,
+    entries: Entries,
+    events: Events<'a>,
+}
+
+#[derive(Default)]
+struct Users<'a> {
+    ids: Vec<Uuid>,
+    emails: Vec<&'a str>,
+    folded: Vec<&'a str>,
+    names: Vec<Option<&'a str>>,
+    hashes: Vec<&'a str>,
+    roles: Vec<&'a str>,
+    frozen: Vec<bool>,
+    created: Vec<i64>,
+    changed: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Sessions<'a> {
+    ids: Vec<Uuid>,
+    users: Vec<Uuid>,
+    created: Vec<i64>,
+    seen: Vec<i64>,
+    ips: Vec<Option<String>>,
+    agents: Vec<Option<&'a str>>,
+    access: Vec<&'a [u8]>,
+    access_expires: Vec<i64>,
+    refresh: Vec<&'a [u8]>,
+    refresh_expires: Vec<i64>,
+    ended: Vec<Option<i64>>,
+    why: Vec<Option<&'a str>>,
+}
+
+#[derive(Default)]
+struct Accounts {
+    ids: Vec<Uuid>,
+    owners: Vec<Uuid>,
+    kinds: Vec<&'static str>,
+    currencies: Vec<&'static str>,
+    balances: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Transactions<'a> {
+    ids: Vec<Uuid>,
+    kinds: Vec<&'a str>,
+    from: Vec<Uuid>,
+    from_names: Vec<Option<&'a str>>,
+    to: Vec<Uuid>,
+    to_names: Vec<Option<&'a str>>,
+    owners: Vec<Uuid>,
+    amounts: Vec<i64>,
+    currencies: Vec<&'a str>,
+    descriptions: Vec<&'a str>,
+    references: Vec<&'a str>,
+    metadata: Vec<&'a str>,
+    methods: Vec<Option<&'a str>>,
+    declines: Vec<Option<&'a str>>,
+    available: Vec<Option<i64>>,
+    keys: Vec<Option<&'a str>>,
+}
+
+#[derive(Default)]
+struct Entries {
+    transactions: Vec<i64>,
+    indexes: Vec<i64>,
+    accounts: Vec<Uuid>,
+    amounts: Vec<i64>,
+    balances: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Events<'a> {
+    ids: Vec<Uuid>,
+    kinds: Vec<&'a str>,
+    severities: Vec<&'a str>,
+    users: Vec<Option<Uuid>>,
+    ips: Vec<Option<String>>,
+    agents: Vec<Option<&'a str>>,
+    requests: Vec<Uuid>,
+    details: Vec<&'a str>,
+}
+
+/// What the batch found when it loaded: it tells new rows from changed ones.
+pub(super) struct Loaded {
+    users: std::collections::HashSet<UserId>,
+    accounts: std::collections::HashSet<AccountKey>,
+}
+
+impl Loaded {
+    /// What the working set holds before anything is decided.
+    pub(super) fn of(set: &WorkingSet) -> Self {
+        Self { users: set.users.keys().copied().collect(), accounts: set.accounts.keys().copied().collect() }
+    }
+}
+
+/// Writes the difference and commits it.
+///
+/// A fault that came before the COMMIT was sent, or that the server reported, leaves nothing behind; one that lost the
+/// answer is [`Fault::Unknown`].
+pub(super) async fn write(
+    client: &ClientWrapper,
+    batch: Uuid,
+    set: &WorkingSet,
+    loaded: &Loaded,
+) -> Result<Option<Committed>, Fault> {
+    let columns = Columns::of(set, loaded)?;
+    let digest: &[u8] = &digest(set);
+    let appends = !set.changes.transactions.is_empty()
+        || !set.changes.events.is_empty()
+        || !columns.registered.ids.is_empty();
+    let now = set.now.as_millis();
+    let append = columns.append_parameters(&batch, &now, &digest);
+    let Columns { updated: u, sessions: s, spent, opened: o, .. } = &columns;
+
+    // Sent in this order, and answered in one round trip. If one of them fails, COMMIT rolls back.
+    let (named, users, sessions, tokens, accounts, appended, committed) = tokio::join! {
+        biased;
+        run(client, appends, statements::ADD_BATCH, [&batch]),
+        run(client, u.ids.is_empty(), statements::UPDATE_USERS,
+            [&u.ids, &u.names, &u.hashes, &u.roles, &u.frozen, &u.changed]),
+        run(client, s.ids.is_empty(), statements::SAVE_SESSIONS, s.parameters()),
+        run(client, spent.0.is_empty(), statements::SPEND_TOKENS, [&spent.0, &spent.1]),
+        run(client, o.ids.is_empty(), statements::OPEN_ACCOUNTS,
+            [&o.ids, &o.owners, &o.kinds, &o.currencies, &o.balances]),
+        run(client, !appends, statements::APPEND, append),
+        client.batch_execute("COMMIT"),
+    };
+    // The first statement that the server refused says why nothing was committed.
+    let written = [
+        (named, usize::from(!appends)),
+        (users, u.ids.len()),
+        (sessions, s.ids.len()),
+        (tokens, spent.0.len()),
+        (accounts, o.ids.len()),
+    ];
+    for (result, expected) in written {
+        expect_rows(result.map_err(before_commit)?.count, expected)?;
+    }
+    let appended = appended.map_err(before_commit)?.first;
+    committed.map_err(at_commit)?;
+    appended.as_ref().map(committed_of).transpose()
+}
+
+/// Fewer rows than were to be written: a row that was loaded under a lock is gone, which only damage explains.
+fn expect_rows(count: usize, expected: usize) -> Result<(), Fault> {
+    if count == expected {
+        Ok(())
+    } else {
+        Err(Fault::Damaged(format!("{expected} rows were to be written, and {count} were")))
+    }
+}
+
+/// What a block says about its batch, from its number, last transaction and time.
+pub(super) fn committed_of(row: &tokio_postgres::Row) -> Result<Committed, Fault> {
+    Ok(Committed {
+        block: get(row, 0)?,
+        last_transaction: get(row, 1)?,
+        at: Timestamp::from_millis(get(row, 2)?),
+    })
+}
+
+/// The COMMIT was on its way behind the statement: what the server itself refuses is sure not to be committed, and a
+/// connection that broke says nothing.
+fn before_commit(error: tokio_postgres::Error) -> Fault {
+    if error.code().is_some() { Fault::from(error) } else { Fault::Unknown(describe(&error)) }
+}
+
+/// Of what a COMMIT reports, only a constraint (class 23) or a conflict (class 40) is sure to have rolled back.
+fn at_commit(error: tokio_postgres::Error) -> Fault {
+    match error.code().and_then(|state| state.code().get(..2)) {
+        Some("23" | "40") => Fault::from(error),
+        _ => Fault::Unknown(describe(&error)),
+    }
+}
+
+/// What a statement did.
+#[derive(Default)]
+struct Written {
+    count: usize,
+    first: Option<tokio_postgres::Row>,
+}
+
+async fn run<const N: usize>(
+    client: &ClientWrapper,
+    nothing: bool,
+    sql: &str,
+    parameters: [&(dyn ToSql + Sync); N],
+) -> Result<Written, tokio_postgres::Error> {
+    if nothing {
+        return Ok(Written::default());
+    }
+    let statement = client.prepare_cached(sql).await?;
+    if statement.columns().is_empty() {
+        let count = client.execute(&statement, &parameters).await?;
+        Ok(Written { count: usize::try_from(count).unwrap_or(usize::MAX), first: None })
+    } else {
+        let rows = client.query(&statement, &parameters).await?;
+        Ok(Written { count: rows.len(), first: rows.into_iter().next() })
+    }
+}
+
+fn digest(set: &WorkingSet) -> Hash {
+    let mut digest = BlockDigest::default();
+    for transaction in &set.changes.transactions {
+        digest.transaction(transaction);
+    }
+    for event in &set.changes.events {
+        digest.event(event);
+    }
+    digest.finish()
+}
+
+impl<'a> Columns<'a> {
+    fn of(set: &'a WorkingSet, loaded: &Loaded) -> Result<Self, Fault> {
+        let mut columns = Self::default();
+        for id in &set.changes.users {
+            let user = set.users.get(id).ok_or_else(|| missing("user"))?;
+            let users =
+                if loaded.users.contains(id) { &mut columns.updated } else { &mut columns.registered };
+            users.push(user);
+        }
+        let mut sessions = set
+            .changes
+            .sessions
+            .iter()
+            .map(|id| set.sessions.get(id).ok_or_else(|| missing("session")))
+            .collect::<Result<Vec<_>, _>>()?;
+        // In the order of ids, so that two nodes never wait for each other.
+        sessions.sort_by_key(|session| session.id);
+        for session in sessions {
+            columns.sessions.push(session);
+        }
+        for (token, session) in &set.changes.spent_tokens {
+            columns.spent.0.push(&token.0);
+            columns.spent.1.push(session.uuid());
+        }
+        let mut touched = std::collections::BTreeMap::new();
+        for (place, transaction) in (1_i64..).zip(&set.changes.transactions) {
+            columns.transactions.push(transaction);
+            for (index, entry) in (0_i64..).zip(&transaction.entries) {
+                columns.entries.transactions.push(place);
+                columns.entries.indexes.push(index);
+                columns.entries.accounts.push(account_id(&entry.account));
+                columns.entries.amounts.push(entry.amount_minor);
+                columns.entries.balances.push(entry.balance_after_minor);
+                touched.insert(account_id(&entry.account), (entry.account, entry.balance_after_minor));
+            }
+        }
+        for (id, (account, balance)) in touched {
+            let accounts =
+                if loaded.accounts.contains(&account) { &mut columns.moved } else { &mut columns.opened };
+            accounts.ids.push(id);
+            accounts.owners.push(account.owner.uuid());
+            accounts.kinds.push(account.kind.name());
+            accounts.currencies.push(account.currency.code());
+            accounts.balances.push(balance);
+        }
+        for event in &set.changes.events {
+            columns.events.push(event);
+        }
+        Ok(columns)
+    }
+
+    /// The parameters of [`statements::APPEND`].
+    fn append_parameters<'p>(
+        &'p self,
+        batch: &'p Uuid,
+        now: &'p i64,
+        digest: &'p &'p [u8],
+    ) -> [&'p (dyn ToSql + Sync); 43] {
+        let (t, e, s, u) = (&self.transactions, &self.entries, &self.events, &self.registered);
+        [
+            batch,
+            now,
+            digest,
+            &t.ids,
+            &t.kinds,
+            &t.from,
+            &t.from_names,
+            &t.to,
+            &t.to_names,
+            &t.owners,
+            &t.amounts,
+            &t.currencies,
+            &t.descriptions,
+            &t.references,
+            &t.metadata,
+            &t.methods,
+            &t.declines,
+            &t.available,
+            &t.keys,
+            &e.transactions,
+            &e.indexes,
+            &e.accounts,
+            &e.amounts,
+            &e.balances,
+            &s.ids,
+            &s.kinds,
+            &s.severities,
+            &s.users,
+            &s.ips,
+            &s.agents,
+            &s.requests,
+            &s.details,
+            &u.ids,
+            &u.emails,
+            &u.folded,
+            &u.names,
+            &u.hashes,
+            &u.roles,
+            &u.frozen,
+            &u.created,
+            &u.changed,
+            &self.moved.ids,
+            &self.moved.balances,
+        ]
+    }
+}
+
+impl<'a> Users<'a> {
+    fn push(&mut self, user: &'a User) {
+        self.ids.push(user.id.uuid());
+        self.emails.push(user.email.as_str());
+        self.folded.push(user.email.folded());
+        self.names.push(user.name.as_deref());
+        self.hashes.push(user.password.as_phc());
+        self.roles.push(user.role.name());
+        self.frozen.push(user.frozen);
+        self.created.push(user.created_at.as_millis());
+        self.changed.push(user.password_changed_at.as_millis());
+    }
+}
+
+impl<'a> Sessions<'a> {
+    fn push(&mut self, session: &'a Session) {
+        self.ids.push(session.id.uuid());
+        self.users.push(session.user.uuid());
+        self.created.push(session.created_at.as_millis());
+        self.seen.push(session.last_seen_at.as_millis());
+        self.ips.push(session.ip.map(|ip| ip.to_string()));
+        self.agents.push(session.user_agent.as_deref());
+        self.access.push(&session.access.0);
+        self.access_expires.push(session.access_expires_at.as_millis());
+        self.refresh.push(&session.refresh.0);
+        self.refresh_expires.push(session.refresh_expires_at.as_millis());
+        self.ended.push(session.ended.map(|(at, _)| at.as_millis()));
+        self.why.push(session.ended.map(|(_, why)| why.name()));
+    }
+
+    fn parameters(&self) -> [&(dyn ToSql + Sync); 12] {
+        [
+            &self.ids,
+            &self.users,
+            &self.created,
+            &self.seen,
+            &self.ips,
+            &self.agents,
+            &self.access,
+            &self.access_expires,
+            &self.refresh,
+            &self.refresh_expires,
+            &self.ended,
+            &self.why,
+        ]
+    }
+}
+
+impl<'a> Transactions<'a> {
+    fn push(&mut self, transaction: &'a Transaction) {
+        self.ids.push(transaction.id.uuid());
+        self.kinds.push(transaction.kind.name());
+        self.from.push(transaction.from.id.uuid());
+        self.from_names.push(transaction.from.name.as_deref());
+        self.to.push(transaction.to.id.uuid());
+        self.to_names.push(transaction.to.name.as_deref());
+        self.owners.push(transaction.owner().uuid());
+        self.amounts.push(transaction.money.amount_minor());
+        self.currencies.push(transaction.money.currency().code());
+        self.descriptions.push(&transaction.memo.description);
+        self.references.push(&transaction.memo.reference);
+        self.metadata.push(&transaction.memo.metadata);
+        self.methods.push(transaction.method.map(TopupMethod::name));
+        self.declines.push(transaction.decline.map(Decline::name));
+        self.available.push(match transaction.decline {
+            Some(Decline::InsufficientFunds { available_minor }) => Some(available_minor),
+            Some(Decline::Topup(_)) | None => None,
+        });
+        self.keys.push(transaction.key.as_ref().map(IdempotencyKey::as_str));
+    }
+}
+
+impl<'a> Events<'a> {
+    fn push(&mut self, event: &'a SecurityEvent) {
+        self.ids.push(event.id.uuid());
+        self.kinds.push(event.kind.name());
+        self.severities.push(event.severity.name());
+        self.users.push(event.user.map(UserId::uuid));
+        self.ips.push(event.ip.map(|ip| ip.to_string()));
+        self.agents.push(event.user_agent.as_deref());
+        self.requests.push(event.request.uuid());
+        self.details.push(&event.detail);
+    }
+}
+
+/// A changed row is always in the working set: anything else is our bug, and must not be committed.
+fn missing(what: &str) -> Fault {
+    Fault::Damaged(format!("a changed {what} is not in the working set"))
+}

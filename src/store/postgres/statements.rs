@@ -1,0 +1,237 @@
+//! Every statement of this engine, prepared on each connection before its first use.
+//!
+//! What a batch reads and writes travels in arrays, so that the number of statements does not grow with the batch.
+
+/// The columns of a transaction, in the order in which `rows::transaction` reads them; the table is `t`.
+macro_rules! transaction_columns {
+    () => {
+        "t.no, t.id, t.kind, t.from_user, t.from_name, t.to_user, t.to_name, t.amount, t.currency, t.description, \
+         t.reference, t.metadata, t.method, t.decline, t.available, t.idempotency_key, t.created_at"
+    };
+}
+
+/// The columns of a user, in the order in which `rows::user` reads them; the table is `u`.
+macro_rules! user_columns {
+    () => {
+        "u.id, u.email, u.name, u.password_hash, u.role, u.frozen, u.created_at, u.password_changed_at"
+    };
+}
+
+/// The columns of a session, in the order in which `rows::session` reads them; the table is `s`.
+macro_rules! session_columns {
+    () => {
+        "s.id, s.user_id, s.created_at, s.last_seen_at, s.ip, s.user_agent, s.access_hash, s.access_expires_at, \
+         s.refresh_hash, s.refresh_expires_at, s.ended_at, s.ended_why"
+    };
+}
+
+/// The database's time in milliseconds, or the one given.
+macro_rules! now_ms {
+    () => {
+        "coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
+    };
+}
+
+// Load. The first takes the locks in the order of ids; whatever follows sees what earlier batches committed.
+pub(super) const LOCK_USERS: &str = "SELECT u.id FROM users u WHERE u.id IN ( \
+     SELECT unnest($1::uuid[]) \
+     UNION SELECT s.user_id FROM sessions s WHERE s.refresh_hash = ANY($2::bytea[]) \
+     UNION SELECT s.user_id FROM spent_tokens p JOIN sessions s ON s.id = p.session_id WHERE p.hash = ANY($2::bytea[])) \
+     ORDER BY u.id FOR NO KEY UPDATE OF u";
+pub(super) const LOCK_ACCOUNTS: &str =
+    "SELECT a.id, a.balance FROM accounts a WHERE a.id = ANY($1::uuid[]) ORDER BY a.id FOR NO KEY UPDATE";
+/// The batch's time, and the users beside it: one row at least.
+pub(super) const TIME_AND_USERS: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    ", n.now FROM (SELECT greatest(c.at, ",
+    now_ms!(),
+    ") AS now FROM chain c) n LEFT JOIN users u ON u.id = ANY($2::uuid[])"
+);
+pub(super) const USERS_BY_ID: &str =
+    concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ANY($1::uuid[])");
+pub(super) const USERS_BY_EMAIL: &str =
+    concat!("SELECT ", user_columns!(), " FROM users u WHERE u.email_folded = ANY($1::text[])");
+pub(super) const SESSIONS_BY_ID: &str =
+    concat!("SELECT ", session_columns!(), " FROM sessions s WHERE s.id = ANY($1::uuid[])");
+pub(super) const SESSIONS_BY_REFRESH: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    ", s.refresh_hash, false, ",
+    user_columns!(),
+    " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.refresh_hash = ANY($1::bytea[]) \
+     UNION ALL SELECT ",
+    session_columns!(),
+    ", p.hash, true, ",
+    user_columns!(),
+    " FROM spent_tokens p JOIN sessions s ON s.id = p.session_id JOIN users u ON u.id = s.user_id \
+     WHERE p.hash = ANY($1::bytea[])"
+);
+pub(super) const OPEN_SESSIONS_OF: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    " FROM sessions s WHERE s.user_id = ANY($1::uuid[]) AND s.ended_at IS NULL \
+     ORDER BY s.created_at DESC, s.id DESC"
+);
+pub(super) const TRANSACTIONS_BY_KEY: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    " FROM unnest($1::uuid[], $2::text[]) k (owner, key) \
+     JOIN transactions t ON t.owner = k.owner AND t.idempotency_key = k.key"
+);
+/// The latest payment of each shape within the window, by the shape's place in the arrays.
+pub(super) const RECENT_PAYMENTS: &str = concat!(
+    "SELECT w.place, r.id, r.created_at FROM (SELECT coalesce((SELECT b.last_transaction FROM blocks b WHERE b.at <= \
+     greatest((SELECT c.at FROM chain c), ",
+    now_ms!(),
+    ") - $2::bigint ORDER BY b.at DESC, b.no DESC LIMIT 1), 0) AS after) f \
+     CROSS JOIN unnest($3::uuid[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::text[]) \
+     WITH ORDINALITY w (payer, payee, amount, currency, description, reference, place) \
+     CROSS JOIN LATERAL (SELECT t.id, t.created_at FROM transactions t WHERE t.from_user = w.payer AND t.no > f.after \
+     AND t.kind = 'payment' AND t.decline IS NULL AND t.to_user = w.payee AND t.amount = w.amount \
+     AND t.currency = w.currency AND t.description = w.description AND t.reference = w.reference \
+     ORDER BY t.no DESC LIMIT 1) r"
+);
+pub(super) const ENTRIES_OF: &str = "SELECT e.transaction_no, a.owner, a.kind, a.currency, e.amount, e.balance_after \
+     FROM unnest($1::bigint[]) w (no) JOIN entries e ON e.no >= w.no * 8 AND e.no < w.no * 8 + 8 \
+     JOIN accounts a ON a.id = e.account ORDER BY e.no";
+
+// Write.
+pub(super) const ADD_BATCH: &str = "INSERT INTO batches (id) VALUES ($1)";
+pub(super) const UPDATE_USERS: &str = "UPDATE users u SET name = w.name, password_hash = w.password_hash, role = w.role, \
+     frozen = w.frozen, password_changed_at = w.changed FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], \
+     $5::boolean[], $6::bigint[]) w (id, name, password_hash, role, frozen, changed) WHERE u.id = w.id";
+pub(super) const SAVE_SESSIONS: &str = "INSERT INTO sessions (id, user_id, created_at, last_seen_at, ip, user_agent, access_hash, access_expires_at, \
+     refresh_hash, refresh_expires_at, ended_at, ended_why) \
+     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bytea[], \
+     $8::bigint[], $9::bytea[], $10::bigint[], $11::bigint[], $12::text[]) \
+     ON CONFLICT (id) DO UPDATE SET last_seen_at = excluded.last_seen_at, access_hash = excluded.access_hash, \
+     access_expires_at = excluded.access_expires_at, refresh_hash = excluded.refresh_hash, \
+     refresh_expires_at = excluded.refresh_expires_at, ended_at = excluded.ended_at, ended_why = excluded.ended_why";
+pub(super) const SPEND_TOKENS: &str =
+    "INSERT INTO spent_tokens (hash, session_id) SELECT * FROM unnest($1::bytea[], $2::uuid[])";
+pub(super) const OPEN_ACCOUNTS: &str = "INSERT INTO accounts (id, owner, kind, currency, balance) \
+     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[])";
+/// The last statement of a batch: names it, takes the chain's head, numbers the new rows after it, appends them, sets
+/// balances, links the block. A balance whose account is gone divides by zero, so that nothing is committed.
+pub(super) const APPEND: &str = "WITH head AS ( \
+     UPDATE chain c SET block = c.block + 1, last_transaction = c.last_transaction + cardinality($4::uuid[]), \
+       last_event = c.last_event + cardinality($25::uuid[]), last_user = c.last_user + cardinality($33::uuid[]), \
+       at = greatest(c.at, $2::bigint), \
+       hash = sha256(c.hash || $3::bytea || int8send(greatest(c.at, $2::bigint))) \
+     RETURNING c.block, c.last_transaction, c.last_event, c.last_user, c.at, c.hash), \
+   new_users AS (INSERT INTO users (no, id, email, email_folded, name, password_hash, role, frozen, created_at, \
+       password_changed_at) \
+     SELECT h.last_user - cardinality($33::uuid[]) + w.place, w.id, w.email, w.folded, w.name, w.hash, w.role, w.frozen, \
+       w.created, w.changed \
+     FROM head h, unnest($33::uuid[], $34::text[], $35::text[], $36::text[], $37::text[], $38::text[], $39::boolean[], \
+       $40::bigint[], $41::bigint[]) WITH ORDINALITY w (id, email, folded, name, hash, role, frozen, created, changed, place)), \
+   new_transactions AS (INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, owner, amount, \
+       currency, description, reference, metadata, method, decline, available, idempotency_key, created_at) \
+     SELECT h.last_transaction - cardinality($4::uuid[]) + w.place, w.id, w.kind, w.from_user, w.from_name, w.to_user, \
+       w.to_name, w.owner, w.amount, w.currency, w.description, w.reference, w.metadata, w.method, w.decline, w.available, \
+       w.key, h.at \
+     FROM head h, unnest($4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::uuid[], $9::text[], $10::uuid[], $11::bigint[], \
+       $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::bigint[], $19::text[]) \
+       WITH ORDINALITY w (id, kind, from_user, from_name, to_user, to_name, owner, amount, currency, description, \
+       reference, metadata, method, decline, available, key, place)), \
+   new_entries AS (INSERT INTO entries (no, transaction_no, account, amount, balance_after) \
+     SELECT (h.last_transaction - cardinality($4::uuid[]) + w.transaction) * 8 + w.index, \
+       h.last_transaction - cardinality($4::uuid[]) + w.transaction, w.account, w.amount, w.balance_after \
+     FROM head h, unnest($20::bigint[], $21::bigint[], $22::uuid[], $23::bigint[], $24::bigint[]) \
+       w (transaction, index, account, amount, balance_after)), \
+   new_events AS (INSERT INTO security_events (no, id, at, event, severity, user_id, ip, user_agent, request, detail) \
+     SELECT h.last_event - cardinality($25::uuid[]) + w.place, w.id, h.at, w.event, w.severity, w.user_id, w.ip, \
+       w.user_agent, w.request, w.detail \
+     FROM head h, unnest($25::uuid[], $26::text[], $27::text[], $28::uuid[], $29::text[], $30::text[], $31::uuid[], \
+       $32::text[]) WITH ORDINALITY w (id, event, severity, user_id, ip, user_agent, request, detail, place)), \
+   named AS (INSERT INTO batches (id) VALUES ($1::uuid)), \
+   moved AS (UPDATE accounts a SET balance = w.balance FROM unnest($42::uuid[], $43::bigint[]) w (id, balance) \
+     WHERE a.id = w.id RETURNING 1), \
+   new_block AS (INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, batch) \
+     SELECT h.block, h.last_transaction, h.last_event, h.at, $3::bytea, h.hash, $1::uuid FROM head h) \
+   SELECT h.block, h.last_transaction, h.at, \
+     1 / (CASE WHEN (SELECT count(*) FROM moved) = cardinality($42::uuid[]) THEN 1 ELSE 0 END) FROM head h";
+pub(super) const BLOCK_OF_BATCH: &str =
+    "SELECT b.no, b.last_transaction, b.at FROM blocks b WHERE b.batch = $1 ORDER BY b.no DESC LIMIT 1";
+
+// Read.
+pub(super) const SESSIONS_BY_ACCESS: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    ", ",
+    user_columns!(),
+    " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.access_hash = ANY($1::bytea[])"
+);
+pub(super) const USERS: &str =
+    concat!("SELECT ", user_columns!(), ", u.no FROM users u WHERE u.no > $1 ORDER BY u.no LIMIT $2");
+pub(super) const ADDRESSES_OF: &str =
+    "SELECT DISTINCT s.ip FROM sessions s WHERE s.user_id = $1 AND s.ip IS NOT NULL";
+pub(super) const ACCOUNTS_OF: &str = "SELECT a.owner, a.kind, a.currency, a.balance FROM accounts a WHERE a.owner = $1 ORDER BY a.kind, a.currency";
+pub(super) const TRANSACTION_BY_ID: &str =
+    concat!("SELECT ", transaction_columns!(), " FROM transactions t WHERE t.id = $1");
+/// A history: what the user gave and what the user got, each from its own index, newest first. Nobody but its owner
+/// sees what was declined. A transaction within one user's own accounts has both sides and is taken from the first.
+pub(super) const HISTORY: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    ", (SELECT e.balance_after FROM entries e JOIN accounts a ON a.id = e.account \
+     WHERE e.no >= t.no * 8 AND e.no < t.no * 8 + 8 AND a.owner = $1 ORDER BY e.no LIMIT 1) \
+     FROM (SELECT f.no FROM (SELECT coalesce((SELECT b.last_transaction FROM blocks b WHERE b.at < $7::bigint \
+     ORDER BY b.at DESC, b.no DESC LIMIT 1), 0) AS after) r CROSS JOIN LATERAL ( \
+     (SELECT x.no FROM transactions x WHERE x.from_user = $1 AND x.no < $2 AND x.no > r.after \
+     AND (x.decline IS NULL OR x.owner = $1) \
+     AND ($4::text IS NULL OR x.currency = $4) AND ($5::text IS NULL OR x.kind = $5) \
+     AND ($6::boolean IS NULL OR (x.decline IS NOT NULL) = $6) AND ($8::bigint IS NULL OR x.created_at < $8) \
+     ORDER BY x.no DESC LIMIT $3) UNION ALL \
+     (SELECT x.no FROM transactions x WHERE x.to_user = $1 AND x.from_user <> $1 AND x.no < $2 AND x.no > r.after \
+     AND (x.decline IS NULL OR x.owner = $1) \
+     AND ($4::text IS NULL OR x.currency = $4) AND ($5::text IS NULL OR x.kind = $5) \
+     AND ($6::boolean IS NULL OR (x.decline IS NOT NULL) = $6) AND ($8::bigint IS NULL OR x.created_at < $8) \
+     ORDER BY x.no DESC LIMIT $3)) f ORDER BY f.no DESC LIMIT $3) h \
+     JOIN transactions t ON t.no = h.no ORDER BY t.no DESC"
+);
+pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user_id, ip, user_agent, request, detail FROM security_events \
+     WHERE user_id = $1 AND no < $2 ORDER BY no DESC LIMIT $3";
+pub(super) const HEAD: &str = "SELECT c.block, c.last_transaction, c.at, \
+     pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' FROM chain c";
+/// Batches older than an hour: nobody waits for their outcome any more.
+pub(super) const FORGET_BATCHES: &str = "DELETE FROM batches WHERE at < now() - interval '1 hour'";
+
+/// What a writing connection needs.
+pub(super) const WRITER: &[&str] = &[
+    LOCK_USERS,
+    LOCK_ACCOUNTS,
+    TIME_AND_USERS,
+    USERS_BY_EMAIL,
+    SESSIONS_BY_ID,
+    SESSIONS_BY_REFRESH,
+    OPEN_SESSIONS_OF,
+    TRANSACTIONS_BY_KEY,
+    RECENT_PAYMENTS,
+    ENTRIES_OF,
+    ADD_BATCH,
+    UPDATE_USERS,
+    SAVE_SESSIONS,
+    SPEND_TOKENS,
+    OPEN_ACCOUNTS,
+    APPEND,
+    BLOCK_OF_BATCH,
+];
+
+/// What a reading connection needs.
+pub(super) const READER: &[&str] = &[
+    SESSIONS_BY_ACCESS,
+    USERS_BY_ID,
+    USERS_BY_EMAIL,
+    USERS,
+    OPEN_SESSIONS_OF,
+    ADDRESSES_OF,
+    ACCOUNTS_OF,
+    TRANSACTION_BY_ID,
+    ENTRIES_OF,
+    HISTORY,
+    EVENTS_OF,
+    HEAD,
+    FORGET_BATCHES,
+];
