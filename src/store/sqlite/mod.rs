@@ -4,16 +4,21 @@
 //! - `engine`: one batch: load, decide, write, commit;
 //! - `fold` and `key_index`: what was appended in the order of time, brought into other orders in sorted bulk;
 //! - `tail`: what is not folded yet, for readers; `identities`: users and sessions in memory, exact;
-//! - `readers` and `reads`: everything that only looks.
+//! - `readers` and `reads`: everything that only looks;
+//! - `journal`, `checks` and `import`: the whole ledger handed out, checked and taken in.
 
+mod checks;
 mod connect;
 mod engine;
 mod fault;
 mod filter;
 mod fold;
 mod identities;
+mod import;
+mod journal;
 pub mod key_index;
 mod load;
+mod properties;
 mod readers;
 mod reads;
 mod recents;
@@ -21,7 +26,6 @@ mod rows;
 mod save;
 mod statements;
 mod tail;
-mod verify;
 mod writer;
 
 use std::net::IpAddr;
@@ -31,7 +35,6 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use rusqlite::OptionalExtension;
 use tokio::sync::oneshot;
 
 use super::{
@@ -39,15 +42,16 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::ledger::{
-    Command, Mode, Outcome, Rules, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
+    Command, Outcome, Rules, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
 };
 
 use crate::telemetry::Telemetry;
 pub use fold::FoldPace;
 use identities::{Identities, Lookup};
+pub use import::SqliteImport;
+pub use journal::SqliteJournal;
 use readers::Readers;
 use tail::Tail;
-pub use verify::verify;
 use writer::{Source, Waiting};
 
 /// Commands that may wait before more are turned away.
@@ -100,7 +104,7 @@ impl SqliteStore {
     ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared { telemetry, ..Shared::default() });
         let mut connection = connect::writer(folder)?;
-        settle_properties(&mut connection, &rules, &clock)?;
+        properties::settle(&mut connection, &rules, &clock)?;
         let source = Source { folder: folder.to_owned(), shared: Arc::clone(&shared), rules, clock, pace };
         let engine = source.engine(connection)?;
         let readers = Readers::start(folder, READERS)?;
@@ -142,30 +146,6 @@ pub fn read_users(folder: &Path) -> Result<Vec<Arc<User>>, OpenError> {
     let connection = connect::reader(folder)?;
     let page = reads::users(&connection, PageRequest { after: None, limit: usize::MAX });
     page.map(|page| page.rows).map_err(|fault| OpenError::Unusable(fault.to_string()))
-}
-
-/// Writes what the ledger is when it is made; refuses to serve it as something else later.
-fn settle_properties(
-    connection: &mut rusqlite::Connection,
-    rules: &Rules,
-    clock: &Clock,
-) -> Result<(), OpenError> {
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let made: Option<String> = transaction
-        .query_row("SELECT value FROM properties WHERE name = 'mode'", [], |row| row.get(0))
-        .optional()?;
-    match made.as_deref().map(Mode::from_name) {
-        Some(Some(mode)) if mode == rules.mode => {}
-        Some(Some(made)) => return Err(OpenError::Mode { made, asked: rules.mode }),
-        Some(None) => return Err(OpenError::Unusable("the ledger's mode is not readable".into())),
-        None => {
-            let insert = "INSERT INTO properties (name, value) VALUES (?1, ?2)";
-            transaction.execute(insert, ("mode", rules.mode.name()))?;
-            transaction.execute(insert, ("made_at", clock.now().as_millis()))?;
-            transaction.execute(insert, ("folded_to", 0))?;
-        }
-    }
-    Ok(transaction.commit()?)
 }
 
 impl Store for SqliteStore {
@@ -265,7 +245,7 @@ impl Drop for SqliteStore {
 }
 
 impl Gauges {
-    fn publish(&self, head: &engine::Head, tail: u64) {
+    fn publish(&self, head: &super::journal::Head, tail: u64) {
         self.sequence.store(u64::try_from(head.transaction).unwrap_or_default(), Ordering::Relaxed);
         self.blocks.store(u64::try_from(head.block).unwrap_or_default(), Ordering::Relaxed);
         self.tail.store(tail, Ordering::Relaxed);
