@@ -182,6 +182,12 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE accounts SET as_of = as_of - 1 WHERE no = 2", "accounts row 2"),
     ("DELETE FROM accounts WHERE no = 2", "there is no account 2"),
     ("UPDATE accounts SET currency = 'JPY' WHERE no = 2", "entries are not those"),
+    ("UPDATE accounts SET currency = 'XXX' WHERE no = 2", "accounts row 2: "),
+    ("UPDATE properties SET value = 9000000000000000000 WHERE name = 'folded_to'", "folded_to"),
+    (
+        "PRAGMA foreign_keys = OFF; UPDATE sessions SET user = randomblob(16) WHERE no = 1",
+        "sessions row 1: what it names is not in users",
+    ),
     ("INSERT INTO accounts VALUES (99, randomblob(16), 'wallet', 'USD', 7, 7)", "accounts row 99"),
     ("UPDATE transactions SET from_name = 'Eve' WHERE no = 3", "transactions row 3"),
     ("UPDATE transactions SET id = randomblob(16) WHERE no = 3", "transactions row 3"),
@@ -224,7 +230,7 @@ async fn each_kind_of_damage_is_found_and_named() {
     let maker = Maker::open(whole.path()).await;
     fill(&maker).await;
     maker.store.close().await.unwrap();
-    let report = store::verify(whole.path()).unwrap();
+    let report = store::verify(&Location::Folder(whole.path().into())).unwrap();
     assert_eq!((report.discrepancies.as_slice(), report.transactions), ([].as_slice(), 7));
 
     for (damage, named) in DAMAGE {
@@ -237,7 +243,7 @@ async fn each_kind_of_damage_is_found_and_named() {
         connection.execute_batch(TRIGGERS).unwrap();
         connection.execute_batch(damage).unwrap();
         drop(connection);
-        let report = store::verify(copy.path()).unwrap();
+        let report = store::verify(&Location::Folder(copy.path().into())).unwrap();
         let is_named = report.discrepancies.iter().any(|discrepancy| discrepancy.contains(named));
         assert!(
             is_named,
@@ -253,7 +259,7 @@ async fn a_ledger_that_is_being_written_is_in_order() {
     let maker = Maker::open(folder.path()).await;
     fill(&maker).await;
     // Nothing is folded yet: balances and histories are still in the tail.
-    let report = store::verify(folder.path()).unwrap();
+    let report = store::verify(&Location::Folder(folder.path().into())).unwrap();
     assert_eq!((report.discrepancies.as_slice(), report.transactions), ([].as_slice(), 7));
     maker.store.close().await.unwrap();
 }
@@ -273,4 +279,21 @@ async fn the_journal_refuses_to_be_changed() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_span_of_missing_rows_is_told_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let maker = Maker::open(folder.path()).await;
+    fill(&maker).await;
+    maker.store.close().await.unwrap();
+    let connection = rusqlite::Connection::open(folder.path().join("farthing.db")).unwrap();
+    connection.execute_batch(TRIGGERS).unwrap();
+    connection
+        .execute_batch("UPDATE blocks SET last_transaction = 9000000000000000000 WHERE no = 5")
+        .unwrap();
+    drop(connection);
+    let report = store::verify(&Location::Folder(folder.path().into())).unwrap();
+    let is_told = report.discrepancies.iter().any(|what| what.contains("all up to row 9000000000000000000"));
+    assert!(is_told, "{:#?}", report.discrepancies);
 }
