@@ -49,6 +49,34 @@ pub(super) fn settle(path: &Path, data: &Path, clock: &Clock) -> Result<(), Fail
     }
 }
 
+/// Copies the key file to where its ledger goes. One that is there already must hold the same key.
+///
+/// # Errors
+/// Exit code 3: the source is missing or holds no key, or another key is in the target's place.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+    let read = |path: &Path| {
+        let text = std::fs::read_to_string(path);
+        text.map_err(|error| {
+            (error.kind(), format!("the key file {} cannot be read: {error}", path.display()))
+        })
+    };
+    let key = read(from).map_err(|(_, what)| Failure::Database(what))?;
+    if key.len() != KEY_DIGITS || !key.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(Failure::Database(format!("the key file {} holds no key", from.display())));
+    }
+    match read(to) {
+        Ok(other) if other == key => Ok(()),
+        Ok(_) => Err(Failure::Database(format!(
+            "there is another key file already: {}; move it away",
+            to.display()
+        ))),
+        Err((io::ErrorKind::NotFound, _)) => make(to, &key).map_err(|error| {
+            Failure::Database(format!("the key file {} cannot be made: {error}", to.display()))
+        }),
+        Err((_, what)) => Err(Failure::Database(what)),
+    }
+}
+
 /// Writes a file that is not there yet, and makes its name durable as well: a ledger that outlives its key in a power
 /// cut would never open again.
 fn make(path: &Path, text: &str) -> io::Result<()> {

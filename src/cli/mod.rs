@@ -11,7 +11,9 @@ pub mod config;
 pub mod control;
 mod key_file;
 pub mod lock;
+pub mod migrate;
 pub mod open;
+pub mod progress;
 pub mod serve;
 pub mod terminal;
 pub mod verify;
@@ -58,6 +60,14 @@ enum Command {
     /// Recompute every balance from the journal and check every invariant
     #[command(after_help = "Works while a server is running. Exit code 1 if anything is wrong.")]
     Verify(VerifyArgs),
+    /// Move a ledger to another place, and prove both equal
+    #[command(after_help = "\
+Stop the servers first. What is interrupted goes on when it is run again. The source stays as it is.
+
+Examples:
+  farthing migrate --from farthing-data --to postgres://owner@db.example/ledger
+  farthing migrate --from postgres://owner@db.example/ledger --to farthing-data")]
+    Migrate(MigrateArgs),
     /// Measure payments per second
     Bench(BenchArgs),
     /// Check or show the configuration
@@ -204,6 +214,20 @@ pub struct VerifyArgs {
     ledger: LedgerArgs,
 }
 
+/// What `farthing migrate` can be told.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Where the ledger is: a data folder or a PostgreSQL URL
+    #[arg(long, value_name = "DIR|URL")]
+    from: String,
+    /// Where it goes: an empty or new folder, or an empty PostgreSQL database
+    #[arg(long, value_name = "DIR|URL")]
+    to: String,
+    /// The ledger's key file [default: farthing.key in the folder, in farthing-data for PostgreSQL]
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Check the configuration: exit code 0, or 2 and every mistake
@@ -272,6 +296,7 @@ pub fn run() -> ExitCode {
         Command::Admin(AdminCommand::Create(args)) => admin::create(&args),
         Command::Admin(AdminCommand::List(args)) => admin::list(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Config(ConfigCommand::Check(args)) => args.load().and_then(|loaded| config::check(&loaded)),
         Command::Config(ConfigCommand::Show(args)) => args.load().and_then(|loaded| config::show(&loaded)),

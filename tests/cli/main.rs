@@ -7,6 +7,7 @@ mod support;
 
 mod admin;
 mod bench;
+mod migrate;
 mod serve;
 mod usage;
 
