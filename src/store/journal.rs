@@ -127,6 +127,8 @@ pub struct Properties {
 }
 
 /// Hands out a ledger, also while a server writes to it.
+///
+/// Where there is a `limit`, fewer rows come only at the end.
 pub trait JournalReader {
     /// Takes in one snapshot what changes. Where the engine has tables of its own to check, it begins anew with that,
     /// too. May be called again: what it gives is newer then.

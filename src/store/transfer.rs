@@ -13,9 +13,7 @@ use super::journal::{
 };
 use super::verification::{Audit, PIECE, audit};
 use super::{OpenError, VerifyReport};
-use crate::ledger::{
-    AccountKey, Entry, SecurityEvent, Session, SessionId, TokenHash, Transaction, User,
-};
+use crate::ledger::{AccountKey, Entry, SecurityEvent, Session, SessionId, TokenHash, Transaction, User};
 
 /// Users, sessions and tokens that are copied at a time.
 const PAGE: usize = 1_000;
@@ -91,7 +89,7 @@ pub fn transfer(
     tell(Progress::ProvingTarget);
     let mut target = target().map_err(TransferError::Target)?;
     let arrived = audit(&mut *target).map_err(TransferError::Target)?;
-    let differences = compare(&proved, &arrived, source, &mut *target, properties)?;
+    let differences = compare(&proved, &arrived, source, &mut *target, &properties)?;
     if !differences.is_empty() {
         return Err(TransferError::Unequal(differences));
     }
@@ -236,7 +234,7 @@ fn compare(
     arrived: &Audit,
     source: &mut dyn JournalReader,
     target: &mut dyn JournalReader,
-    properties: Properties,
+    properties: &Properties,
 ) -> Result<Vec<String>, TransferError> {
     let mut differences = arrived.report.discrepancies.clone();
     let counts = |report: &VerifyReport| {
@@ -265,7 +263,7 @@ fn compare(
             ));
         }
     }
-    if target.properties().map_err(TransferError::Target)? != properties {
+    if target.properties().map_err(TransferError::Target)? != *properties {
         differences.push("it says of itself to be another ledger".into());
     }
     compare_identities(source, target, &mut differences)?;

@@ -18,8 +18,8 @@ use super::{Shared, statements};
 use crate::clock::Clock;
 use crate::ledger::chain::{BlockDigest, Hash, link};
 use crate::ledger::{
-    AccountKey, Command, IdempotencyKey, Needs, Outcome, RecentPayment, Rules, Transaction,
-    TransactionKind, UserId, WorkingSet, decide,
+    AccountKey, Command, IdempotencyKey, Needs, Outcome, RecentPayment, Rules, Transaction, TransactionKind,
+    UserId, WorkingSet, decide,
 };
 use crate::store::journal::{Block, Head};
 

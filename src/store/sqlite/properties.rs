@@ -39,7 +39,8 @@ pub(super) fn settle(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if get(&transaction, MIGRATION)?.is_some() {
         return Err(OpenError::Unusable(
-            "a ledger is being moved here and is not whole yet; run 'farthing migrate' again to its end".into(),
+            "a ledger is being moved here and is not whole yet; run 'farthing migrate' again to its end"
+                .into(),
         ));
     }
     match key(&transaction)? {
@@ -92,10 +93,7 @@ pub(super) fn read(connection: &Connection) -> Result<Properties, OpenError> {
 }
 
 /// Begins to move a ledger here, or goes on; refuses a place where there is another, or this one as a whole.
-pub(super) fn begin_migration(
-    connection: &mut Connection,
-    properties: &Properties,
-) -> Result<(), OpenError> {
+pub(super) fn begin_migration(connection: &mut Connection, properties: &Properties) -> Result<(), OpenError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let ledger = properties.ledger.to_string();
     match (get(&transaction, MIGRATION)?, mode(&transaction)?) {
