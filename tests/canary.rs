@@ -109,6 +109,7 @@ fn no_secret_is_written_printed_or_told() {
     ];
     // Once as the running server has it, and once as a stopped one leaves it.
     collect_files(server.data(), &mut places);
+    places.extend(server.database().map(|database| ("the database".to_owned(), database.dump())));
     server.terminate();
     collect_files(server.data(), &mut places);
     places.push(("the standard output".to_owned(), server.stdout().into_bytes()));

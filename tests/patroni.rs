@@ -172,7 +172,7 @@ impl Cluster {
             fs::create_dir(&data).unwrap();
             fs::copy(key, data.join("farthing.key")).unwrap();
         }
-        let mut builder = Server::builder()
+        let mut builder = Server::embedded()
             .behind(&["sh", "-c", "shift; exec \"$0\" \"$@\"", script.to_str().unwrap()])
             .env("FARTHING", FARTHING)
             .env("CONFIGURATION", configuration.to_str().unwrap())

@@ -11,13 +11,21 @@
 //! where five may; one that is never settled (the server was too busy, the client went away) is taken back. Answers
 //! come at once; nothing is slowed. Bounded: past `CAPACITY` counters the oldest are forgotten. A clock that runs back
 //! makes nobody wait longer than the limits say.
+//!
+//! Nodes that share a ledger tell each other what they counted ([`Throttle::take_news`], [`Throttle::hear`]) about once a
+//! second: in between each of them counts alone, so that a burst may pass as often as there are nodes.
+
+mod news;
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sha2::{Digest, Sha256};
+
 use crate::ledger::{Timestamp, network_of};
+pub use news::{Counted, ThrottleNews};
 
 /// Counters kept of each kind.
 const CAPACITY: usize = 100_000;
@@ -121,11 +129,12 @@ pub struct Throttle {
     state: Arc<Mutex<State>>,
 }
 
-/// An account and, for addresses that the owner used before, the address.
-type AccountKey = (String, IpAddr);
+/// An account, as a digest of its email, and, for addresses that the owner used before, the address.
+type AccountKey = ([u8; 16], IpAddr);
 
 #[derive(Debug, Default)]
 struct State {
+    news: Vec<ThrottleNews>,
     accounts: HashMap<AccountKey, Failures>,
     addresses: HashMap<IpAddr, Failures>,
     logins: HashMap<IpAddr, Timestamp>,
@@ -144,9 +153,10 @@ impl Throttle {
     /// [`Limited`] if it must wait.
     pub fn admit_registration(&self, ip: Option<IpAddr>, now: Timestamp) -> Result<(), Limited> {
         let Some(limits) = &self.limits else { return Ok(()) };
-        let rate =
-            Rate { policy: "registrations", quota: limits.registrations_per_hour, window_seconds: 3_600 };
-        rate.take(&mut lock(&self.state).registrations, network(ip), now)
+        let (network, mut state) = (network(ip), lock(&self.state));
+        limits.registrations().take(&mut state.registrations, network, now)?;
+        state.tell(Counted::Registration, [0; 16], network);
+        Ok(())
     }
 
     /// Counts an attempt to log in, before the password is looked at.
@@ -163,9 +173,9 @@ impl Throttle {
         let Some(limits) = &self.limits else { return Ok(Attempt { reserved: None }) };
         let network = network(ip);
         let mut state = lock(&self.state);
-        let rate = Rate { policy: "logins", quota: limits.logins_per_minute, window_seconds: 60 };
-        rate.take(&mut state.logins, network, now)?;
-        let account = (account.to_owned(), if known_address { network } else { NO_ADDRESS });
+        limits.logins().take(&mut state.logins, network, now)?;
+        state.tell(Counted::Login, [0; 16], network);
+        let account = (digest(account), if known_address { network } else { NO_ADDRESS });
         let address = (!known_address).then_some(network);
         // Both are asked before either counts the attempt, so that a refusal leaves no trace.
         limits.per_account().admit(&mut state.accounts, &account, now)?;
@@ -173,7 +183,7 @@ impl Throttle {
             limits.per_address().admit(&mut state.addresses, &address, now)?;
             reserve(&mut state.addresses, address, now);
         }
-        reserve(&mut state.accounts, account.clone(), now);
+        reserve(&mut state.accounts, account, now);
         Ok(Attempt { reserved: Some(Reserved { state: Arc::clone(&self.state), account, address }) })
     }
 
@@ -184,17 +194,21 @@ impl Throttle {
         };
         let mut state = lock(&self.state);
         if succeeded {
-            if let Some(failures) = state.accounts.get_mut(&reserved.account) {
-                failures.count = 0;
-                failures.open_at = now;
+            let (account, known) = reserved.account;
+            if state.accounts.get(&reserved.account).is_some_and(|failures| failures.count > 0) {
+                state.tell(Counted::AccountSuccess, account, known);
             }
+            forgive(&mut state.accounts, &reserved.account, now);
             take_back(&mut state.accounts, &reserved.account);
             if let Some(address) = reserved.address {
                 take_back(&mut state.addresses, &address);
             }
             return Settled::Quiet;
         }
+        let (account, known) = reserved.account;
+        state.tell(Counted::AccountFailure, account, known);
         if let Some(address) = reserved.address {
+            state.tell(Counted::AddressFailure, [0; 16], address);
             limits.per_address().count(state.addresses.entry(address).or_insert(Failures::none(now)), now);
         }
         let per_account = limits.per_account();
@@ -207,6 +221,14 @@ impl Throttle {
 }
 
 impl ThrottleLimits {
+    fn registrations(&self) -> Rate {
+        Rate { policy: "registrations", quota: self.registrations_per_hour, window_seconds: 3_600 }
+    }
+
+    fn logins(&self) -> Rate {
+        Rate { policy: "logins", quota: self.logins_per_minute, window_seconds: 60 }
+    }
+
     fn per_account(&self) -> FailureLimit {
         FailureLimit {
             policy: "login_failures",
@@ -307,6 +329,16 @@ fn reserve<K: Eq + Hash>(counters: &mut HashMap<K, Failures>, key: K, now: Times
     failures.last_at = now;
 }
 
+/// Forgets failures after a success.
+fn forgive<K: Eq + Hash>(counters: &mut HashMap<K, Failures>, key: &K, now: Timestamp) {
+    let Some(failures) = counters.get_mut(key) else { return };
+    failures.count = 0;
+    failures.open_at = now;
+    if failures.under_way == 0 {
+        counters.remove(key);
+    }
+}
+
 /// Ends an attempt that did not fail. A counter with nothing to remember goes, so that only failures take memory.
 fn take_back<K: Eq + Hash>(counters: &mut HashMap<K, Failures>, key: &K) {
     let Some(failures) = counters.get_mut(key) else { return };
@@ -352,6 +384,14 @@ impl Rate {
             retry_after_seconds: seconds_until(with_this, full_at),
         })
     }
+}
+
+/// What an account is known by here and among nodes: no table of addresses comes of it.
+fn digest(account: &str) -> [u8; 16] {
+    let digest: [u8; 32] = Sha256::digest(account).into();
+    let mut short = [0; 16];
+    short.iter_mut().zip(digest).for_each(|(byte, digested)| *byte = digested);
+    short
 }
 
 /// What is counted together: the network of an address; one for all who have none.

@@ -235,6 +235,7 @@ pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: oneshot::Receive
         let mut ticks = tokio::time::interval(FLUSH_EVERY);
         loop {
             ticks.tick().await;
+            teller.share_throttle().await;
             teller.flush_anonymous(false).await;
         }
     });

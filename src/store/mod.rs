@@ -18,6 +18,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::auth::ledger_key::KeyFingerprint;
+use crate::auth::throttle::ThrottleNews;
 use crate::clock::Clock;
 use crate::telemetry::Telemetry;
 
@@ -254,6 +255,12 @@ pub trait Store: Send + Sync {
 
     /// The security events that concern a user, newest first.
     fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>>;
+
+    /// Tells the other nodes of this ledger what was counted here, and hears what they counted. Approximate: what is lost
+    /// is not told again. An engine that serves a single process has nobody to tell.
+    fn exchange_news(&self, _news: Vec<ThrottleNews>) -> Answer<'_, Vec<ThrottleNews>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 
     /// How the store is.
     fn status(&self) -> Status;

@@ -157,6 +157,15 @@ impl Teller {
         }
     }
 
+    /// Tells the other nodes what the throttle counted, and counts what they tell. Called every second.
+    pub async fn share_throttle(&self) {
+        match self.store.exchange_news(self.throttle.take_news()).await {
+            Ok(news) => self.throttle.hear(&news, self.clock.now()),
+            // While the database is away nobody logs in; what was not told is lost, and the limits hold per node.
+            Err(error) => tracing::debug!(%error, "the throttle's news could not be exchanged: {error}"),
+        }
+    }
+
     /// Makes durable what was accepted, and lets go of the database.
     pub async fn close(&self) {
         self.flush_anonymous(true).await;

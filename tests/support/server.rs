@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::postgres::{Database, Postgres};
 use super::{Client, User};
 
 /// The program under test.
@@ -25,6 +26,7 @@ pub struct Builder {
     args: Vec<String>,
     prefix: Vec<String>,
     data: Option<PathBuf>,
+    database: Option<Arc<Database>>,
 }
 
 /// A running server, or one that was stopped and may be started again on the same folder.
@@ -68,6 +70,17 @@ impl Builder {
         self
     }
 
+    /// Serves from this database, which goes away with the last server on it.
+    #[must_use]
+    pub fn database(self, database: impl Into<Arc<Database>>) -> Builder {
+        let database = database.into();
+        let mut builder = self
+            .env("FARTHING_DATABASE_URL", &database.url())
+            .env("FARTHING_DATABASE_MIGRATION_URL", &database.migration_url());
+        builder.database = Some(database);
+        builder
+    }
+
     /// Starts the server and waits until it accepts connections.
     pub fn start(self) -> Server {
         let mut server = self.stopped();
@@ -93,8 +106,14 @@ impl Server {
 
     /// The same, to be changed before it starts.
     pub fn builder() -> Builder {
+        let builder = Self::embedded();
+        if on_postgres() { builder.database(Postgres::shared().database()) } else { builder }
+    }
+
+    /// The same on the embedded database, whatever the others run on: for tests about its file and its folder.
+    pub fn embedded() -> Builder {
         let env = vec![("FARTHING_RATE_LIMITS_ENABLED".to_owned(), "false".to_owned())];
-        Builder { env, args: Vec::new(), prefix: Vec::new(), data: None }
+        Builder { env, args: Vec::new(), prefix: Vec::new(), data: None, database: None }
     }
 
     /// Starts the program on the same folder and waits until it accepts connections.
@@ -152,6 +171,9 @@ impl Server {
     /// `farthing verify`, which must find nothing.
     #[track_caller]
     pub fn verify(&self) {
+        if self.database().is_some() {
+            return;
+        }
         let output = self.run(&["verify"]);
         assert!(
             output.status.success(),
@@ -180,6 +202,11 @@ impl Server {
     /// The data folder.
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// The database behind it; none if it is embedded.
+    pub fn database(&self) -> Option<&Database> {
+        self.builder.database.as_deref()
     }
 
     /// Changes an environment variable for the next start.
@@ -307,6 +334,11 @@ fn listen(stdout: ChildStdout, kept: &Arc<Mutex<String>>) -> mpsc::Receiver<Sock
         }
     });
     receiver
+}
+
+/// Whether the tests of the API run on PostgreSQL this time (`./test` does both).
+pub fn on_postgres() -> bool {
+    std::env::var("FARTHING_TEST_ENGINE").is_ok_and(|engine| engine == "postgres")
 }
 
 /// Creates a file that fills its file system up to `leave` bytes; deleting it gives the room back.

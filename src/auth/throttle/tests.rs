@@ -223,12 +223,48 @@ fn memory_is_bounded_under_a_flood_of_a_million_addresses() {
     let state = lock(&throttle.state);
     let lengths = [state.accounts.len(), state.addresses.len(), state.logins.len()];
     assert!(lengths.iter().all(|length| (CAPACITY / 2..=CAPACITY).contains(length)), "{lengths:?}");
-    assert!(state.accounts.contains_key(&(last.to_string(), NO_ADDRESS)), "the youngest is remembered");
-    assert!(!state.accounts.contains_key(&("0".to_owned(), NO_ADDRESS)), "the oldest is not");
+    assert!(
+        state.accounts.contains_key(&(digest(&last.to_string()), NO_ADDRESS)),
+        "the youngest is remembered"
+    );
+    assert!(!state.accounts.contains_key(&(digest("0"), NO_ADDRESS)), "the oldest is not");
 }
 
 #[test]
 fn switched_off_it_lets_everything_pass() {
     let throttle = Throttle::new(None);
     assert!((0..1_000).all(|_| fail(&throttle, OWNER, at(0)) == Ok(Settled::Quiet)));
+}
+
+#[test]
+fn what_one_node_counted_counts_on_the_others() {
+    let limits = ThrottleLimits { logins_per_minute: 20, registrations_per_hour: 2, ..Default::default() };
+    let (one, two) = (Throttle::new(Some(limits.clone())), Throttle::new(Some(limits)));
+    for _ in 0..6 {
+        fail(&one, OWNER, at(0)).unwrap();
+    }
+    one.admit_registration(OWNER, at(0)).unwrap();
+    two.hear(&one.take_news(), at(0));
+    assert!(one.take_news().is_empty(), "told once");
+    assert_eq!(begin(&two, OWNER, at(0)).unwrap_err().policy, "login_failures");
+    assert_eq!(begin(&two, Some(stranger(1)), at(0)).unwrap_err().policy, "login_failures");
+    assert_eq!(lock(&two.state).addresses[&network(OWNER)].count, 6);
+    two.admit_registration(OWNER, at(0)).unwrap();
+    assert_eq!(two.admit_registration(OWNER, at(0)).unwrap_err().policy, "registrations");
+    assert!(
+        two.take_news().iter().all(|news| news.what != Counted::AccountFailure),
+        "what was heard is not told again"
+    );
+
+    // The success that one of them sees is the other's as well.
+    let attempt = begin(&two, OWNER, at(1)).unwrap();
+    two.settle_login(attempt, true, at(1));
+    one.hear(&two.take_news(), at(1));
+    assert_eq!(fail(&one, OWNER, at(1)), Ok(Settled::Quiet));
+    for _ in 0..30 {
+        let Ok(attempt) = begin(&one, OWNER, at(2)) else { break };
+        one.settle_login(attempt, true, at(2));
+    }
+    two.hear(&one.take_news(), at(2));
+    assert_eq!(begin(&two, OWNER, at(2)).unwrap_err().policy, "logins");
 }

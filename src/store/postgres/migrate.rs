@@ -63,9 +63,9 @@ pub(super) async fn grant(connection: &mut Object, role: &str) -> Result<(), Ope
     let sql = format!(
         "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}; \
          GRANT INSERT ON properties, users, sessions, spent_tokens, accounts, transactions, entries, security_events, \
-         blocks, batches TO {role}; \
+         blocks, batches, throttle_news TO {role}; \
          GRANT UPDATE ON properties, users, sessions, accounts, chain TO {role}; \
-         GRANT DELETE ON properties, batches TO {role};"
+         GRANT DELETE ON properties, batches, throttle_news TO {role};"
     );
     let unusable = |error: tokio_postgres::Error| {
         OpenError::Unusable(format!("cannot grant the serving role its rights: {}", describe(&error)))

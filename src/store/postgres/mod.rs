@@ -3,6 +3,7 @@
 //! - `lanes`: gathers waiting commands into batches and answers them;
 //! - `batch`: one batch: load, decide, write, commit; retried, halved or looked up where that went wrong;
 //! - `load` and `save`: the two round trips of a batch;
+//! - `news`: what the nodes' throttles tell each other;
 //! - `lookups` and `reads`: everything that only looks, point reads gathered as well;
 //! - `connect` and `migrate`: TLS, pools, durability, the schema and who may do what in it.
 //!
@@ -16,6 +17,7 @@ mod lanes;
 mod load;
 mod lookups;
 mod migrate;
+mod news;
 mod reads;
 mod rows;
 mod save;
@@ -29,11 +31,13 @@ use std::time::Duration;
 use deadpool_postgres::{Object, Pool};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use super::{
     AccountBalance, Answer, HistoryQuery, Movement, OpenError, Page, PageRequest, Status, Store, StoreError,
 };
 use crate::auth::ledger_key::KeyFingerprint;
+use crate::auth::throttle::ThrottleNews;
 use crate::clock::Clock;
 use crate::ledger::{
     Command, Mode, Outcome, Rules, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
@@ -83,6 +87,9 @@ pub struct PostgresStore {
     sessions: Lookups<TokenHash, SessionAndUser>,
     users: Lookups<UserId, Arc<User>>,
     emails: Lookups<String, Arc<User>>,
+    /// This node among the others, new with each start.
+    node: Uuid,
+    heard: Mutex<news::Heard>,
 }
 
 impl PostgresStore {
@@ -111,7 +118,10 @@ impl PostgresStore {
         let lanes = (0..settings.writers.max(1))
             .map(|_| tokio::spawn(lanes::run(Arc::clone(&shared), Arc::clone(&queue))))
             .collect();
+        let node = shared.clock.uuid().map_err(|error| OpenError::Unusable(error.to_string()))?;
         Ok(Self {
+            node,
+            heard: Mutex::default(),
             commands: std::sync::Mutex::new(Some(commands)),
             lanes: std::sync::Mutex::new(lanes),
             probe: tokio::spawn(probe(Arc::clone(&shared))),
@@ -331,6 +341,13 @@ impl Store for PostgresStore {
 
     fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>> {
         Self::read(reads::events(&self.shared, user, page))
+    }
+
+    fn exchange_news(&self, news: Vec<ThrottleNews>) -> Answer<'_, Vec<ThrottleNews>> {
+        Self::read(async move {
+            news::tell(&self.shared, self.node, &news).await?;
+            news::hear(&self.shared, self.node, &mut *self.heard.lock().await).await
+        })
     }
 
     fn status(&self) -> Status {

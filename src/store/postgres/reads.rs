@@ -29,7 +29,11 @@ const TRIES: u32 = 3;
 pub(super) type SessionAndUser = (Arc<Session>, Arc<User>);
 
 /// Runs one statement; again if the connection broke. While the database is known to be away nobody waits for it.
-async fn query(shared: &Shared, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fault> {
+pub(super) async fn query(
+    shared: &Shared,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, Fault> {
     if !shared.gauges.ready.load(Ordering::Relaxed) {
         return Err(Fault::Transient("waiting for the database".into()));
     }

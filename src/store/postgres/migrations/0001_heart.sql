@@ -162,6 +162,17 @@ CREATE TABLE batches (
 );
 CREATE INDEX batches_by_time ON batches (at);
 
+-- What the nodes' throttles counted, for each other; of use for a few seconds. Lost in a crash, and no harm done.
+CREATE UNLOGGED TABLE throttle_news (
+    no bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    node uuid NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    what text NOT NULL,
+    account bytea NOT NULL CHECK (length(account) = 16),
+    network text NOT NULL
+);
+CREATE INDEX throttle_news_by_time ON throttle_news (at);
+
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME;
