@@ -54,7 +54,7 @@ fn places_that_make_no_sense_are_refused() {
     ended(&migrate("old", "old"), 2, "the same folder");
     std::fs::create_dir(folder.path().join("taken")).unwrap();
     std::fs::write(folder.path().join("taken/farthing.key"), "a".repeat(64)).unwrap();
-    ended(&migrate("old", "taken"), 3, "there is another key file already");
+    ended(&migrate("old", "taken"), 3, "is there already; move it away");
     std::fs::remove_file(folder.path().join("old/farthing.key")).unwrap();
     ended(&migrate("old", "new"), 3, "cannot be read");
 }

@@ -193,6 +193,15 @@ pub(super) const HISTORY: &str = concat!(
 );
 pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user_id, ip, user_agent, request, detail FROM security_events \
      WHERE user_id = $1 AND no < $2 ORDER BY no DESC LIMIT $3";
+pub(super) const TRANSACTIONS_BETWEEN: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    " FROM transactions t WHERE t.no > $1 AND t.no <= $2 ORDER BY t.no"
+);
+pub(super) const EVENTS_BETWEEN: &str = "SELECT no, id, at, event, severity, user_id, ip, user_agent, request, detail \
+     FROM security_events WHERE no > $1 AND no <= $2 ORDER BY no";
+pub(super) const SESSIONS_AFTER: &str =
+    concat!("SELECT ", session_columns!(), " FROM sessions s WHERE s.id > $1 ORDER BY s.id LIMIT $2");
 pub(super) const HEAD: &str = "SELECT c.block, c.last_transaction, c.at, \
      pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' FROM chain c";
 /// Batches older than an hour: nobody waits for their outcome any more.
