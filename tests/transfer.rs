@@ -7,6 +7,14 @@ use std::sync::Arc;
 
 #[path = "support/maker.rs"]
 mod maker;
+#[path = "support/postgres.rs"]
+#[allow(
+    dead_code,
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "test code, of which other tests use the rest"
+)]
+mod postgres;
 
 use farthing::clock::Clock;
 use farthing::ledger::{
@@ -17,7 +25,7 @@ use farthing::store::journal::{
 };
 use farthing::store::sqlite::{SqliteImport, SqliteJournal};
 use farthing::store::transfer::{Progress, transfer};
-use farthing::store::{self, Location, OpenError, TransferError, VerifyReport};
+use farthing::store::{self, Location, OpenError, PostgresSettings, TransferError, VerifyReport};
 use maker::{Maker, TRIGGERS, fill};
 use tempfile::TempDir;
 
@@ -342,4 +350,41 @@ async fn a_ledger_says_what_it_is() {
     assert_ne!(properties(&one).ledger, properties(&other).ledger);
     assert_eq!(properties(&one).mode, Mode::Sandbox);
     assert!(properties(&one).others.contains_key("made_at"), "{:?}", properties(&one));
+}
+
+/// From a folder into PostgreSQL and back: what comes back is what went, row by row.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_goes_to_postgres_and_comes_back() {
+    let (source, back) = (a_ledger().await, tempfile::tempdir().unwrap());
+    let database = postgres::Postgres::shared().database();
+    let owner = Location::Postgres(PostgresSettings::at(&database.migration_url()));
+    let move_to = |from: &Location, to: &Location| {
+        let (from, to) = (from.clone(), to.clone());
+        tokio::task::spawn_blocking(move || store::migrate(&from, &to, Clock::system(), &mut |_| {}))
+    };
+    let there = move_to(&location(&source), &owner).await.unwrap().unwrap();
+    assert_eq!(there.discrepancies, Vec::<String>::new());
+    assert_eq!(there, store::verify(&location(&source)).unwrap());
+    // A whole ledger is not moved into again.
+    let again = move_to(&location(&source), &owner).await.unwrap().unwrap_err();
+    assert!(again.to_string().contains("there is a ledger already"), "{again}");
+    move_to(&owner, &location(&back)).await.unwrap().unwrap();
+    let text = |folder: &TempDir| everything(folder);
+    assert_eq!(text(&back), text(&source));
+
+    // It is served there like any other: the ledger goes on where it was, and the serving role needs no more than its own.
+    let serving = Location::Postgres(PostgresSettings {
+        migration_url: Some(database.migration_url()),
+        ..PostgresSettings::at(&database.url())
+    });
+    let maker = Maker::at(&serving).await;
+    maker.user("dan").await;
+    maker.store.close().await.unwrap();
+    let verified = tokio::task::spawn_blocking(move || store::verify(&serving)).await.unwrap().unwrap();
+    assert_eq!((verified.discrepancies.as_slice(), verified.users), ([].as_slice(), 4));
+
+    // One that is not whole is not served.
+    database.query("INSERT INTO properties VALUES ('migration', 'x')").unwrap();
+    let opened = store::open(&owner, maker::key(), maker::rules(), Clock::system(), None).await;
+    assert!(opened.err().unwrap().to_string().contains("is being moved here"));
 }

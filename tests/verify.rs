@@ -5,6 +5,14 @@
 
 #[path = "support/maker.rs"]
 mod maker;
+#[path = "support/postgres.rs"]
+#[allow(
+    dead_code,
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "test code, of which other tests use the rest"
+)]
+mod postgres;
 
 use farthing::store::{self, Location};
 use maker::{Maker, TRIGGERS, fill};
@@ -201,4 +209,82 @@ async fn a_span_of_missing_rows_is_told_as_one() {
     let report = store::verify(&Location::Folder(folder.path().into())).unwrap();
     let is_told = report.discrepancies.iter().any(|what| what.contains("all up to row 9000000000000000000"));
     assert!(is_told, "{:#?}", report.discrepancies);
+}
+
+/// On PostgreSQL, done by a superuser who switched the rules of the tables off.
+const POSTGRES_DAMAGE: &[(&str, &str)] = &[
+    (
+        "UPDATE accounts SET balance = balance + 1 WHERE owner = '00000000-0000-0000-0000-000000000001'",
+        "accounts row",
+    ),
+    ("DELETE FROM accounts WHERE owner = '00000000-0000-0000-0000-000000000001'", "entries row"),
+    ("UPDATE entries SET amount = amount + 1 WHERE no = 24", "transactions row 3"),
+    ("UPDATE entries SET balance_after = balance_after + 1 WHERE no = 24", "transactions row 3"),
+    ("DELETE FROM entries WHERE no = 25", "transactions row 3"),
+    ("UPDATE entries SET account = gen_random_uuid() WHERE no = 25", "entries row 25"),
+    ("UPDATE entries SET transaction_no = 4 WHERE no = 25", "entries row 25"),
+    (
+        "INSERT INTO entries SELECT 8 * 9, 9, account, amount, balance_after FROM entries WHERE no = 24",
+        "entries row 72 is outside of the journal",
+    ),
+    ("UPDATE transactions SET amount = amount + 1 WHERE no = 4", "transactions row 4"),
+    ("UPDATE transactions SET description = 'dinner' WHERE no = 4", "blocks row"),
+    ("UPDATE transactions SET owner = to_user WHERE no = 3", "transactions row 3: its owner"),
+    (
+        "UPDATE transactions SET created_at = created_at + 1 WHERE no = 4",
+        "transactions row 4: its time is not that of its block",
+    ),
+    ("UPDATE transactions SET decline = NULL, available = NULL WHERE no = 5", "transactions row 5"),
+    ("UPDATE transactions SET currency = 'XXX' WHERE no = 6", "transactions row 6"),
+    ("DELETE FROM transactions WHERE no = 4", "transactions row 4 is missing"),
+    ("DELETE FROM transactions WHERE no = 7", "transactions row 7 is missing"),
+    ("DELETE FROM security_events WHERE no = 1", "security_events row 1 is missing"),
+    ("UPDATE security_events SET event = 'nothing' WHERE no = 2", "security_events row 2"),
+    ("UPDATE security_events SET detail = '{}' WHERE no = 1", "blocks row"),
+    ("UPDATE security_events SET at = at + 1 WHERE no = 1", "security_events row 1: its time"),
+    ("UPDATE blocks SET hash = sha256(hash) WHERE no = 5", "blocks row 5"),
+    ("UPDATE blocks SET digest = sha256(digest) WHERE no = 5", "blocks row 5"),
+    ("UPDATE blocks SET at = at + 1 WHERE no = 5", "blocks row 5: its hash does not follow"),
+    ("DELETE FROM blocks WHERE no = 5", "blocks row 5 is missing"),
+    ("DELETE FROM blocks WHERE no = (SELECT max(no) FROM blocks)", "is outside of the journal"),
+    ("UPDATE chain SET last_transaction = last_transaction + 1", "chain: it does not say"),
+    ("UPDATE sessions SET user_id = gen_random_uuid()", "sessions row"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_damage_is_found_and_named_on_postgres() {
+    let database = postgres::Postgres::shared().database();
+    let location = Location::Postgres(farthing::store::PostgresSettings {
+        migration_url: Some(database.migration_url()),
+        ..farthing::store::PostgresSettings::at(&database.url())
+    });
+    let maker = Maker::at(&location).await;
+    fill(&maker).await;
+    let verify = || {
+        let location = location.clone();
+        tokio::task::spawn_blocking(move || store::verify(&location).unwrap())
+    };
+    let report = verify().await.unwrap();
+    assert_eq!((report.discrepancies.as_slice(), report.transactions), ([].as_slice(), 7));
+    for (damage, named) in POSTGRES_DAMAGE {
+        // In the database itself, and mended from a copy of it afterwards: copying a whole database takes a second.
+        let tables = "accounts entries transactions security_events blocks chain sessions";
+        let each = |sql: &str| tables.split(' ').map(|table| sql.replace("{}", table)).collect::<String>();
+        let save = each("CREATE TABLE saved_{} AS TABLE {};");
+        let mend = each("DELETE FROM {}; INSERT INTO {} TABLE saved_{}; DROP TABLE saved_{};");
+        let rules_off = "SET session_replication_role = replica;";
+        let checks_off = "ALTER TABLE transactions DROP CONSTRAINT IF EXISTS transactions_check; \
+                          ALTER TABLE entries DROP CONSTRAINT IF EXISTS entries_check;";
+        database.query(&format!("{checks_off}{save}{rules_off}{damage}")).unwrap();
+        let report = verify().await.unwrap();
+        let is_named = report.discrepancies.iter().any(|discrepancy| discrepancy.contains(named));
+        assert!(
+            is_named,
+            "{damage}\nshould be told as {named:?}, and is told as {:#?}",
+            report.discrepancies
+        );
+        database.query(&format!("{rules_off}{mend}")).unwrap();
+    }
+    assert_eq!(verify().await.unwrap().discrepancies, Vec::<String>::new());
+    maker.store.close().await.unwrap();
 }

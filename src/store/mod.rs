@@ -151,7 +151,7 @@ pub fn migrate(
 fn reader(location: &Location) -> Result<Box<dyn JournalReader>, OpenError> {
     match location {
         Location::Folder(folder) => Ok(Box::new(sqlite::SqliteJournal::open(folder)?)),
-        Location::Postgres(_) => Err(not_on_postgres()),
+        Location::Postgres(settings) => Ok(Box::new(postgres::PostgresJournal::open(settings)?)),
     }
 }
 
@@ -159,12 +159,8 @@ fn reader(location: &Location) -> Result<Box<dyn JournalReader>, OpenError> {
 fn importer(location: &Location, clock: Clock) -> Result<Box<dyn JournalWriter>, OpenError> {
     match location {
         Location::Folder(folder) => Ok(Box::new(sqlite::SqliteImport::new(folder, clock))),
-        Location::Postgres(_) => Err(not_on_postgres()),
+        Location::Postgres(settings) => Ok(Box::new(postgres::PostgresImport::open(settings)?)),
     }
-}
-
-fn not_on_postgres() -> OpenError {
-    OpenError::Unusable("a ledger on PostgreSQL cannot be verified or moved yet".into())
 }
 
 /// What a ledger is.

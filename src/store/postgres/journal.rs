@@ -63,6 +63,7 @@ pub(super) fn runtime() -> Result<Runtime, OpenError> {
     built.map_err(|error| OpenError::Unusable(format!("cannot start threads: {error}")))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
 pub(super) fn unusable(error: tokio_postgres::Error) -> OpenError {
     OpenError::Unusable(describe(&error))
 }
@@ -143,7 +144,10 @@ impl JournalReader for PostgresJournal {
             }
         }
         for (sql, table) in [
-            ("SELECT s.id FROM sessions s WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = s.user_id)", "sessions"),
+            (
+                "SELECT s.id FROM sessions s WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = s.user_id)",
+                "sessions",
+            ),
             (
                 "SELECT p.session_id FROM spent_tokens p \
                  WHERE NOT EXISTS (SELECT 1 FROM sessions s WHERE s.id = p.session_id)",
@@ -240,7 +244,7 @@ async fn strays(snapshot: &Snapshot<'_>, head: &Head) -> Result<Vec<String>, Ope
     }
     let end = |last: i64, step: i64| last.saturating_add(1).saturating_mul(step);
     for (table, first, end) in [
-        ("transactions", 1, end(head.transaction, 1)),
+        ("transactions", 1_i64, end(head.transaction, 1)),
         ("security_events", 1, end(head.event, 1)),
         ("blocks", 1, i64::MAX),
         ("entries", 8, end(head.transaction, 8)),
@@ -272,10 +276,7 @@ fn hash(row: &Row, index: usize) -> Result<Hash, OpenError> {
     bytes.try_into().map_err(|_| OpenError::Unusable("blocks: a hash has not 32 bytes".into()))
 }
 
-fn numbered<T>(
-    found: &[Row],
-    read: fn(&Row) -> Result<(i64, T), Fault>,
-) -> Result<Numbered<T>, OpenError> {
+fn numbered<T>(found: &[Row], read: fn(&Row) -> Result<(i64, T), Fault>) -> Result<Numbered<T>, OpenError> {
     let mut numbered = Numbered { rows: Vec::new(), unreadable: Vec::new() };
     for row in found {
         match read(row) {
