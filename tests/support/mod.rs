@@ -22,6 +22,7 @@
 pub mod client;
 pub mod lists;
 pub mod postgres;
+pub mod proxy;
 pub mod random;
 pub mod server;
 pub mod shape;

@@ -206,6 +206,11 @@ impl Server {
         self.builder.database.as_deref()
     }
 
+    /// The same, for another node on it.
+    pub fn shared_database(&self) -> Option<Arc<Database>> {
+        self.builder.database.clone()
+    }
+
     /// Changes an environment variable for the next start.
     pub fn set_env(&mut self, name: &str, value: &str) {
         self.builder = self.builder.clone().env(name, value);

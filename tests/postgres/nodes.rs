@@ -1,0 +1,135 @@
+//! Two nodes on one database: one ledger.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::support::postgres::Postgres;
+use crate::support::{PASSWORD, Request, Server};
+
+/// Two nodes that share a database and a key file.
+fn two() -> (Server, Server) {
+    let one = Server::embedded().database(Postgres::shared().database()).start();
+    let two = Server::embedded().database(one.shared_database().unwrap()).data(one.data()).start();
+    (one, two)
+}
+
+#[test]
+fn a_hundred_identical_requests_pay_once() {
+    let (one, two) = two();
+    let ada = one.user("ada");
+    let body = json!({"amount": "1", "currency": "USD", "description": "once"});
+    let ask = |request: &Request| {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..100)
+                .map(|number| {
+                    let node = if number % 2 == 0 { &one } else { &two };
+                    let mut client = node.client().with_token(&ada.token);
+                    scope.spawn(move || client.call(request))
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        })
+    };
+    let answers = ask(&Request::post("/payment", &body).key("the same"));
+    assert!(
+        answers.iter().all(|answer| answer.status == 201),
+        "{:?}",
+        answers.iter().find(|a| a.status != 201)
+    );
+    assert_eq!(answers.iter().map(|answer| answer.text()).collect::<BTreeSet<_>>().len(), 1);
+    let replayed =
+        answers.iter().filter(|answer| answer.header("Idempotent-Replayed") == Some("true")).count();
+    assert_eq!(replayed, 99);
+
+    let answers = ask(&Request::post("/payment", &json!({"amount": "2", "currency": "USD"})));
+    let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
+    assert_eq!((count(201), count(409)), (1, 99));
+    one.verify();
+}
+
+#[test]
+fn nobody_spends_on_two_nodes_what_they_have_once() {
+    let (one, two) = two();
+    let ada = one.user("ada");
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..40)
+            .map(|number| {
+                let node = if number % 2 == 0 { &one } else { &two };
+                let mut client = node.client().with_token(&ada.token);
+                let request = Request::post("/payment", &json!({"amount": "60", "currency": "USD"}))
+                    .key(&format!("spend {number}"));
+                scope.spawn(move || client.call(&request).status)
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(answers.iter().filter(|status| **status == 201).count(), 16, "{answers:?}");
+    assert!(answers.iter().all(|status| [201, 402].contains(status)), "{answers:?}");
+    one.verify();
+}
+
+#[test]
+fn one_email_registers_once_and_one_token_is_swapped_once() {
+    let (one, two) = two();
+    let both = |request: &Request| {
+        std::thread::scope(|scope| {
+            let threads = [&one, &two, &one, &two].map(|node| {
+                let mut client = node.client();
+                scope.spawn(move || client.call(request))
+            });
+            threads.map(|thread| thread.join().unwrap())
+        })
+    };
+    let registered =
+        both(&Request::post("/register", &json!({"email": "same@example.org", "password": PASSWORD})));
+    let mut statuses = registered.map(|answer| answer.status);
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409, 409, 409]);
+
+    let ada = one.user("ada");
+    let swapped = both(&Request::post("/token/refresh", &json!({"refresh_token": ada.refresh})));
+    let won: Vec<_> = swapped.iter().filter(|answer| answer.status == 200).collect();
+    assert!(won.len() <= 1, "{} branches are alive", won.len());
+    // A spent token was shown again: the whole session has ended, on every node.
+    for answer in won {
+        for node in [&one, &two] {
+            node.client().call(&Request::get("/me").bearer(&answer.str("access_token"))).expect(401);
+        }
+    }
+}
+
+#[test]
+fn what_one_node_is_told_holds_on_the_other_at_once() {
+    let (one, two) = two();
+    let mut ada = one.user("ada");
+    let mut elsewhere = two.client().with_token(&ada.token);
+    elsewhere.get("/me").expect(200);
+    ada.pay_with_key("k", &json!({"amount": "5", "currency": "USD"})).expect(201);
+    let wallets = elsewhere.get("/wallets").expect(200);
+    assert_eq!(wallets.json()["data"][0]["balance"], "995.00");
+    let frozen =
+        one.database().unwrap().query("UPDATE users SET frozen = true WHERE email = 'ada@example.org'");
+    frozen.unwrap();
+    for client in [&mut ada.client, &mut elsewhere] {
+        client.post("/payment", &json!({"amount": "6", "currency": "USD"})).problem(403, "account_frozen");
+    }
+    ada.client.post_empty("/logout").expect(204);
+    elsewhere.get("/me").problem(401, "token_invalid");
+}
+
+#[test]
+fn failures_on_one_node_count_on_the_other() {
+    let limited =
+        |server: crate::support::server::Builder| server.env("FARTHING_RATE_LIMITS_ENABLED", "true");
+    let one = limited(Server::embedded().database(Postgres::shared().database())).start();
+    let two = limited(Server::embedded().database(one.shared_database().unwrap()).data(one.data())).start();
+    let ada = one.user("ada");
+    let wrong = json!({"email": ada.email, "password": "not hers at all"});
+    let mut stranger = one.client().connecting_from([127, 0, 0, 9]);
+    while stranger.post("/login", &wrong).status == 401 {}
+    // About a second later the other node knows.
+    crate::support::postgres::until("the other node heard of it", || {
+        two.client().connecting_from([127, 0, 0, 10]).post("/login", &wrong).status == 429
+    });
+}
