@@ -135,11 +135,14 @@ fn password(version: u64) -> PasswordHash {
     PasswordHash::from_phc(format!("$argon2id$test${version}"))
 }
 
-/// An address of one of six networks.
+/// An address of one of six networks. Half of those of IPv4 come as IPv6.
 fn address(network: u64, host: u64) -> IpAddr {
     let number = u16::try_from(network).unwrap();
     match network {
-        0..3 => IpAddr::V4(Ipv4Addr::new(127, 0, 0, u8::try_from(network).unwrap())),
+        0..3 => {
+            let ip = Ipv4Addr::new(127, 0, 0, u8::try_from(network).unwrap());
+            if host == 0 { IpAddr::V4(ip) } else { IpAddr::V6(ip.to_ipv6_mapped()) }
+        }
         _ => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, number, 0, 0, 0, u16::try_from(host).unwrap())),
     }
 }

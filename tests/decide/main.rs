@@ -1,0 +1,95 @@
+//! The decision against the contract: a million random commands against a naive model, and the order of refusals.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may stop at what it did not expect"
+)]
+
+#[path = "../support/random.rs"]
+#[allow(dead_code, clippy::expect_used, reason = "test code, of which other tests use the rest")]
+mod random;
+
+mod model;
+mod order;
+mod world;
+
+use farthing::ledger::{
+    Action, Caller, Command, Currency, Email, Mode, Money, OpenSession, Origin, PasswordHash, Register,
+    RequestId, Role, Rules, SessionId, TokenHash, TokenPair, TransactionId, UserId, WorkingSet, decide,
+};
+use random::Random;
+use uuid::Uuid;
+
+const GRANT_MINOR: i64 = 100_000;
+const ACCESS_TTL_MS: i64 = 900_000;
+
+/// What the commands are drawn with.
+struct Dice(Random);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0.next()
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[usize::try_from(self.next() % u64::try_from(from.len()).unwrap()).unwrap()]
+    }
+
+    fn uuid(&mut self) -> Uuid {
+        Uuid::from_u64_pair(self.next(), self.next())
+    }
+
+    fn tokens(&mut self) -> TokenPair {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&self.next().to_be_bytes());
+        let access = TokenHash(bytes);
+        TokenPair { access, refresh: refresh_of(access) }
+    }
+}
+
+/// The refresh token that goes with an access token.
+fn refresh_of(TokenHash(mut bytes): TokenHash) -> TokenHash {
+    bytes[31] = 1;
+    TokenHash(bytes)
+}
+
+fn rules() -> Rules {
+    Rules {
+        mode: Mode::Sandbox,
+        duplicate_window_ms: 60_000,
+        access_ttl_ms: ACCESS_TTL_MS,
+        refresh_ttl_ms: i64::MAX / 4,
+        grant: Money::from_minor(GRANT_MINOR, Currency::USD).unwrap(),
+        house_name: "House".into(),
+    }
+}
+
+fn command(dice: &mut Dice, action: Action) -> Command {
+    Command { origin: Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None }, action }
+}
+
+fn make_user(rules: &Rules, set: &mut WorkingSet, dice: &mut Dice, number: usize) -> Caller {
+    let (user, session) = (UserId::new(dice.uuid()), SessionId::new(dice.uuid()));
+    let password = PasswordHash::from_phc("*".into());
+    let register = Register {
+        user,
+        grant: TransactionId::new(dice.uuid()),
+        email: Email::parse(&format!("u{number}@example.com")).unwrap(),
+        name: None,
+        password: password.clone(),
+        role: Role::Customer,
+    };
+    let tokens = dice.tokens();
+    let open = OpenSession { user, verified: password, rehashed: None, session, tokens };
+    for action in [Action::Register(register), Action::OpenSession(open)] {
+        let command = command(dice, action);
+        assert!(decide(rules, set, &command).result.is_ok());
+    }
+    Caller { user, session, access: tokens.access }
+}
