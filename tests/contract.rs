@@ -465,7 +465,8 @@ async fn poison_fails_alone(place: Place) {
     assert_eq!(wallets[0].balance.amount_minor, 100_000 - 40);
     store.close().await.unwrap();
     if let Place::Folder(folder) = &place {
-        assert_eq!(farthing::store::verify(folder.path()).unwrap().discrepancies, Vec::<String>::new());
+        let location = farthing::store::Location::Folder(folder.path().into());
+        assert_eq!(farthing::store::verify(&location).unwrap().discrepancies, Vec::<String>::new());
     }
 }
 

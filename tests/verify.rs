@@ -3,106 +3,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what it did not expect")]
 
-use std::path::Path;
+#[path = "support/maker.rs"]
+mod maker;
+#[path = "support/postgres.rs"]
+#[allow(
+    dead_code,
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "test code, of which other tests use the rest"
+)]
+mod postgres;
 
-use farthing::auth::ledger_key::LedgerKey;
-use farthing::clock::Clock;
-use farthing::ledger::{
-    Action, Caller, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey, Memo, Mode, Money,
-    OpenSession, Origin, PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules, SessionId,
-    TokenHash, TokenPair, Topup, TopupMethod, TransactionId, UserId,
-};
-use farthing::store::{self, Location, Store};
-
-struct Maker {
-    store: std::sync::Arc<dyn Store>,
-    clock: Clock,
-}
-
-impl Maker {
-    async fn open(folder: &Path) -> Self {
-        let clock = Clock::system();
-        let rules = Rules {
-            mode: Mode::Sandbox,
-            duplicate_window_ms: 60_000,
-            access_ttl_ms: 900_000,
-            refresh_ttl_ms: 900_000,
-            grant: Money::from_minor(100_000, Currency::USD).unwrap(),
-            house_name: "House".into(),
-        };
-        let location = Location::Folder(folder.to_owned());
-        let key = LedgerKey::parse(&"5a".repeat(32)).unwrap().fingerprint();
-        Self { store: store::open(&location, key, rules, clock.clone(), None).await.unwrap(), clock }
-    }
-
-    /// Each command is a batch of its own, and so a block of its own.
-    async fn run(&self, action: Action) {
-        let origin =
-            Origin { request: RequestId::new(self.clock.uuid().unwrap()), ip: None, user_agent: None };
-        self.store.execute(Command { origin, action }).await.unwrap();
-    }
-
-    async fn user(&self, name: &str) -> Caller {
-        let user = UserId::new(self.clock.uuid().unwrap());
-        let password = PasswordHash::from_phc("*".into());
-        self.run(Action::Register(Register {
-            user,
-            grant: TransactionId::new(self.clock.uuid().unwrap()),
-            email: Email::parse(&format!("{name}@example.com")).unwrap(),
-            name: Some(name.into()),
-            password: password.clone(),
-            role: Role::Customer,
-        }))
-        .await;
-        let session = SessionId::new(self.clock.uuid().unwrap());
-        let access = TokenHash(self.clock.random().unwrap());
-        let tokens = TokenPair { access, refresh: TokenHash(self.clock.random().unwrap()) };
-        self.run(Action::OpenSession(OpenSession {
-            user,
-            verified: password,
-            rehashed: None,
-            session,
-            tokens,
-        }))
-        .await;
-        Caller { user, session, access }
-    }
-
-    async fn pay(&self, caller: Caller, payee: UserId, minor: i64, key: &str) {
-        self.run(Action::Pay(Pay {
-            caller,
-            payment: PaymentId::new(self.clock.uuid().unwrap()),
-            payee,
-            money: Money::from_minor(minor, Currency::USD).unwrap(),
-            memo: Memo { description: "lunch".into(), ..Memo::default() },
-            key: IdempotencyKey::parse(key).ok(),
-        }))
-        .await;
-    }
-}
-
-/// Transactions: 1 and 2 the grants, 3 and 4 payments, 5 declined, 6 a payment to the house, 7 a top-up.
-async fn fill(maker: &Maker) {
-    let (ann, ben) = (maker.user("ann").await, maker.user("ben").await);
-    maker.pay(ann, ben.user, 1_250, "k1").await;
-    maker.pay(ben, ann.user, 500, "k2").await;
-    maker.pay(ben, ann.user, 99_999_999, "k3").await;
-    maker.pay(ann, UserId::HOUSE, 700, "k4").await;
-    maker
-        .run(Action::Topup(Topup {
-            caller: ann,
-            transaction: TransactionId::new(maker.clock.uuid().unwrap()),
-            money: Money::from_minor(5_000, Currency::USD).unwrap(),
-            method: TopupMethod::Ok,
-            key: None,
-        }))
-        .await;
-    maker.run(Action::Note(vec![EventDraft::new(EventKind::AuthzFail, Some(ann.user))])).await;
-}
-
-const TRIGGERS: &str = "DROP TRIGGER transactions_are_not_updated; DROP TRIGGER transactions_are_not_deleted; \
-    DROP TRIGGER entries_are_not_updated; DROP TRIGGER entries_are_not_deleted; DROP TRIGGER events_are_not_updated; \
-    DROP TRIGGER events_are_not_deleted; DROP TRIGGER blocks_are_not_updated; DROP TRIGGER blocks_are_not_deleted;";
+use farthing::store::{self, Location};
+use maker::{Maker, TRIGGERS, fill};
 
 /// The damage, and what must be named.
 const DAMAGE: &[(&str, &str)] = &[
@@ -182,6 +95,12 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE accounts SET as_of = as_of - 1 WHERE no = 2", "accounts row 2"),
     ("DELETE FROM accounts WHERE no = 2", "there is no account 2"),
     ("UPDATE accounts SET currency = 'JPY' WHERE no = 2", "entries are not those"),
+    ("UPDATE accounts SET currency = 'XXX' WHERE no = 2", "accounts row 2: "),
+    ("UPDATE properties SET value = 9000000000000000000 WHERE name = 'folded_to'", "folded_to"),
+    (
+        "PRAGMA foreign_keys = OFF; UPDATE sessions SET user = randomblob(16) WHERE no = 1",
+        "sessions row 1: what it names is not in users",
+    ),
     ("INSERT INTO accounts VALUES (99, randomblob(16), 'wallet', 'USD', 7, 7)", "accounts row 99"),
     ("UPDATE transactions SET from_name = 'Eve' WHERE no = 3", "transactions row 3"),
     ("UPDATE transactions SET id = randomblob(16) WHERE no = 3", "transactions row 3"),
@@ -224,7 +143,7 @@ async fn each_kind_of_damage_is_found_and_named() {
     let maker = Maker::open(whole.path()).await;
     fill(&maker).await;
     maker.store.close().await.unwrap();
-    let report = store::verify(whole.path()).unwrap();
+    let report = store::verify(&Location::Folder(whole.path().into())).unwrap();
     assert_eq!((report.discrepancies.as_slice(), report.transactions), ([].as_slice(), 7));
 
     for (damage, named) in DAMAGE {
@@ -237,7 +156,7 @@ async fn each_kind_of_damage_is_found_and_named() {
         connection.execute_batch(TRIGGERS).unwrap();
         connection.execute_batch(damage).unwrap();
         drop(connection);
-        let report = store::verify(copy.path()).unwrap();
+        let report = store::verify(&Location::Folder(copy.path().into())).unwrap();
         let is_named = report.discrepancies.iter().any(|discrepancy| discrepancy.contains(named));
         assert!(
             is_named,
@@ -253,7 +172,7 @@ async fn a_ledger_that_is_being_written_is_in_order() {
     let maker = Maker::open(folder.path()).await;
     fill(&maker).await;
     // Nothing is folded yet: balances and histories are still in the tail.
-    let report = store::verify(folder.path()).unwrap();
+    let report = store::verify(&Location::Folder(folder.path().into())).unwrap();
     assert_eq!((report.discrepancies.as_slice(), report.transactions), ([].as_slice(), 7));
     maker.store.close().await.unwrap();
 }
@@ -273,4 +192,99 @@ async fn the_journal_refuses_to_be_changed() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_span_of_missing_rows_is_told_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let maker = Maker::open(folder.path()).await;
+    fill(&maker).await;
+    maker.store.close().await.unwrap();
+    let connection = rusqlite::Connection::open(folder.path().join("farthing.db")).unwrap();
+    connection.execute_batch(TRIGGERS).unwrap();
+    connection
+        .execute_batch("UPDATE blocks SET last_transaction = 9000000000000000000 WHERE no = 5")
+        .unwrap();
+    drop(connection);
+    let report = store::verify(&Location::Folder(folder.path().into())).unwrap();
+    let is_told = report.discrepancies.iter().any(|what| what.contains("all up to row 9000000000000000000"));
+    assert!(is_told, "{:#?}", report.discrepancies);
+}
+
+/// On PostgreSQL, done by a superuser who switched the rules of the tables off.
+const POSTGRES_DAMAGE: &[(&str, &str)] = &[
+    (
+        "UPDATE accounts SET balance = balance + 1 WHERE owner = '00000000-0000-0000-0000-000000000001'",
+        "accounts row",
+    ),
+    ("DELETE FROM accounts WHERE owner = '00000000-0000-0000-0000-000000000001'", "entries row"),
+    ("UPDATE entries SET amount = amount + 1 WHERE no = 24", "transactions row 3"),
+    ("UPDATE entries SET balance_after = balance_after + 1 WHERE no = 24", "transactions row 3"),
+    ("DELETE FROM entries WHERE no = 25", "transactions row 3"),
+    ("UPDATE entries SET account = gen_random_uuid() WHERE no = 25", "entries row 25"),
+    ("UPDATE entries SET transaction_no = 4 WHERE no = 25", "entries row 25"),
+    (
+        "INSERT INTO entries SELECT 8 * 9, 9, account, amount, balance_after FROM entries WHERE no = 24",
+        "entries row 72 is outside of the journal",
+    ),
+    ("UPDATE transactions SET amount = amount + 1 WHERE no = 4", "transactions row 4"),
+    ("UPDATE transactions SET description = 'dinner' WHERE no = 4", "blocks row"),
+    ("UPDATE transactions SET owner = to_user WHERE no = 3", "transactions row 3: its owner"),
+    (
+        "UPDATE transactions SET created_at = created_at + 1 WHERE no = 4",
+        "transactions row 4: its time is not that of its block",
+    ),
+    ("UPDATE transactions SET decline = NULL, available = NULL WHERE no = 5", "transactions row 5"),
+    ("UPDATE transactions SET currency = 'XXX' WHERE no = 6", "transactions row 6"),
+    ("DELETE FROM transactions WHERE no = 4", "transactions row 4 is missing"),
+    ("DELETE FROM transactions WHERE no = 7", "transactions row 7 is missing"),
+    ("DELETE FROM security_events WHERE no = 1", "security_events row 1 is missing"),
+    ("UPDATE security_events SET event = 'nothing' WHERE no = 2", "security_events row 2"),
+    ("UPDATE security_events SET detail = '{}' WHERE no = 1", "blocks row"),
+    ("UPDATE security_events SET at = at + 1 WHERE no = 1", "security_events row 1: its time"),
+    ("UPDATE blocks SET hash = sha256(hash) WHERE no = 5", "blocks row 5"),
+    ("UPDATE blocks SET digest = sha256(digest) WHERE no = 5", "blocks row 5"),
+    ("UPDATE blocks SET at = at + 1 WHERE no = 5", "blocks row 5: its hash does not follow"),
+    ("DELETE FROM blocks WHERE no = 5", "blocks row 5 is missing"),
+    ("DELETE FROM blocks WHERE no = (SELECT max(no) FROM blocks)", "is outside of the journal"),
+    ("UPDATE chain SET last_transaction = last_transaction + 1", "chain: it does not say"),
+    ("UPDATE sessions SET user_id = gen_random_uuid()", "sessions row"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_damage_is_found_and_named_on_postgres() {
+    let database = postgres::Postgres::shared().database();
+    let location = Location::Postgres(farthing::store::PostgresSettings {
+        migration_url: Some(database.migration_url()),
+        ..farthing::store::PostgresSettings::at(&database.url())
+    });
+    let maker = Maker::at(&location).await;
+    fill(&maker).await;
+    let verify = || {
+        let location = location.clone();
+        tokio::task::spawn_blocking(move || store::verify(&location).unwrap())
+    };
+    let report = verify().await.unwrap();
+    assert_eq!((report.discrepancies.as_slice(), report.transactions), ([].as_slice(), 7));
+    for (damage, named) in POSTGRES_DAMAGE {
+        // In the database itself, and mended from a copy of it afterwards: copying a whole database takes a second.
+        let tables = "accounts entries transactions security_events blocks chain sessions";
+        let each = |sql: &str| tables.split(' ').map(|table| sql.replace("{}", table)).collect::<String>();
+        let save = each("CREATE TABLE saved_{} AS TABLE {};");
+        let mend = each("DELETE FROM {}; INSERT INTO {} TABLE saved_{}; DROP TABLE saved_{};");
+        let rules_off = "SET session_replication_role = replica;";
+        let checks_off = "ALTER TABLE transactions DROP CONSTRAINT IF EXISTS transactions_check; \
+                          ALTER TABLE entries DROP CONSTRAINT IF EXISTS entries_check;";
+        database.query(&format!("{checks_off}{save}{rules_off}{damage}")).unwrap();
+        let report = verify().await.unwrap();
+        let is_named = report.discrepancies.iter().any(|discrepancy| discrepancy.contains(named));
+        assert!(
+            is_named,
+            "{damage}\nshould be told as {named:?}, and is told as {:#?}",
+            report.discrepancies
+        );
+        database.query(&format!("{rules_off}{mend}")).unwrap();
+    }
+    assert_eq!(verify().await.unwrap().discrepancies, Vec::<String>::new());
+    maker.store.close().await.unwrap();
 }

@@ -71,6 +71,14 @@ pub async fn carry_out(teller: &Teller, request: ControlRequest) -> ControlRespo
             let (Ok(email), Some(role)) = (Email::parse(&email), Role::from_name(&role)) else {
                 return ControlResponse::Refused { message: "no such role, or no email address".to_owned() };
             };
+            let name = name.filter(|name| !name.is_empty());
+            if name.as_deref().is_some_and(|name| !User::allows_name(name)) {
+                let message = format!(
+                    "the name must have at most {} characters, without control characters",
+                    User::MAX_NAME
+                );
+                return ControlResponse::Refused { message };
+            }
             open::create_user(teller, email, name, role, password).await
         }
     }

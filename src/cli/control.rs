@@ -2,7 +2,8 @@
 //!
 //! A Unix socket in the data folder; one JSON object a line, one request a connection, one response. Who may open it
 //! may open the ledger as well (folder 0700, socket 0600), so a request carries no credentials of its own. A request
-//! is at most [`LONGEST_LINE_BYTES`] long and must arrive within [`PATIENCE`].
+//! is at most [`LONGEST_LINE_BYTES`] long and must arrive within [`PATIENCE`]. A stop waits up to [`GRACE`] for the
+//! commands under way, so that who gave one learns what came of it.
 
 use std::future::Future;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
 
 /// The socket's name within the data folder.
 pub const SOCKET: &str = "control.sock";
@@ -20,6 +22,8 @@ pub const SOCKET: &str = "control.sock";
 pub const LONGEST_LINE_BYTES: u64 = 64 * 1024;
 /// How long either side waits for the other.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a stop waits for commands under way; less than the server's own limit.
+const GRACE: Duration = Duration::from_secs(5);
 /// What the kernel allows for a socket's path (`sun_path`), less the zero at its end.
 const LONGEST_PATH_BYTES: usize = 107;
 
@@ -109,20 +113,25 @@ impl ControlSocket {
         Ok(Self { listener, path })
     }
 
-    /// Answers requests until it is dropped.
-    pub async fn serve<H, F>(self, handler: H)
+    /// Answers requests until `stop` is done, then takes no more and lets those under way come to their end.
+    pub async fn serve<H, F>(self, handler: H, stop: impl Future<Output = ()>)
     where
         H: Fn(ControlRequest) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = ControlResponse> + Send + 'static,
     {
+        let mut under_way = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
         loop {
-            match self.listener.accept().await {
+            let accepted = tokio::select! {
+                () = &mut stop => break,
+                // Only lets go of what has ended.
+                Some(_) = under_way.join_next() => continue,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                // A client that is slow or gone hurts only itself.
                 Ok((stream, _)) => {
-                    let handler = handler.clone();
-                    tokio::spawn(async move {
-                        // A client that is slow or gone hurts only itself.
-                        let _ = tokio::time::timeout(PATIENCE, answer(stream, handler)).await;
-                    });
+                    under_way.spawn(tokio::time::timeout(PATIENCE, answer(stream, handler.clone())));
                 }
                 // Out of descriptors, most likely: trying again at once would only burn a core.
                 Err(error) => {
@@ -130,6 +139,11 @@ impl ControlSocket {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
+        }
+        drop(self);
+        let ended = async { while under_way.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, ended).await.is_err() {
+            tracing::warn!("some commands of the control socket did not end in time and were cut");
         }
     }
 }
@@ -240,6 +254,10 @@ mod tests {
         ControlResponse::Refused { message: email }
     }
 
+    async fn until(stopped: tokio::sync::oneshot::Receiver<()>) {
+        let _ = stopped.await;
+    }
+
     async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
         tokio::task::spawn_blocking(work).await.unwrap()
     }
@@ -252,15 +270,16 @@ mod tests {
         let socket = ControlSocket::open(folder.path()).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
-        let server = tokio::spawn(socket.serve(echo));
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let server = tokio::spawn(socket.serve(echo, until(stopped)));
         for email in ["ann@example.com", "bob@example.com"] {
             let at = folder.path().to_path_buf();
             let response = blocking(move || ask(&at, &create(email))).await.unwrap();
             assert_eq!(response, ControlResponse::Refused { message: email.to_owned() });
         }
 
-        server.abort();
-        assert!(server.await.unwrap_err().is_cancelled());
+        drop(stop);
+        server.await.unwrap();
         assert!(!path.exists(), "the socket goes with its server");
         let at = folder.path().to_path_buf();
         let error = blocking(move || ask(&at, &create("ann@example.com"))).await.unwrap_err();
@@ -270,7 +289,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_request_is_answered_without_repeating_it() {
         let folder = tempfile::tempdir().unwrap();
-        let server = tokio::spawn(ControlSocket::open(folder.path()).unwrap().serve(echo));
+        let server =
+            tokio::spawn(ControlSocket::open(folder.path()).unwrap().serve(echo, std::future::pending()));
         let too_long = format!("{{\"x\":\"{}\n", "x".repeat(70_000));
         for text in ["{\"command\":{\"open_sesame\":{}}}\n", "hunter2\n", "\n", too_long.as_str()] {
             let (path, text) = (folder.path().join(SOCKET), text.to_owned());
@@ -287,6 +307,42 @@ mod tests {
             assert!(reply.starts_with("{\"failed\":") && !reply.contains("hunter2"), "{reply}");
         }
         server.abort();
+    }
+
+    #[tokio::test]
+    async fn a_stop_waits_for_the_command_under_way_and_takes_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = ControlSocket::open(folder.path()).unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let (begun, mut beginnings) = tokio::sync::mpsc::unbounded_channel();
+        let go_on = std::sync::Arc::new(tokio::sync::Notify::new());
+        let released = std::sync::Arc::clone(&go_on);
+        let slow = move |request| {
+            begun.send(()).unwrap();
+            let released = std::sync::Arc::clone(&released);
+            async move {
+                released.notified().await;
+                echo(request).await
+            }
+        };
+        let server = tokio::spawn(socket.serve(slow, until(stopped)));
+        let at = folder.path().to_path_buf();
+        let asked = tokio::spawn(blocking(move || ask(&at, &create("ann@example.com"))));
+        beginnings.recv().await.unwrap();
+
+        stop.send(()).unwrap();
+        while folder.path().join(SOCKET).exists() {
+            tokio::task::yield_now().await;
+        }
+        let at = folder.path().to_path_buf();
+        let late = blocking(move || ask(&at, &create("bob@example.com"))).await.unwrap_err();
+        assert!(matches!(late, ControlError::NobodyListens(_)), "{late}");
+        assert!(!server.is_finished(), "the command is still under way");
+
+        go_on.notify_one();
+        let response = asked.await.unwrap().unwrap();
+        assert_eq!(response, ControlResponse::Refused { message: "ann@example.com".to_owned() });
+        server.await.unwrap();
     }
 
     #[test]

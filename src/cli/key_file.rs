@@ -94,6 +94,19 @@ pub fn read(path: &Path) -> Result<LedgerKey, Failure> {
     }
 }
 
+/// Copies the key file to where its ledger goes. One that is there already must hold the same key.
+///
+/// # Errors
+/// Exit code 3: the source is missing or holds no key, or another file is in the target's place.
+pub fn copy(from: &Path, to: &Path, clock: &Clock) -> Result<(), Failure> {
+    let key = read(from)?;
+    match find(to)? {
+        Found::Key(other) if other.fingerprint() == key.fingerprint() => Ok(()),
+        Found::Key(_) | Found::Other => Err(unusable(to, "is there already; move it away")),
+        Found::Nothing => make(to, &key, clock),
+    }
+}
+
 /// Makes the key file of a ledger that is being restored.
 ///
 /// # Errors

@@ -13,7 +13,9 @@ pub mod control;
 mod durable;
 mod key_file;
 pub mod lock;
+pub mod migrate;
 pub mod open;
+pub mod progress;
 pub mod serve;
 pub mod terminal;
 pub mod verify;
@@ -76,6 +78,14 @@ Nothing is overwritten. The books are proved before the ledger appears, and comp
 Example:
   farthing restore ledger-monday.backup --data restored")]
     Restore(BackupArgs),
+    /// Move a ledger to another place, and prove both equal
+    #[command(after_help = "\
+Stop the servers first. What is interrupted goes on when it is run again. The source stays as it is.
+
+Examples:
+  farthing migrate --from farthing-data --to postgres://owner@db.example/ledger
+  farthing migrate --from postgres://owner@db.example/ledger --to farthing-data")]
+    Migrate(MigrateArgs),
     /// Measure payments per second
     Bench(BenchArgs),
     /// Check or show the configuration
@@ -244,6 +254,20 @@ impl BackupArgs {
     }
 }
 
+/// What `farthing migrate` can be told.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Where the ledger is: a data folder or a PostgreSQL URL
+    #[arg(long, value_name = "DIR|URL")]
+    from: String,
+    /// Where it goes: an empty or new folder, or an empty PostgreSQL database
+    #[arg(long, value_name = "DIR|URL")]
+    to: String,
+    /// The ledger's key file [default: farthing.key in the folder, in farthing-data for PostgreSQL]
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Check the configuration: exit code 0, or 2 and every mistake
@@ -314,6 +338,7 @@ pub fn run() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Backup(args) => args.load().and_then(|loaded| backup::save::run(&loaded, &args.file)),
         Command::Restore(args) => args.load().and_then(|loaded| backup::restore::run(&loaded, &args.file)),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Config(ConfigCommand::Check(args)) => args.load().and_then(|loaded| config::check(&loaded)),
         Command::Config(ConfigCommand::Show(args)) => args.load().and_then(|loaded| config::show(&loaded)),

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
 
 use super::control::{ControlResponse, SecretText};
 use super::key_file::{self, KeyFile};
@@ -222,8 +221,8 @@ pub struct Listeners {
     pub metrics: Option<TcpListener>,
 }
 
-/// Serves until told to stop, and answers what was accepted.
-pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: oneshot::Receiver<()>) {
+/// Serves until `stop` is done, and answers what was accepted.
+pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Output = ()>) {
     let surface = if listeners.metrics.is_some() { Surface::ApiWithoutMetrics } else { Surface::Api };
     let app = App::new(Arc::clone(&ledger.teller), ledger.telemetry.clone(), surface);
     if let Some(metrics) = listeners.metrics {
@@ -239,11 +238,7 @@ pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: oneshot::Receive
             teller.flush_anonymous(false).await;
         }
     });
-    let stopped = async {
-        // A sender that is gone means the same.
-        let _ = stop.await;
-    };
-    crate::http::serve(listeners.api, app, stopped).await;
+    crate::http::serve(listeners.api, app, stop).await;
     flushing.abort();
 }
 

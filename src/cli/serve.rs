@@ -1,10 +1,12 @@
 //! `farthing serve`: from settings to a server that answers, and back down again.
 //!
 //! The order matters: the address is taken first, so that a taken one leaves nothing behind; the folder's lock before
-//! anything in it is touched; the database before anybody can connect; the control socket before the banner that speaks of it. On the way down the listener goes
-//! first and the lock last. A stop has `STOP_LIMIT`, which is less than the 10 s that were promised.
+//! anything in it is touched; the database before anybody can connect; the control socket before the banner that speaks
+//! of it. On the way down the listeners go first and the lock last. A stop has `STOP_LIMIT`, which is less than the 10 s
+//! that were promised.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +14,12 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 
 use super::admin;
 use super::banner::Banner;
 use super::control::ControlSocket;
 use super::lock::FolderLock;
-use super::open::{self, Listeners};
+use super::open::{self, Ledger, Listeners};
 use super::terminal::{Failure, print, tell};
 use crate::config::Loaded;
 
@@ -34,8 +35,9 @@ const STOP_LIMIT: Duration = Duration::from_millis(8_500);
 pub fn run(loaded: &Loaded) -> Result<(), Failure> {
     let settings = &loaded.settings;
     open::start_log(settings)?;
-    let api = bind("server.listen", settings.server.listen)?;
-    let metrics = settings.metrics.listen.map(|address| bind("metrics.listen", address)).transpose()?;
+    let api = Taken::bind("server.listen", settings.server.listen)?;
+    let metrics =
+        settings.metrics.listen.map(|address| Taken::bind("metrics.listen", address)).transpose()?;
     let lock = open::lock(settings)?;
     let is_embedded = lock.is_some();
     let mut warnings = Vec::new();
@@ -44,48 +46,82 @@ pub fn run(loaded: &Loaded) -> Result<(), Failure> {
     }
     let ledger = open::ledger(loaded, lock)?;
     let result = ledger.run(async {
-        let (api, address) = listen("server.listen", api)?;
-        let metrics = metrics.map(|socket| listen("metrics.listen", socket)).transpose()?;
-        let metrics = metrics.map(|(listener, _)| listener);
-        let mut control = JoinSet::new();
-        match is_embedded.then(|| ControlSocket::open(&settings.server.data)).transpose() {
-            // Commands come to PostgreSQL by themselves.
-            Ok(None) => {}
-            Ok(Some(socket)) => {
-                let teller = Arc::clone(ledger.teller());
-                control.spawn(socket.serve(move |request| {
-                    let teller = Arc::clone(&teller);
-                    async move { admin::carry_out(&teller, request).await }
-                }));
-            }
+        let address = api.address;
+        let listeners = Listeners { api: api.listen()?, metrics: metrics.map(Taken::listen).transpose()? };
+        // Commands come to PostgreSQL by themselves.
+        let control = is_embedded.then(|| ControlSocket::open(&settings.server.data)).transpose();
+        let control = control.unwrap_or_else(|error| {
             // Payments need no control socket, so a server without one is better than none.
-            Err(error) => warnings.push(format!("admin commands will not reach this server: {error}")),
-        }
+            warnings.push(format!("admin commands will not reach this server: {error}"));
+            None
+        });
         let mut signals = Signals::listen()?;
         tell(&Banner::new(loaded, ledger.mode(), address, warnings).text());
         print(&format!("listening on http://{address}"))?;
-        until_stopped(|stop| open::serve(&ledger, Listeners { api, metrics }, stop), &mut signals).await;
-        // The socket goes before the database, so that no command comes to a ledger that is closing.
-        control.shutdown().await;
+        until_stopped(|stop| serve(&ledger, listeners, control, stop), &mut signals).await;
         Ok(())
     });
     ledger.close();
     result
 }
 
-/// Takes an address, on which nobody can connect yet.
-fn bind(key: &str, address: SocketAddr) -> Result<TcpSocket, Failure> {
-    let cannot = |error| Failure::Usage(format!("cannot listen on {address}: {error}; choose another {key}"));
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(cannot)?;
-    socket.set_reuseaddr(true).and_then(|()| socket.bind(address)).map_err(cannot)?;
-    Ok(socket)
+/// An address that this process has, and on which nobody can connect yet.
+struct Taken {
+    key: &'static str,
+    socket: TcpSocket,
+    /// With port 0 the system has chosen one.
+    address: SocketAddr,
 }
 
-/// Listens, and says where: with port 0 the system chooses.
-fn listen(key: &str, socket: TcpSocket) -> Result<(TcpListener, SocketAddr), Failure> {
-    let cannot = |error| Failure::Usage(format!("cannot listen: {error}; choose another {key}"));
-    let address = socket.local_addr().map_err(cannot)?;
-    Ok((socket.listen(BACKLOG).map_err(cannot)?, address))
+impl Taken {
+    fn bind(key: &'static str, address: SocketAddr) -> Result<Self, Failure> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let bound = socket.and_then(|socket| {
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            let address = socket.local_addr()?;
+            Ok(Self { key, socket, address })
+        });
+        bound.map_err(|error| cannot_listen(key, address, &error))
+    }
+
+    /// Lets clients connect. Of two servers that took the same address at the same time, one fails here.
+    fn listen(self) -> Result<TcpListener, Failure> {
+        self.socket.listen(BACKLOG).map_err(|error| cannot_listen(self.key, self.address, &error))
+    }
+}
+
+fn cannot_listen(key: &str, address: SocketAddr, error: &io::Error) -> Failure {
+    Failure::Usage(format!("cannot listen on {address}: {error}; choose another {key}"))
+}
+
+/// Serves clients and the host's commands until told to stop, and answers what was accepted. Both end before the database
+/// closes, so that nothing comes to a ledger that is closing.
+async fn serve(
+    ledger: &Ledger,
+    listeners: Listeners,
+    control: Option<ControlSocket>,
+    stop: oneshot::Receiver<()>,
+) {
+    let (stop_control, control_stop) = oneshot::channel::<()>();
+    let stopped = async move {
+        // A sender that is gone means the same, here as below.
+        let _ = stop.await;
+        drop(stop_control);
+    };
+    let commands = async move {
+        let Some(socket) = control else { return };
+        let teller = Arc::clone(ledger.teller());
+        let carry_out = move |request| {
+            let teller = Arc::clone(&teller);
+            async move { admin::carry_out(&teller, request).await }
+        };
+        let stopped = async move {
+            let _ = control_stop.await;
+        };
+        socket.serve(carry_out, stopped).await;
+    };
+    tokio::join!(open::serve(ledger, listeners, stopped), commands);
 }
 
 /// Runs a server until the first signal, then lets it finish what it accepted; a second signal or the limit ends it.

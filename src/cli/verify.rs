@@ -10,8 +10,8 @@ use crate::store;
 /// Exit code 1 with every discrepancy, 3 if the ledger cannot be read.
 pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let settings = args.ledger.load(&[])?.settings;
-    let report =
-        store::verify(&settings.server.data).map_err(|error| Failure::Database(error.to_string()))?;
+    let report = store::verify(&super::open::location(&settings))
+        .map_err(|error| Failure::Database(error.to_string()))?;
     if args.json {
         let json = serde_json::to_string(&report).map_err(|error| Failure::Database(error.to_string()))?;
         print(&json)?;

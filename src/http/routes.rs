@@ -5,6 +5,7 @@ use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success,
 use super::transactions::{STATUSES, TYPES};
 use super::wallets::METHODS;
 use super::{activity, payments, sessions, system, transactions, users, wallets};
+use crate::ledger::User;
 
 const OWN: Access = Access::Needs(Permission::OwnAccount);
 
@@ -68,7 +69,7 @@ pub static ROUTES: &[Route] = &[
                     Kind::Password,
                     "8 to 128 characters, any Unicode; common and guessable ones are refused.",
                 ),
-                Field::optional("name", Kind::Text(100), "What others are shown."),
+                Field::optional("name", Kind::Text(User::MAX_NAME), "What others are shown."),
             ],
             errors: &[Code::EmailTaken, Code::RateLimited],
             example: r#"{"email": "ann@example.com", "password": "seven quiet otters", "name": "Ann"}"#,
@@ -165,7 +166,7 @@ pub static ROUTES: &[Route] = &[
         doc: Doc {
             body: &[Field::optional(
                 "name",
-                Kind::Text(100),
+                Kind::Text(User::MAX_NAME),
                 "What others are shown; null or empty takes it away.",
             )],
             example: r#"{"name": "Ann"}"#,

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
+
+use super::UserId;
+use super::chain::Hash;
+
 /// A client's name for one intent: 1 to 255 printable ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IdempotencyKey(Box<str>);
@@ -44,6 +49,14 @@ impl IdempotencyKey {
     /// The key's text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What tells this key of its owner from all other keys and owners: the same in every run of the program.
+    pub fn digest(&self, owner: UserId) -> Hash {
+        let mut hasher = Sha256::new();
+        hasher.update(owner.uuid().as_bytes());
+        hasher.update(self.as_str());
+        hasher.finalize().into()
     }
 }
 

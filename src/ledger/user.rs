@@ -169,6 +169,16 @@ pub struct User {
     pub password_changed_at: Timestamp,
 }
 
+impl User {
+    /// The most characters that a name may have.
+    pub const MAX_NAME: usize = 100;
+
+    /// Whether this can be a name: not too long, and no control characters, of which one engine could not store the zero.
+    pub fn allows_name(name: &str) -> bool {
+        name.chars().count() <= Self::MAX_NAME && !name.chars().any(char::is_control)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,9 +4,12 @@
 //! the rows that they need, runs [`decide`](crate::ledger::decide) over them, writes the difference, commits once, and
 //! then answers everybody. No engine holds a business rule. One contract suite (`tests/contract.rs`) keeps them in step.
 
+pub mod journal;
 pub mod memory;
 pub mod postgres;
 pub mod sqlite;
+pub mod transfer;
+pub mod verification;
 
 use std::fmt;
 use std::future::Future;
@@ -22,7 +25,9 @@ use crate::auth::throttle::ThrottleNews;
 use crate::clock::Clock;
 use crate::telemetry::Telemetry;
 
+use journal::{JournalReader, JournalWriter};
 pub use postgres::PostgresSettings;
+pub use transfer::TransferError;
 
 use crate::ledger::{
     AccountKind, Balance, Command, Currency, Mode, Outcome, Rules, SecurityEvent, Session, Timestamp,
@@ -117,12 +122,45 @@ pub async fn read_users(location: &Location) -> Result<Vec<Arc<User>>, OpenError
     }
 }
 
-/// Recomputes everything from the journal of the ledger in that folder; also while a server writes.
+/// Recomputes everything from the journal of the ledger; also while a server writes. Blocks, so asynchronous code calls it
+/// on a thread that may.
 ///
 /// # Errors
 /// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
-pub fn verify(folder: &Path) -> Result<VerifyReport, OpenError> {
-    sqlite::verify(folder)
+pub fn verify(location: &Location) -> Result<VerifyReport, OpenError> {
+    Ok(verification::audit(&mut *reader(location)?)?.report)
+}
+
+/// Moves a ledger into an empty place, or goes on with that, and proves both equal. Nobody serves either: of folders the
+/// caller holds the locks. Blocks, as [`verify`] does.
+///
+/// # Errors
+/// [`TransferError`].
+pub fn migrate(
+    from: &Location,
+    to: &Location,
+    clock: Clock,
+    tell: &mut dyn FnMut(transfer::Progress),
+) -> Result<VerifyReport, TransferError> {
+    let mut source = reader(from).map_err(TransferError::Source)?;
+    let mut writer = importer(to, clock).map_err(TransferError::Target)?;
+    transfer::transfer(&mut *source, &mut *writer, &mut || reader(to), tell)
+}
+
+/// What hands out the ledger there.
+fn reader(location: &Location) -> Result<Box<dyn JournalReader>, OpenError> {
+    match location {
+        Location::Folder(folder) => Ok(Box::new(sqlite::SqliteJournal::open(folder)?)),
+        Location::Postgres(settings) => Ok(Box::new(postgres::PostgresJournal::open(settings)?)),
+    }
+}
+
+/// What takes a ledger in there.
+fn importer(location: &Location, clock: Clock) -> Result<Box<dyn JournalWriter>, OpenError> {
+    match location {
+        Location::Folder(folder) => Ok(Box::new(sqlite::SqliteImport::new(folder, clock))),
+        Location::Postgres(settings) => Ok(Box::new(postgres::PostgresImport::open(settings)?)),
+    }
 }
 
 /// What a ledger is.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::shape::{assert_fails, check_any_answer};
 use crate::support::{PASSWORD, Request, Server};
@@ -174,6 +174,48 @@ fn json_that_is_no_object_is_well_formed_and_wrong() {
     for body in ["[]", "1", "\"x\"", "null", "true", "[{\"amount\":\"1\",\"currency\":\"USD\"}]"] {
         ada.client.call(&Request::new("POST", "/payment").json_text(body)).problem(422, "validation_failed");
     }
+}
+
+/// One of the engines cannot store it, and no text has a use for it.
+#[test]
+fn a_zero_character_is_refused_in_every_text() {
+    let server = Server::start();
+    let mut ada = server.user("ada");
+    let text = "a\0b";
+    let payment = |name: &str, value: Value| {
+        let mut body = json!({"amount": "1", "currency": "USD"});
+        body[name] = value;
+        body
+    };
+    for (field, value) in [
+        ("description", json!(text)),
+        ("reference", json!(text)),
+        ("to", json!("a\0b@example.org")),
+        ("currency", json!("US\0")),
+        ("amount", json!("1\0")),
+    ] {
+        assert_fails(&ada.pay(&payment(field, value)), &[field]);
+    }
+    assert_fails(&ada.pay(&payment("metadata", json!({"k": text}))), &["metadata.k"]);
+    assert_fails(&ada.pay(&payment("metadata", json!({"k\0": "v"}))), &["metadata.k\0"]);
+    let new = json!({"email": "a\0b@example.org", "password": PASSWORD, "name": text});
+    assert_fails(&server.client().post("/register", &new), &["email", "name"]);
+    let login = json!({"email": "a\0b@example.org", "password": PASSWORD});
+    // What can be no account is answered like an unknown one.
+    server.client().post("/login", &login).problem(401, "invalid_credentials");
+    let rename = Request::new("PATCH", "/me").json(&json!({"name": text}));
+    assert_fails(&ada.client.call(&rename), &["name"]);
+    assert_fails(&ada.client.get("/transactions?currency=US%00&type=topup%00"), &["currency", "type"]);
+    // A key is a header, which cannot hold the character itself; quoted, it has no escape for it.
+    for key in ["\"a\\0b\"", "\"a\\u0000b\""] {
+        let request = Request::post("/payment", &payment("description", json!("x"))).key(key);
+        ada.client.call(&request).problem(400, "idempotency_key_invalid");
+    }
+    assert!(ada.list("/payments").is_empty());
+    // A password is kept as its hash alone, so it may hold any character.
+    let odd = json!({"email": "bob@example.org", "password": "seven quiet\0otters"});
+    server.client().post("/register", &odd).expect(201);
+    server.client().post("/login", &odd).expect(200);
 }
 
 #[test]
@@ -350,6 +392,21 @@ fn broken_http_harms_nobody() {
     }
     ada.client = server.client().with_token(&token);
     assert!(ada.list("/payments").is_empty(), "a broken request paid");
+}
+
+/// What no route is reached with is answered by the protocol itself, in short: no problem, no id.
+#[test]
+fn a_head_that_cannot_be_read_gets_a_status_and_the_connection_ends() {
+    let server = Server::start();
+    for (raw, status) in [
+        ("GET /me HTTP/1.1\r\nHost x\r\n\r\n".to_owned(), 400),
+        (format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(70_000)), 414),
+        (format!("GET /me HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(101)), 431),
+    ] {
+        let response = server.client().send_raw(raw.as_bytes()).unwrap();
+        assert_eq!((response.status, response.text().as_str()), (status, ""), "{response}");
+        assert_eq!(response.header("connection"), Some("close"), "{response}");
+    }
 }
 
 #[test]

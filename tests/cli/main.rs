@@ -9,6 +9,7 @@ mod admin;
 mod backup;
 mod bench;
 mod key_file;
+mod migrate;
 mod serve;
 mod usage;
 

@@ -3,9 +3,10 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::support::{Request, Server};
 use super::{ended, farthing};
@@ -130,6 +131,61 @@ fn a_stop_answers_what_was_accepted() {
         assert!(!server.data().join("control.sock").exists(), "the control socket goes with the server");
         server.verify();
     }
+}
+
+/// Half of a command to the control socket, of whose connection the server knows.
+fn begin_command(server: &Server, line: &str) -> UnixStream {
+    let connect = || {
+        let stream = UnixStream::connect(server.data().join("control.sock")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    };
+    let mut stream = connect();
+    stream.write_all(&line.as_bytes()[..10]).unwrap();
+    // Connections are accepted one after another: once a later one is answered, this one is known.
+    let mut later = connect();
+    later.write_all(b"\n").unwrap();
+    let mut answer = String::new();
+    later.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("{\"failed\":"), "{answer}");
+    stream
+}
+
+#[test]
+fn a_stop_answers_the_command_that_was_begun() {
+    let mut server = Server::embedded().start();
+    let command = json!({"command": {"create_user": {
+        "email": "ann@example.com", "name": null, "role": "admin", "password": "nineteen teal kayaks"}}});
+    let line = format!("{command}\n");
+    let mut stream = begin_command(&server, &line);
+    server.signal("TERM");
+    while server.data().join("control.sock").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    stream.write_all(&line.as_bytes()[10..]).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+    assert_eq!(answer["user"]["email"], "ann@example.com", "{answer}");
+    assert_eq!(server.wait(PATIENCE).and_then(|status| status.code()), Some(0));
+    let users = super::stdout(&server.run(&["admin", "list"]));
+    assert!(users.contains("ann@example.com"), "what was answered was done:\n{users}");
+}
+
+#[test]
+fn an_operators_name_is_held_to_the_rules_of_any_name() {
+    let server = Server::embedded().start();
+    for name in ["a\0b", "a\u{1b}[2Jb", &"n".repeat(101)] {
+        let command = json!({"command": {"create_user": {
+            "email": "ann@example.com", "name": name, "role": "admin", "password": "nineteen teal kayaks"}}});
+        let mut stream = begin_command(&server, &format!("{command}\n"));
+        stream.write_all(&format!("{command}\n").as_bytes()[10..]).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("{\"refused\":") && answer.contains("the name"), "{name:?}: {answer}");
+    }
+    let output = server.run(&["admin", "create", "--email", "ann@example.com", "--name", "a\u{1b}[2Jb"]);
+    ended(&output, 1, "the name must have at most 100 characters");
 }
 
 #[test]

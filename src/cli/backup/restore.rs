@@ -158,7 +158,7 @@ impl Backup {
     /// Proves the books, and that they are those that were saved.
     fn prove(&self, folder: &Path) -> Result<(), Failure> {
         let unreadable = |error: OpenError| refused(&self.path, error);
-        let report = store::verify(folder).map_err(unreadable)?;
+        let report = store::verify(&store::Location::Folder(folder.to_owned())).map_err(unreadable)?;
         let found = store::describe(folder).map_err(unreadable)?;
         let key = Some(self.key.fingerprint());
         // A ledger may not say yet which key is its own; it does from when it is opened next.

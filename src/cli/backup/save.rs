@@ -57,7 +57,7 @@ pub fn run(loaded: &Loaded, file: &Path) -> Result<(), Failure> {
     if let Some(made) = description.key.filter(|made| *made != key.fingerprint()) {
         return Err(key_file::other_ledgers(&key_path, made, key.fingerprint()));
     }
-    let report = store::verify(stage.folder()).map_err(unreadable)?;
+    let report = store::verify(&store::Location::Folder(stage.folder().to_owned())).map_err(unreadable)?;
     if !report.discrepancies.is_empty() {
         return Err(Failure::Refused(
             "the books do not balance, and nothing was saved; 'farthing verify' names every discrepancy. To keep the \

@@ -13,9 +13,9 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::task::JoinSet;
 
 use super::BenchError;
-use super::progress::Progress;
 use super::request::{Random, Traffic};
 use super::wire::{Connection, WireError};
+use crate::cli::progress::Progress;
 
 /// How long an answer may take once the time is over.
 const GRACE: Duration = Duration::from_secs(10);

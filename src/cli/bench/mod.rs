@@ -5,7 +5,6 @@
 //! However it ends, no server and no ledger of its own stays behind; a run that is interrupted has no result.
 
 pub mod load;
-pub mod progress;
 pub mod remote;
 pub mod report;
 pub mod request;

@@ -3,6 +3,7 @@
 //! - `lanes`: gathers waiting commands into batches and answers them;
 //! - `batch`: one batch: load, decide, write, commit; retried, halved or looked up where that went wrong;
 //! - `load` and `save`: the two round trips of a batch;
+//! - `journal` and `import`: the whole ledger handed out and taken in;
 //! - `news`: what the nodes' throttles tell each other;
 //! - `lookups` and `reads`: everything that only looks, point reads gathered as well;
 //! - `connect` and `migrate`: TLS, pools, durability, the schema and who may do what in it.
@@ -13,6 +14,8 @@
 mod batch;
 mod connect;
 mod fault;
+mod import;
+mod journal;
 mod lanes;
 mod load;
 mod lookups;
@@ -45,11 +48,16 @@ use crate::ledger::{
 use crate::telemetry::Telemetry;
 pub use connect::PostgresSettings;
 use fault::{Fault, describe};
+pub use import::PostgresImport;
+pub use journal::PostgresJournal;
 use lanes::Waiting;
 use lookups::Lookups;
 use reads::SessionAndUser;
 use save::Committed;
 
+/// Why a ledger that is being moved in is not served.
+const MOVING: &str =
+    "a ledger is being moved here and is not whole yet; run 'farthing migrate' again to its end";
 /// Commands that may wait before more are turned away.
 const QUEUE: usize = 8_192;
 /// How often the database is asked whether it can be used, and where the journal ends.
@@ -230,12 +238,20 @@ async fn settle_properties(
     rules: &Rules,
     clock: &Clock,
 ) -> Result<(), OpenError> {
+    let is_moving = connection
+        .query_opt("SELECT 1 FROM properties WHERE name = $1", &[&journal::MIGRATION])
+        .await
+        .map_err(|error| OpenError::Unusable(describe(&error)))?;
+    if is_moving.is_some() {
+        return Err(OpenError::Unusable(MOVING.into()));
+    }
+    let ledger = clock.uuid().map_err(|error| OpenError::Unusable(error.to_string()))?;
     // One statement: of nodes that make the ledger at the same moment one writes all of it, and the others read that.
-    let insert = "INSERT INTO properties (name, value) VALUES ('key_fingerprint', $1), ('made_at', $2), ('mode', $3) \
-                  ON CONFLICT (name) DO NOTHING";
+    let insert = "INSERT INTO properties (name, value) VALUES ('key_fingerprint', $1), ('made_at', $2), ('mode', $3), \
+                  ('ledger_id', $4) ON CONFLICT (name) DO NOTHING";
     let (fingerprint, made_at) = (key.to_string(), clock.now().as_millis().to_string());
     connection
-        .execute(insert, &[&fingerprint, &made_at, &rules.mode.name()])
+        .execute(insert, &[&fingerprint, &made_at, &rules.mode.name(), &ledger.to_string()])
         .await
         .map_err(|error| OpenError::Unusable(describe(&error)))?;
     let made = KeyFingerprint::parse(&property(connection, "key_fingerprint").await?);

@@ -40,82 +40,82 @@ struct Columns<'a> {
 }
 
 #[derive(Default)]
-struct Users<'a> {
-    ids: Vec<Uuid>,
-    emails: Vec<&'a str>,
-    folded: Vec<&'a str>,
-    names: Vec<Option<&'a str>>,
-    hashes: Vec<&'a str>,
-    roles: Vec<&'a str>,
-    frozen: Vec<bool>,
-    created: Vec<i64>,
-    changed: Vec<i64>,
+pub(super) struct Users<'a> {
+    pub(super) ids: Vec<Uuid>,
+    pub(super) emails: Vec<&'a str>,
+    pub(super) folded: Vec<&'a str>,
+    pub(super) names: Vec<Option<&'a str>>,
+    pub(super) hashes: Vec<&'a str>,
+    pub(super) roles: Vec<&'a str>,
+    pub(super) frozen: Vec<bool>,
+    pub(super) created: Vec<i64>,
+    pub(super) changed: Vec<i64>,
 }
 
 #[derive(Default)]
-struct Sessions<'a> {
-    ids: Vec<Uuid>,
-    users: Vec<Uuid>,
-    created: Vec<i64>,
-    seen: Vec<i64>,
-    ips: Vec<Option<String>>,
-    agents: Vec<Option<&'a str>>,
-    access: Vec<&'a [u8]>,
-    access_expires: Vec<i64>,
-    refresh: Vec<&'a [u8]>,
-    refresh_expires: Vec<i64>,
-    ended: Vec<Option<i64>>,
-    why: Vec<Option<&'a str>>,
+pub(super) struct Sessions<'a> {
+    pub(super) ids: Vec<Uuid>,
+    pub(super) users: Vec<Uuid>,
+    pub(super) created: Vec<i64>,
+    pub(super) seen: Vec<i64>,
+    pub(super) ips: Vec<Option<String>>,
+    pub(super) agents: Vec<Option<&'a str>>,
+    pub(super) access: Vec<&'a [u8]>,
+    pub(super) access_expires: Vec<i64>,
+    pub(super) refresh: Vec<&'a [u8]>,
+    pub(super) refresh_expires: Vec<i64>,
+    pub(super) ended: Vec<Option<i64>>,
+    pub(super) why: Vec<Option<&'a str>>,
 }
 
 #[derive(Default)]
-struct Accounts {
-    ids: Vec<Uuid>,
-    owners: Vec<Uuid>,
-    kinds: Vec<&'static str>,
-    currencies: Vec<&'static str>,
-    balances: Vec<i64>,
+pub(super) struct Accounts {
+    pub(super) ids: Vec<Uuid>,
+    pub(super) owners: Vec<Uuid>,
+    pub(super) kinds: Vec<&'static str>,
+    pub(super) currencies: Vec<&'static str>,
+    pub(super) balances: Vec<i64>,
 }
 
 #[derive(Default)]
-struct Transactions<'a> {
-    ids: Vec<Uuid>,
-    kinds: Vec<&'a str>,
-    from: Vec<Uuid>,
-    from_names: Vec<Option<&'a str>>,
-    to: Vec<Uuid>,
-    to_names: Vec<Option<&'a str>>,
-    owners: Vec<Uuid>,
-    amounts: Vec<i64>,
-    currencies: Vec<&'a str>,
-    descriptions: Vec<&'a str>,
-    references: Vec<&'a str>,
-    metadata: Vec<&'a str>,
-    methods: Vec<Option<&'a str>>,
-    declines: Vec<Option<&'a str>>,
-    available: Vec<Option<i64>>,
-    keys: Vec<Option<&'a str>>,
+pub(super) struct Transactions<'a> {
+    pub(super) ids: Vec<Uuid>,
+    pub(super) kinds: Vec<&'a str>,
+    pub(super) from: Vec<Uuid>,
+    pub(super) from_names: Vec<Option<&'a str>>,
+    pub(super) to: Vec<Uuid>,
+    pub(super) to_names: Vec<Option<&'a str>>,
+    pub(super) owners: Vec<Uuid>,
+    pub(super) amounts: Vec<i64>,
+    pub(super) currencies: Vec<&'a str>,
+    pub(super) descriptions: Vec<&'a str>,
+    pub(super) references: Vec<&'a str>,
+    pub(super) metadata: Vec<&'a str>,
+    pub(super) methods: Vec<Option<&'a str>>,
+    pub(super) declines: Vec<Option<&'a str>>,
+    pub(super) available: Vec<Option<i64>>,
+    pub(super) keys: Vec<Option<&'a str>>,
 }
 
 #[derive(Default)]
-struct Entries {
-    transactions: Vec<i64>,
-    indexes: Vec<i64>,
-    accounts: Vec<Uuid>,
-    amounts: Vec<i64>,
-    balances: Vec<i64>,
+pub(super) struct Entries {
+    pub(super) transactions: Vec<i64>,
+    pub(super) indexes: Vec<i64>,
+    pub(super) accounts: Vec<Uuid>,
+    pub(super) amounts: Vec<i64>,
+    pub(super) balances: Vec<i64>,
 }
 
 #[derive(Default)]
-struct Events<'a> {
-    ids: Vec<Uuid>,
-    kinds: Vec<&'a str>,
-    severities: Vec<&'a str>,
-    users: Vec<Option<Uuid>>,
-    ips: Vec<Option<String>>,
-    agents: Vec<Option<&'a str>>,
-    requests: Vec<Uuid>,
-    details: Vec<&'a str>,
+pub(super) struct Events<'a> {
+    pub(super) ids: Vec<Uuid>,
+    pub(super) kinds: Vec<&'a str>,
+    pub(super) severities: Vec<&'a str>,
+    pub(super) users: Vec<Option<Uuid>>,
+    pub(super) ips: Vec<Option<String>>,
+    pub(super) agents: Vec<Option<&'a str>>,
+    pub(super) requests: Vec<Uuid>,
+    pub(super) details: Vec<&'a str>,
 }
 
 /// What the batch found when it loaded: it tells new rows from changed ones.
@@ -287,11 +287,7 @@ impl<'a> Columns<'a> {
         for (id, (account, balance)) in touched {
             let accounts =
                 if loaded.accounts.contains(&account) { &mut columns.moved } else { &mut columns.opened };
-            accounts.ids.push(id);
-            accounts.owners.push(account.owner.uuid());
-            accounts.kinds.push(account.kind.name());
-            accounts.currencies.push(account.currency.code());
-            accounts.balances.push(balance);
+            accounts.push(id, &account, balance);
         }
         for event in &set.changes.events {
             columns.events.push(event);
@@ -356,7 +352,7 @@ impl<'a> Columns<'a> {
 }
 
 impl<'a> Users<'a> {
-    fn push(&mut self, user: &'a User) {
+    pub(super) fn push(&mut self, user: &'a User) {
         self.ids.push(user.id.uuid());
         self.emails.push(user.email.as_str());
         self.folded.push(user.email.folded());
@@ -370,7 +366,7 @@ impl<'a> Users<'a> {
 }
 
 impl<'a> Sessions<'a> {
-    fn push(&mut self, session: &'a Session) {
+    pub(super) fn push(&mut self, session: &'a Session) {
         self.ids.push(session.id.uuid());
         self.users.push(session.user.uuid());
         self.created.push(session.created_at.as_millis());
@@ -385,7 +381,7 @@ impl<'a> Sessions<'a> {
         self.why.push(session.ended.map(|(_, why)| why.name()));
     }
 
-    fn parameters(&self) -> [&(dyn ToSql + Sync); 12] {
+    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 12] {
         [
             &self.ids,
             &self.users,
@@ -403,8 +399,18 @@ impl<'a> Sessions<'a> {
     }
 }
 
+impl Accounts {
+    pub(super) fn push(&mut self, id: Uuid, account: &AccountKey, balance: i64) {
+        self.ids.push(id);
+        self.owners.push(account.owner.uuid());
+        self.kinds.push(account.kind.name());
+        self.currencies.push(account.currency.code());
+        self.balances.push(balance);
+    }
+}
+
 impl<'a> Transactions<'a> {
-    fn push(&mut self, transaction: &'a Transaction) {
+    pub(super) fn push(&mut self, transaction: &'a Transaction) {
         self.ids.push(transaction.id.uuid());
         self.kinds.push(transaction.kind.name());
         self.from.push(transaction.from.id.uuid());
@@ -428,7 +434,7 @@ impl<'a> Transactions<'a> {
 }
 
 impl<'a> Events<'a> {
-    fn push(&mut self, event: &'a SecurityEvent) {
+    pub(super) fn push(&mut self, event: &'a SecurityEvent) {
         self.ids.push(event.id.uuid());
         self.kinds.push(event.kind.name());
         self.severities.push(event.severity.name());

@@ -193,6 +193,44 @@ pub(super) const HISTORY: &str = concat!(
 );
 pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user_id, ip, user_agent, request, detail FROM security_events \
      WHERE user_id = $1 AND no < $2 ORDER BY no DESC LIMIT $3";
+pub(super) const TRANSACTIONS_BETWEEN: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    " FROM transactions t WHERE t.no > $1 AND t.no <= $2 ORDER BY t.no"
+);
+pub(super) const EVENTS_BETWEEN: &str = "SELECT no, id, at, event, severity, user_id, ip, user_agent, request, detail \
+     FROM security_events WHERE no > $1 AND no <= $2 ORDER BY no";
+pub(super) const IMPORT_ACCOUNTS: &str = "INSERT INTO accounts (id, owner, kind, currency, balance) \
+     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[]) \
+     ON CONFLICT (id) DO UPDATE SET balance = excluded.balance";
+pub(super) const IMPORT_TRANSACTIONS: &str = "INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, owner, \
+     amount, currency, description, reference, metadata, method, decline, available, idempotency_key, created_at) \
+     SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::uuid[], \
+     $9::bigint[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bigint[], $17::text[], \
+     $18::bigint[])";
+pub(super) const IMPORT_ENTRIES: &str = "INSERT INTO entries (no, transaction_no, account, amount, balance_after) \
+     SELECT w.no * 8 + w.index, w.no, w.account, w.amount, w.balance FROM \
+     unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[]) w (no, index, account, amount, balance)";
+pub(super) const IMPORT_EVENTS: &str = "INSERT INTO security_events (no, at, id, event, severity, user_id, ip, user_agent, request, detail) \
+     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[], \
+     $9::uuid[], $10::text[])";
+pub(super) const IMPORT_BLOCKS: &str = "INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, batch) \
+     SELECT w.no, w.transaction, w.event, w.at, w.digest, w.hash, '00000000-0000-0000-0000-000000000000' FROM \
+     unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[]) \
+     w (no, transaction, event, at, digest, hash)";
+pub(super) const IMPORT_HEAD: &str =
+    "UPDATE chain SET block = $1, last_transaction = $2, last_event = $3, at = $4, hash = $5";
+pub(super) const IMPORT_USERS: &str = "INSERT INTO users (no, id, email, email_folded, name, password_hash, role, frozen, created_at, \
+     password_changed_at) SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], \
+     $7::text[], $8::boolean[], $9::bigint[], $10::bigint[]) \
+     ON CONFLICT (id) DO UPDATE SET name = excluded.name, password_hash = excluded.password_hash, role = excluded.role, \
+     frozen = excluded.frozen, password_changed_at = excluded.password_changed_at";
+pub(super) const IMPORT_LAST_USER: &str =
+    "UPDATE chain SET last_user = greatest(last_user, (SELECT coalesce(max(no), 0) FROM users))";
+pub(super) const IMPORT_TOKENS: &str = "INSERT INTO spent_tokens (hash, session_id) \
+     SELECT * FROM unnest($1::bytea[], $2::uuid[]) ON CONFLICT (hash) DO NOTHING";
+pub(super) const SESSIONS_AFTER: &str =
+    concat!("SELECT ", session_columns!(), " FROM sessions s WHERE s.id > $1 ORDER BY s.id LIMIT $2");
 pub(super) const HEAD: &str = "SELECT c.block, c.last_transaction, c.at, \
      pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' FROM chain c";
 /// Batches older than an hour: nobody waits for their outcome any more.

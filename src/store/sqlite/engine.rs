@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use sha2::{Digest, Sha256};
 
 use super::fault::Fault;
 use super::fold::{Fold, FoldPace};
@@ -19,9 +18,10 @@ use super::{Shared, statements};
 use crate::clock::Clock;
 use crate::ledger::chain::{BlockDigest, Hash, link};
 use crate::ledger::{
-    AccountKey, Command, IdempotencyKey, Needs, Outcome, RecentPayment, Rules, Timestamp, Transaction,
-    TransactionKind, UserId, WorkingSet, decide,
+    AccountKey, Command, IdempotencyKey, Needs, Outcome, RecentPayment, Rules, Transaction, TransactionKind,
+    UserId, WorkingSet, decide,
 };
+use crate::store::journal::{Block, Head};
 
 /// Accounts kept in memory before those that are folded are forgotten.
 const ACCOUNT_CAPACITY: usize = 200_000;
@@ -33,16 +33,6 @@ pub(super) struct KnownAccount {
     pub(super) balance: i64,
     /// The last transaction that touched it: folded if not above the watermark.
     pub(super) last_transaction: i64,
-}
-
-/// Where the journal ends.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Head {
-    pub(super) transaction: i64,
-    pub(super) event: i64,
-    pub(super) block: i64,
-    pub(super) hash: Hash,
-    pub(super) at: Timestamp,
 }
 
 /// The numbers of transactions by the hash of their owner and key.
@@ -163,7 +153,7 @@ impl Engine {
 
     /// The transaction that first used the key, wherever it is known.
     fn answered(&self, owner: UserId, key: &IdempotencyKey) -> Result<Option<Transaction>, Fault> {
-        let hash = key_hash(&key_digest(owner, key));
+        let hash = key_hash(&key.digest(owner));
         let mut candidates = Vec::new();
         self.key_index.candidates(&self.connection, hash, &mut candidates).map_err(key_fault)?;
         let folded = candidates.into_iter().filter_map(|no| i64::try_from(no).ok());
@@ -183,7 +173,8 @@ impl Engine {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         super::save::identities(&self.connection, set)?;
         let mut digest = BlockDigest::default();
-        self.write_transactions(set, &mut digest)?;
+        self.write_transactions(self.head.transaction, &set.changes.transactions)?;
+        set.changes.transactions.iter().for_each(|transaction| digest.transaction(transaction));
         let mut head = self.head;
         super::save::events(&self.connection, &set.changes.events, head.event)?;
         set.changes.events.iter().for_each(|event| digest.event(event));
@@ -203,8 +194,9 @@ impl Engine {
         Ok(())
     }
 
-    fn write_transactions(&mut self, set: &WorkingSet, digest: &mut BlockDigest) -> Result<(), Fault> {
-        for (no, transaction) in numbered(self.head.transaction, set) {
+    /// Writes transactions that follow the one with the number `after`, and opens the accounts that they touch first.
+    fn write_transactions(&mut self, after: i64, transactions: &[Arc<Transaction>]) -> Result<(), Fault> {
+        for (no, transaction) in numbered(after, transactions) {
             for entry in &transaction.entries {
                 if self.account(&entry.account)?.is_none() {
                     let opened = KnownAccount { no: self.next_account, balance: 0, last_transaction: 0 };
@@ -222,12 +214,40 @@ impl Engine {
                     known.last_transaction = no;
                 }
             }
-            digest.transaction(transaction);
         }
         let accounts = &self.accounts;
-        super::save::transactions(&self.connection, numbered(self.head.transaction, set), |account| {
+        super::save::transactions(&self.connection, numbered(after, transactions), |account| {
             accounts.get(account).map(|known| known.no)
         })
+    }
+
+    /// Appends blocks that were written elsewhere, in one transaction, and folds when it is time.
+    pub(super) fn import(&mut self, blocks: &[Block]) -> Result<(), Fault> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let before = self.head.transaction;
+        let mut head = self.head;
+        for Block { stored, transactions, events } in blocks {
+            self.write_transactions(head.transaction, transactions)?;
+            super::save::events(&self.connection, events, head.event)?;
+            head = stored.head;
+            super::save::block(&self.connection, &head, &stored.digest)?;
+        }
+        self.connection.execute_batch("COMMIT").map_err(Fault::Commit)?;
+        self.head = head;
+        let imported = || blocks.iter().flat_map(|block| &block.transactions);
+        self.remember(before, imported);
+        while self.wants_to_fold(false) {
+            self.fold_slice(false)?;
+        }
+        Ok(())
+    }
+
+    /// Folds all that is not folded yet.
+    pub(super) fn fold_all(&mut self) -> Result<(), Fault> {
+        while self.wants_to_fold(true) {
+            self.fold_slice(true)?;
+        }
+        Ok(())
     }
 
     /// Takes a durable batch into memory, before anybody is answered.
@@ -235,24 +255,33 @@ impl Engine {
         let transactions = &set.changes.transactions;
         let before =
             self.head.transaction.saturating_sub(i64::try_from(transactions.len()).unwrap_or_default());
-        for (no, transaction) in numbered(before, set) {
-            remember_key(&mut self.active_keys, no, transaction);
-            remember_shape(&mut self.recents, no, transaction);
-        }
-        self.shared.tail.extend(numbered(before, set).map(|(no, transaction)| (no, &**transaction)));
+        self.remember(before, || transactions.iter());
         let users = set.changes.users.iter().filter_map(|id| set.users.get(id));
         let sessions = set.changes.sessions.iter().filter_map(|id| set.sessions.get(id));
         if !set.changes.users.is_empty() || !set.changes.sessions.is_empty() {
             self.shared.identities.replace(users, sessions);
         }
-        if self.accounts.len() > ACCOUNT_CAPACITY {
-            let folded_to = self.folded_to;
-            self.accounts.retain(|_, known| known.last_transaction > folded_to);
-        }
         if let Some(telemetry) = &self.shared.telemetry {
             telemetry.security_events(&set.changes.events);
         }
         self.publish();
+    }
+
+    /// Takes transactions that are durable and follow the one with the number `after` into what is not folded yet.
+    fn remember<'a, T>(&mut self, after: i64, transactions: impl Fn() -> T)
+    where
+        T: Iterator<Item = &'a Arc<Transaction>>,
+    {
+        let numbered = || (after.saturating_add(1)..).zip(transactions());
+        for (no, transaction) in numbered() {
+            remember_key(&mut self.active_keys, no, transaction);
+            remember_shape(&mut self.recents, no, transaction);
+        }
+        self.shared.tail.extend(numbered().map(|(no, transaction)| (no, &**transaction)));
+        if self.accounts.len() > ACCOUNT_CAPACITY {
+            let folded_to = self.folded_to;
+            self.accounts.retain(|_, known| known.last_transaction > folded_to);
+        }
     }
 
     /// Reads where the journal ends, and into memory what is not folded.
@@ -292,7 +321,7 @@ impl Engine {
 
 fn remember_key(keys: &mut KeyHashes, no: i64, transaction: &Transaction) {
     if let Some(key) = &transaction.key {
-        keys.entry(key_hash(&key_digest(transaction.owner(), key))).or_default().push(no);
+        keys.entry(key_hash(&key.digest(transaction.owner()))).or_default().push(no);
     }
 }
 
@@ -300,14 +329,6 @@ fn remember_shape(recents: &mut Recents, no: i64, transaction: &Transaction) {
     if transaction.kind == TransactionKind::Payment && transaction.decline.is_none() {
         recents.add(&transaction.shape(), no, transaction.created_at);
     }
-}
-
-/// What tells a key of one owner from all others: the same in every run of the program.
-pub(super) fn key_digest(owner: UserId, key: &IdempotencyKey) -> Hash {
-    let mut hasher = Sha256::new();
-    hasher.update(owner.uuid().as_bytes());
-    hasher.update(key.as_str());
-    hasher.finalize().into()
 }
 
 /// The hash under which a key is found, from its digest: uniform.
@@ -322,9 +343,9 @@ pub(super) fn key_fault(error: super::key_index::KeyIndexError) -> Fault {
     }
 }
 
-/// The batch's transactions with the numbers that they get.
-fn numbered(before: i64, set: &WorkingSet) -> impl Iterator<Item = (i64, &Arc<Transaction>)> {
-    (before.saturating_add(1)..).zip(&set.changes.transactions)
+/// Transactions with the numbers that they get.
+fn numbered(after: i64, transactions: &[Arc<Transaction>]) -> impl Iterator<Item = (i64, &Arc<Transaction>)> {
+    (after.saturating_add(1)..).zip(transactions)
 }
 
 fn next(number: i64, by: usize) -> Result<i64, Fault> {

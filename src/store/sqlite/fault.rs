@@ -1,6 +1,6 @@
 //! What can go wrong inside this engine, before it is told to anybody.
 
-use crate::store::StoreError;
+use crate::store::{OpenError, StoreError};
 
 /// A fault of the engine. After one, nothing in memory is believed.
 #[derive(Debug, thiserror::Error)]
@@ -45,5 +45,11 @@ impl From<&Fault> for StoreError {
 impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         Self::from(&fault)
+    }
+}
+
+impl From<Fault> for OpenError {
+    fn from(fault: Fault) -> Self {
+        Self::Unusable(fault.to_string())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::engine::{Head, KnownAccount};
+use super::engine::KnownAccount;
 use super::fault::Fault;
 use super::identities::Identities;
 use super::rows::{self, ENTRIES_PER_TRANSACTION};
@@ -13,6 +13,7 @@ use super::statements;
 use crate::ledger::{
     AccountKey, Entry, Needs, RefreshState, Session, Timestamp, Transaction, User, UserId, WorkingSet,
 };
+use crate::store::journal::Head;
 
 /// Users and sessions: those that are known from memory, the rest from the file.
 pub(super) fn identities(

@@ -4,8 +4,10 @@
 //! - `engine`: one batch: load, decide, write, commit;
 //! - `fold` and `key_index`: what was appended in the order of time, brought into other orders in sorted bulk;
 //! - `tail`: what is not folded yet, for readers; `identities`: users and sessions in memory, exact;
-//! - `readers` and `reads`: everything that only looks.
+//! - `readers` and `reads`: everything that only looks;
+//! - `journal`, `checks` and `import`: the whole ledger handed out, checked and taken in.
 
+mod checks;
 mod connect;
 mod copy;
 mod engine;
@@ -13,6 +15,8 @@ mod fault;
 mod filter;
 mod fold;
 mod identities;
+mod import;
+mod journal;
 pub mod key_index;
 mod load;
 mod properties;
@@ -23,7 +27,6 @@ mod rows;
 mod save;
 mod statements;
 mod tail;
-mod verify;
 mod writer;
 
 use std::net::IpAddr;
@@ -48,10 +51,11 @@ use crate::telemetry::Telemetry;
 pub use copy::{begin_epoch, copy};
 pub use fold::FoldPace;
 use identities::{Identities, Lookup};
+pub use import::SqliteImport;
+pub use journal::SqliteJournal;
 pub use properties::describe;
 use readers::Readers;
 use tail::Tail;
-pub use verify::verify;
 use writer::{Source, Waiting};
 
 /// Commands that may wait before more are turned away.
@@ -105,7 +109,7 @@ impl SqliteStore {
     ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared { telemetry, ..Shared::default() });
         let mut connection = connect::writer(folder)?;
-        settle_properties(&mut connection, key, &rules, &clock)?;
+        properties::settle(&mut connection, key, &rules, &clock)?;
         let source = Source { folder: folder.to_owned(), shared: Arc::clone(&shared), rules, clock, pace };
         let engine = source.engine(connection)?;
         let readers = Readers::start(folder, READERS)?;
@@ -153,35 +157,6 @@ pub fn read_users(folder: &Path) -> Result<Vec<Arc<User>>, OpenError> {
     let connection = connect::reader(folder)?;
     let page = reads::users(&connection, PageRequest { after: None, limit: usize::MAX });
     page.map(|page| page.rows).map_err(|fault| OpenError::Unusable(fault.to_string()))
-}
-
-/// Writes what the ledger is when it is made; refuses to serve it as something else later.
-fn settle_properties(
-    connection: &mut rusqlite::Connection,
-    key: KeyFingerprint,
-    rules: &Rules,
-    clock: &Clock,
-) -> Result<(), OpenError> {
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let insert = "INSERT INTO properties (name, value) VALUES (?1, ?2)";
-    match properties::key(&transaction)? {
-        Some(made) if made == key => {}
-        Some(made) => return Err(OpenError::Key { made, given: key }),
-        // A ledger that is new, or that was made before ledgers named their key: nothing is encrypted with it yet.
-        None => {
-            transaction.execute(insert, (properties::KEY, key.to_string()))?;
-        }
-    }
-    match properties::mode(&transaction)? {
-        Some(mode) if mode == rules.mode => {}
-        Some(made) => return Err(OpenError::Mode { made, asked: rules.mode }),
-        None => {
-            transaction.execute(insert, ("mode", rules.mode.name()))?;
-            transaction.execute(insert, ("made_at", clock.now().as_millis()))?;
-            transaction.execute(insert, ("folded_to", 0))?;
-        }
-    }
-    Ok(transaction.commit()?)
 }
 
 impl Store for SqliteStore {
@@ -281,7 +256,7 @@ impl Drop for SqliteStore {
 }
 
 impl Gauges {
-    fn publish(&self, head: &engine::Head, tail: u64) {
+    fn publish(&self, head: &super::journal::Head, tail: u64) {
         self.sequence.store(u64::try_from(head.transaction).unwrap_or_default(), Ordering::Relaxed);
         self.blocks.store(u64::try_from(head.block).unwrap_or_default(), Ordering::Relaxed);
         self.tail.store(tail, Ordering::Relaxed);

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use super::engine::Head;
 use super::fault::Fault;
 use super::rows::{self, ENTRIES_PER_TRANSACTION};
 use super::statements;
 use crate::ledger::chain::Hash;
 use crate::ledger::{AccountKey, SecurityEvent, Session, Transaction, User, UserId, WorkingSet};
+use crate::store::journal::Head;
 
 /// Users, sessions and spent tokens that the batch changed.
 pub(super) fn identities(connection: &Connection, set: &WorkingSet) -> Result<(), Fault> {
@@ -27,7 +27,7 @@ pub(super) fn identities(connection: &Connection, set: &WorkingSet) -> Result<()
     Ok(())
 }
 
-fn save_user(connection: &Connection, user: &User) -> Result<(), Fault> {
+pub(super) fn save_user(connection: &Connection, user: &User) -> Result<(), Fault> {
     connection.prepare_cached(statements::SAVE_USER)?.execute(params![
         user.id.uuid(),
         user.email.as_str(),
@@ -42,7 +42,7 @@ fn save_user(connection: &Connection, user: &User) -> Result<(), Fault> {
     Ok(())
 }
 
-fn save_session(connection: &Connection, session: &Session) -> Result<(), Fault> {
+pub(super) fn save_session(connection: &Connection, session: &Session) -> Result<(), Fault> {
     connection.prepare_cached(statements::SAVE_SESSION)?.execute(params![
         session.id.uuid(),
         session.user.uuid(),

@@ -53,6 +53,12 @@ pub(super) const SAVE_SESSION: &str = "INSERT INTO sessions (id, user, created_a
      refresh_hash, refresh_expires_at, ended_at, ended_why) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
      ON CONFLICT (id) DO UPDATE SET last_seen_at = ?4, access_hash = ?7, access_expires_at = ?8, refresh_hash = ?9, \
      refresh_expires_at = ?10, ended_at = ?11, ended_why = ?12";
+pub(super) const SESSIONS_AFTER: &str =
+    concat!("SELECT ", session_columns!(), " FROM sessions WHERE id > ?1 ORDER BY id LIMIT ?2");
+pub(super) const SPENT_AFTER: &str =
+    "SELECT hash, session FROM spent_tokens WHERE hash > ?1 ORDER BY hash LIMIT ?2";
+pub(super) const PUT_SPENT_TOKEN: &str =
+    "INSERT INTO spent_tokens (hash, session) VALUES (?1, ?2) ON CONFLICT (hash) DO UPDATE SET session = ?2";
 pub(super) const SPEND_TOKEN: &str = "INSERT INTO spent_tokens (hash, session) VALUES (?1, ?2)";
 
 pub(super) const ACCOUNT: &str =

@@ -187,10 +187,7 @@ fn try_to_recover(source: &Source) -> Option<Engine> {
 
 /// Folds what is left, so that the next start has nothing to rebuild. A failure costs nothing but that.
 fn finish(engine: &mut Engine) {
-    while engine.wants_to_fold(true) {
-        if let Err(fault) = engine.fold_slice(true) {
-            tracing::warn!(%fault, "the last fold failed; the next start does it: {fault}");
-            break;
-        }
+    if let Err(fault) = engine.fold_all() {
+        tracing::warn!(%fault, "the last fold failed; the next start does it: {fault}");
     }
 }

@@ -1,0 +1,293 @@
+//! The journal handed out for verification and transfer, also while nodes write: what changes is taken in one
+//! repeatable-read transaction, and the rows up to there, which never change, are read behind it.
+//!
+//! All calls block: they run on a runtime of their own, on a thread that may wait.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use deadpool_postgres::Object;
+use tokio::runtime::Runtime;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{IsolationLevel, Row, Transaction as Snapshot};
+use uuid::Uuid;
+
+use super::connect::{self, PostgresSettings};
+use super::fault::{Fault, describe};
+use super::rows::{self, get};
+use super::{migrate, statements};
+use crate::ledger::chain::Hash;
+use crate::ledger::{Mode, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, User};
+use crate::store::OpenError;
+use crate::store::journal::{
+    AccountRow, Beginning, Head, JournalReader, Numbered, Properties, StoredAccount, StoredBlock, StoredEntry,
+};
+
+/// Which ledger it is, in whatever place.
+pub(super) const LEDGER: &str = "ledger_id";
+/// Play money or real money.
+pub(super) const MODE: &str = "mode";
+/// The ledger that is being moved here; there only until it is whole.
+pub(super) const MIGRATION: &str = "migration";
+
+/// Hands out the ledger in one database.
+pub struct PostgresJournal {
+    runtime: Runtime,
+    connection: Object,
+}
+
+impl PostgresJournal {
+    /// Connects to a ledger, also while nodes write.
+    ///
+    /// # Errors
+    /// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
+    pub fn open(settings: &PostgresSettings) -> Result<Self, OpenError> {
+        let runtime = runtime()?;
+        let connection = runtime.block_on(async {
+            // A whole ledger is read: no statement is stopped for taking long.
+            let connection = connect::connect(&settings.url, 0).await?;
+            migrate::check(&connection).await?;
+            Ok::<_, OpenError>(connection)
+        })?;
+        Ok(Self { runtime, connection })
+    }
+
+    fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, OpenError> {
+        self.runtime.block_on(self.connection.query(sql, parameters)).map_err(unusable)
+    }
+}
+
+/// A runtime for calls that block.
+pub(super) fn runtime() -> Result<Runtime, OpenError> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    built.map_err(|error| OpenError::Unusable(format!("cannot start threads: {error}")))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
+pub(super) fn unusable(error: tokio_postgres::Error) -> OpenError {
+    OpenError::Unusable(describe(&error))
+}
+
+impl From<Fault> for OpenError {
+    fn from(fault: Fault) -> Self {
+        Self::Unusable(fault.to_string())
+    }
+}
+
+impl JournalReader for PostgresJournal {
+    fn begin(&mut self) -> Result<Beginning, OpenError> {
+        let Self { runtime, connection } = self;
+        runtime.block_on(async {
+            let builder = connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
+            let snapshot = builder.read_only(true).start().await.map_err(unusable)?;
+            let beginning = begin(&snapshot).await?;
+            snapshot.commit().await.map_err(unusable)?;
+            Ok(beginning)
+        })
+    }
+
+    fn blocks(&mut self, after: &Head, to: i64, rows: i64) -> Result<Vec<StoredBlock>, OpenError> {
+        // Each block has one row at least, so that no more blocks than rows can be wanted.
+        let sql = "SELECT no, last_transaction, last_event, at, hash, digest FROM blocks \
+                   WHERE no > $1 AND no <= $2 ORDER BY no LIMIT $3";
+        let mut blocks: Vec<StoredBlock> = Vec::new();
+        for row in self.query(sql, &[&after.block, &to, &rows.max(1)])? {
+            let head = head_of(&row)?;
+            if head.rows().saturating_sub(after.rows()) > rows && !blocks.is_empty() {
+                break;
+            }
+            blocks.push(StoredBlock { head, digest: hash(&row, 5)? });
+        }
+        Ok(blocks)
+    }
+
+    fn transactions(&mut self, after: i64, to: i64) -> Result<Numbered<Transaction>, OpenError> {
+        numbered(&self.query(statements::TRANSACTIONS_BETWEEN, &[&after, &to])?, rows::transaction)
+    }
+
+    fn entries(&mut self, after: i64, to: i64) -> Result<Vec<StoredEntry>, OpenError> {
+        let sql = "SELECT no, transaction_no, account, amount, balance_after FROM entries \
+                   WHERE no >= ($1::bigint + 1) * 8 AND no < ($2::bigint + 1) * 8 ORDER BY no";
+        let entry = |row: &Row| {
+            Ok(StoredEntry {
+                no: get(row, 0)?,
+                transaction: get(row, 1)?,
+                account: AccountRow::Uuid(get(row, 2)?),
+                amount_minor: get(row, 3)?,
+                balance_after_minor: get(row, 4)?,
+            })
+        };
+        self.query(sql, &[&after, &to])?.iter().map(entry).collect()
+    }
+
+    fn events(&mut self, after: i64, to: i64) -> Result<Numbered<SecurityEvent>, OpenError> {
+        numbered(&self.query(statements::EVENTS_BETWEEN, &[&after, &to])?, rows::event)
+    }
+
+    fn own_discrepancies(&mut self) -> Result<Vec<String>, OpenError> {
+        // What the tables' own rules would have refused, had nobody switched them off.
+        let mut wrong = Vec::new();
+        for (sql, says) in [
+            (
+                "SELECT t.no FROM transactions t WHERE t.owner <> CASE WHEN t.kind = 'payment' THEN t.from_user \
+                 ELSE t.to_user END ORDER BY t.no LIMIT 100",
+                "transactions row {}: its owner is not who asked for it",
+            ),
+            (
+                "SELECT e.no FROM entries e WHERE e.transaction_no <> e.no / 8 ORDER BY e.no LIMIT 100",
+                "entries row {}: its number is not one of its transaction's",
+            ),
+        ] {
+            for row in self.query(sql, &[])? {
+                let no: i64 = get(&row, 0)?;
+                wrong.push(says.replace("{}", &no.to_string()));
+            }
+        }
+        for (sql, table) in [
+            (
+                "SELECT s.id FROM sessions s WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = s.user_id)",
+                "sessions",
+            ),
+            (
+                "SELECT p.session_id FROM spent_tokens p \
+                 WHERE NOT EXISTS (SELECT 1 FROM sessions s WHERE s.id = p.session_id)",
+                "spent_tokens",
+            ),
+        ] {
+            for row in self.query(sql, &[])? {
+                let id: Uuid = get(&row, 0)?;
+                wrong.push(format!("{table} row {}: what it belongs to is missing", SessionId::new(id)));
+            }
+        }
+        Ok(wrong)
+    }
+
+    fn properties(&mut self) -> Result<Properties, OpenError> {
+        let unreadable = |name| OpenError::Unusable(format!("the ledger's property {name} is not readable"));
+        let mut others = BTreeMap::new();
+        for row in self.query("SELECT name, value FROM properties", &[])? {
+            others.insert(get(&row, 0)?, get::<String>(&row, 1)?);
+        }
+        others.remove(MIGRATION);
+        let mode = others.remove(MODE).and_then(|mode| Mode::from_name(&mode));
+        let ledger = others.remove(LEDGER).and_then(|ledger| Uuid::try_parse(&ledger).ok());
+        Ok(Properties {
+            ledger: ledger.ok_or_else(|| unreadable(LEDGER))?,
+            mode: mode.ok_or_else(|| unreadable(MODE))?,
+            others,
+        })
+    }
+
+    fn users(&mut self, after: i64, limit: usize) -> Result<Vec<(i64, Arc<User>)>, OpenError> {
+        let found = self.query(statements::USERS, &[&after, &count(limit)])?;
+        found.iter().map(|row| Ok((get(row, rows::USER_COLUMNS)?, rows::user(row, 0)?))).collect()
+    }
+
+    fn sessions(&mut self, after: Option<SessionId>, limit: usize) -> Result<Vec<Arc<Session>>, OpenError> {
+        let after = after.map_or(Uuid::nil(), SessionId::uuid);
+        let found = self.query(statements::SESSIONS_AFTER, &[&after, &count(limit)])?;
+        found.iter().map(|row| Ok(rows::session(row)?)).collect()
+    }
+
+    fn spent_tokens(
+        &mut self,
+        after: Option<TokenHash>,
+        limit: usize,
+    ) -> Result<Vec<(TokenHash, SessionId)>, OpenError> {
+        let after: &[u8] = after.as_ref().map_or(&[], |token| &token.0);
+        let sql = "SELECT hash, session_id FROM spent_tokens WHERE hash > $1 ORDER BY hash LIMIT $2";
+        let unreadable = || OpenError::Unusable("spent_tokens: a hash is not readable".into());
+        let found = self.query(sql, &[&after, &count(limit)])?;
+        let token = |row: &Row| {
+            let hash = rows::token_hash(row, 0).ok_or_else(unreadable)?;
+            Ok((hash, SessionId::new(get(row, 1)?)))
+        };
+        found.iter().map(token).collect()
+    }
+}
+
+async fn begin(snapshot: &Snapshot<'_>) -> Result<Beginning, OpenError> {
+    let mut beginning = Beginning { head: last_block(snapshot).await?, ..Beginning::default() };
+    beginning.discrepancies = strays(snapshot, &beginning.head).await?;
+    let sql = "SELECT owner, kind, currency, id, balance FROM accounts";
+    for row in snapshot.query(sql, &[]).await.map_err(unusable)? {
+        let id: Uuid = get(&row, 3)?;
+        match rows::account_key(&row, 0) {
+            Ok(key) => beginning.accounts.push(StoredAccount {
+                row: AccountRow::Uuid(id),
+                key,
+                balance: get(&row, 4)?,
+                as_of: beginning.head.transaction,
+            }),
+            Err(fault) => beginning.discrepancies.push(format!("accounts row {id}: {fault}")),
+        }
+    }
+    let row = snapshot.query_one("SELECT count(*) FROM users", &[]).await.map_err(unusable)?;
+    beginning.users = u64::try_from(get::<i64>(&row, 0)?).unwrap_or_default();
+    Ok(beginning)
+}
+
+/// Where the journal ends, as the last block says.
+async fn last_block(snapshot: &Snapshot<'_>) -> Result<Head, OpenError> {
+    let sql = "SELECT no, last_transaction, last_event, at, hash FROM blocks ORDER BY no DESC LIMIT 1";
+    let row = snapshot.query_opt(sql, &[]).await.map_err(unusable)?;
+    row.as_ref().map_or(Ok(Head::default()), head_of)
+}
+
+/// Rows before the journal's first or behind its last, and a head of the chain that is not its last block.
+async fn strays(snapshot: &Snapshot<'_>, head: &Head) -> Result<Vec<String>, OpenError> {
+    let mut strays = Vec::new();
+    let sql = "SELECT block, last_transaction, last_event, at, hash FROM chain";
+    let chain = snapshot.query_opt(sql, &[]).await.map_err(unusable)?;
+    if chain.as_ref().map(head_of).transpose()? != Some(*head) {
+        strays.push(format!("chain: it does not say what its last block {} says", head.block));
+    }
+    let end = |last: i64, step: i64| last.saturating_add(1).saturating_mul(step);
+    for (table, first, end) in [
+        ("transactions", 1_i64, end(head.transaction, 1)),
+        ("security_events", 1, end(head.event, 1)),
+        ("blocks", 1, i64::MAX),
+        ("entries", 8, end(head.transaction, 8)),
+    ] {
+        let sql = format!(
+            "SELECT no FROM (SELECT min(no) AS no FROM {table} UNION SELECT max(no) FROM {table}) e \
+             WHERE no < $1 OR no >= $2"
+        );
+        for row in snapshot.query(&sql, &[&first, &end]).await.map_err(unusable)? {
+            strays.push(format!("{table} row {} is outside of the journal", get::<i64>(&row, 0)?));
+        }
+    }
+    Ok(strays)
+}
+
+/// Where the journal ends with a block, from its number, last transaction, last event, time and hash.
+pub(super) fn head_of(row: &Row) -> Result<Head, OpenError> {
+    Ok(Head {
+        block: get(row, 0)?,
+        transaction: get(row, 1)?,
+        event: get(row, 2)?,
+        at: Timestamp::from_millis(get(row, 3)?),
+        hash: hash(row, 4)?,
+    })
+}
+
+fn hash(row: &Row, index: usize) -> Result<Hash, OpenError> {
+    let bytes: &[u8] = get(row, index)?;
+    bytes.try_into().map_err(|_| OpenError::Unusable("blocks: a hash has not 32 bytes".into()))
+}
+
+fn numbered<T>(found: &[Row], read: fn(&Row) -> Result<(i64, T), Fault>) -> Result<Numbered<T>, OpenError> {
+    let mut numbered = Numbered { rows: Vec::new(), unreadable: Vec::new() };
+    for row in found {
+        match read(row) {
+            Ok(row) => numbered.rows.push(row),
+            Err(Fault::Damaged(what)) => numbered.unreadable.push(what),
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    Ok(numbered)
+}
+
+fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
