@@ -116,3 +116,25 @@ fn of_two_nodes_that_make_a_ledger_at_the_same_moment_one_wins() {
         ended(&node(&database, folder.path(), loser, &more).output().unwrap(), 0, "");
     }
 }
+
+#[test]
+fn nodes_that_share_a_folder_share_the_key_that_one_of_them_makes() {
+    for _ in 0..count(4, 100) {
+        let (database, folder) = (Postgres::shared().database(), tempfile::tempdir().unwrap());
+        let children = ["ann@example.com", "ben@example.com"].map(|email| {
+            node(&database, folder.path(), "data", &["admin", "create", "--email", email])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        });
+        for child in children {
+            ended(&child.wait_with_output().unwrap(), 0, "");
+        }
+        let names: Vec<_> = fs::read_dir(folder.path().join("data"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["farthing.key"]);
+    }
+}

@@ -53,8 +53,10 @@ fn places_that_make_no_sense_are_refused() {
     ended(&farthing(folder.path(), &[], &create), 0, "");
     ended(&migrate("old", "old"), 2, "the same folder");
     std::fs::create_dir(folder.path().join("taken")).unwrap();
-    std::fs::write(folder.path().join("taken/farthing.key"), "a".repeat(64)).unwrap();
+    let taken = folder.path().join("taken/farthing.key");
+    std::fs::write(&taken, "a".repeat(64)).unwrap();
+    std::fs::set_permissions(&taken, std::fs::Permissions::from_mode(0o600)).unwrap();
     ended(&migrate("old", "taken"), 3, "is there already; move it away");
     std::fs::remove_file(folder.path().join("old/farthing.key")).unwrap();
-    ended(&migrate("old", "new"), 3, "cannot be read");
+    ended(&migrate("old", "new"), 3, "the key file old/farthing.key is missing");
 }
