@@ -248,7 +248,16 @@ const POSTGRES_DAMAGE: &[(&str, &str)] = &[
     ("DELETE FROM blocks WHERE no = 5", "blocks row 5 is missing"),
     ("DELETE FROM blocks WHERE no = (SELECT max(no) FROM blocks)", "is outside of the journal"),
     ("UPDATE chain SET last_transaction = last_transaction + 1", "chain: it does not say"),
-    ("UPDATE sessions SET user_id = gen_random_uuid()", "sessions row"),
+    ("UPDATE sessions SET user_id = gen_random_uuid()", "its user is missing"),
+    (
+        "INSERT INTO spent_tokens VALUES (decode(repeat('ab', 32), 'hex'), gen_random_uuid())",
+        "its session is missing",
+    ),
+    ("UPDATE chain SET last_user = last_user - 1", "users ends with row 2, and the chain with row 1"),
+    (
+        "INSERT INTO accounts VALUES (gen_random_uuid(), gen_random_uuid(), 'wallet', 'USD', 0)",
+        "its id is not its own",
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -268,7 +277,7 @@ async fn each_kind_of_damage_is_found_and_named_on_postgres() {
     assert_eq!((report.discrepancies.as_slice(), report.transactions), ([].as_slice(), 7));
     for (damage, named) in POSTGRES_DAMAGE {
         // In the database itself, and mended from a copy of it afterwards: copying a whole database takes a second.
-        let tables = "accounts entries transactions security_events blocks chain sessions";
+        let tables = "accounts entries transactions security_events blocks chain sessions spent_tokens";
         let each = |sql: &str| tables.split(' ').map(|table| sql.replace("{}", table)).collect::<String>();
         let save = each("CREATE TABLE saved_{} AS TABLE {};");
         let mend = each("DELETE FROM {}; INSERT INTO {} TABLE saved_{}; DROP TABLE saved_{};");
@@ -286,5 +295,33 @@ async fn each_kind_of_damage_is_found_and_named_on_postgres() {
         database.query(&format!("{rules_off}{mend}")).unwrap();
     }
     assert_eq!(verify().await.unwrap().discrepancies, Vec::<String>::new());
+    maker.store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_on_postgres_is_in_order_while_it_is_written() {
+    let database = postgres::Postgres::shared().database();
+    let location = Location::Postgres(farthing::store::PostgresSettings::at(&database.migration_url()));
+    let maker = std::sync::Arc::new(Maker::at(&location).await);
+    fill(&maker).await;
+    let (ann, ben) = (maker.user("cat").await, maker.user("dan").await);
+    let writing = tokio::spawn({
+        let maker = std::sync::Arc::clone(&maker);
+        async move {
+            for number in 0.. {
+                maker.pay(ann, ben.user, 1, &format!("w{number}")).await;
+            }
+        }
+    });
+    let mut last = 0;
+    for round in 0..20 {
+        let location = location.clone();
+        let report = tokio::task::spawn_blocking(move || store::verify(&location).unwrap()).await.unwrap();
+        assert_eq!(report.discrepancies, Vec::<String>::new(), "round {round}");
+        assert!(report.transactions >= last, "{} after {last}", report.transactions);
+        last = report.transactions;
+    }
+    assert!(!writing.is_finished() && last > 9, "payments went on meanwhile");
+    writing.abort();
     maker.store.close().await.unwrap();
 }

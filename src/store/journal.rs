@@ -16,6 +16,9 @@ use crate::ledger::{
     AccountKey, Mode, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, User,
 };
 
+/// How many entries a transaction can have: their numbers follow from the transaction's.
+pub const ENTRIES_PER_TRANSACTION: i64 = 8;
+
 /// Where the journal ends, or ended with a block.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Head {
@@ -93,13 +96,13 @@ pub struct StoredEntry {
     pub balance_after_minor: i64,
 }
 
-/// Rows with their numbers, in the order of these; and what is wrong with those that are no values.
+/// Rows with their numbers, in the order of these; and what is wrong with them.
 #[derive(Debug)]
 pub struct Numbered<T> {
     /// The rows that could be read.
     pub rows: Vec<(i64, T)>,
-    /// For each that could not, a sentence that names table and row.
-    pub unreadable: Vec<String>,
+    /// For each that could not, and for each that says one thing in two ways, a sentence that names table and row.
+    pub wrong: Vec<String>,
 }
 
 /// What changes while a server writes, taken at one moment.

@@ -171,10 +171,10 @@ fn assemble(
 }
 
 fn readable<T>(numbered: Numbered<T>) -> Result<Vec<(i64, T)>, TransferError> {
-    if numbered.unreadable.is_empty() {
+    if numbered.wrong.is_empty() {
         Ok(numbered.rows)
     } else {
-        Err(TransferError::SourceDamaged(numbered.unreadable))
+        Err(TransferError::SourceDamaged(numbered.wrong))
     }
 }
 

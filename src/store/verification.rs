@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
-use super::journal::{AccountRow, Head, JournalReader, Numbered, StoredAccount, StoredBlock, StoredEntry};
+use super::journal::{
+    AccountRow, ENTRIES_PER_TRANSACTION, Head, JournalReader, Numbered, StoredAccount, StoredBlock,
+    StoredEntry,
+};
 use super::{OpenError, VerifyReport};
 use crate::ledger::chain::{BlockDigest, GENESIS, Hash, link};
 use crate::ledger::{AccountKey, Entry, SecurityEvent, Timestamp, Transaction};
@@ -119,7 +122,7 @@ impl Verification {
     }
 
     fn readable<T>(&mut self, numbered: Numbered<T>) -> Vec<(i64, T)> {
-        for what in numbered.unreadable {
+        for what in numbered.wrong {
             self.wrong(what);
         }
         numbered.rows
@@ -131,6 +134,9 @@ impl Verification {
         for entry in entries {
             let StoredEntry { no, transaction: of, account: row, amount_minor, balance_after_minor } = *entry;
             self.report.entries = self.report.entries.saturating_add(1);
+            if of != no.div_euclid(ENTRIES_PER_TRANSACTION) {
+                self.wrong(format!("entries row {no}: its number is not one of its transaction's"));
+            }
             self.compare_due(of);
             let Some(account) = self.accounts.get_mut(&row) else {
                 self.wrong(format!("entries row {no}: there is no account {row}"));

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::connect::{self, PostgresSettings};
 use super::fault::{Fault, describe};
+use super::load::account_id;
 use super::rows::{self, get};
 use super::{migrate, statements};
 use crate::ledger::chain::Hash;
@@ -22,6 +23,9 @@ use crate::store::OpenError;
 use crate::store::journal::{
     AccountRow, Beginning, Head, JournalReader, Numbered, Properties, StoredAccount, StoredBlock, StoredEntry,
 };
+
+/// Sessions and spent tokens that are looked at in one statement: each is short, so that none holds a snapshot for long.
+const PAGE: i64 = 20_000;
 
 /// Which ledger it is, in whatever place.
 pub(super) const LEDGER: &str = "ledger_id";
@@ -54,6 +58,45 @@ impl PostgresJournal {
 
     fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, OpenError> {
         self.runtime.block_on(self.connection.query(sql, parameters)).map_err(unusable)
+    }
+
+    /// Sessions whose user is not there, looked at in pages.
+    fn check_sessions(&self, wrong: &mut Vec<String>) -> Result<(), OpenError> {
+        let sql = "SELECT s.id, EXISTS (SELECT 1 FROM users u WHERE u.id = s.user_id) FROM sessions s \
+                   WHERE s.id > $1 ORDER BY s.id LIMIT $2";
+        let mut after = Uuid::nil();
+        loop {
+            let page = self.query(sql, &[&after, &PAGE])?;
+            for row in &page {
+                after = get(row, 0)?;
+                if !get::<bool>(row, 1)? {
+                    wrong.push(format!("sessions row {}: its user is missing", SessionId::new(after)));
+                }
+            }
+            if page.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Spent tokens whose session is not there, looked at in pages.
+    fn check_spent_tokens(&self, wrong: &mut Vec<String>) -> Result<(), OpenError> {
+        let sql = "SELECT p.hash, EXISTS (SELECT 1 FROM sessions s WHERE s.id = p.session_id), p.session_id \
+                   FROM spent_tokens p WHERE p.hash > $1 ORDER BY p.hash LIMIT $2";
+        let mut after: Vec<u8> = Vec::new();
+        loop {
+            let page = self.query(sql, &[&after, &PAGE])?;
+            for row in &page {
+                after = get(row, 0)?;
+                if !get::<bool>(row, 1)? {
+                    let session = SessionId::new(get(row, 2)?);
+                    wrong.push(format!("spent_tokens row of {session}: its session is missing"));
+                }
+            }
+            if page.is_empty() {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -102,7 +145,19 @@ impl JournalReader for PostgresJournal {
     }
 
     fn transactions(&mut self, after: i64, to: i64) -> Result<Numbered<Transaction>, OpenError> {
-        numbered(&self.query(statements::TRANSACTIONS_BETWEEN, &[&after, &to])?, rows::transaction)
+        let found = self.query(statements::TRANSACTIONS_BETWEEN, &[&after, &to])?;
+        let mut transactions = numbered(&found, rows::transaction)?;
+        for row in &found {
+            let (no, owner): (i64, Uuid) = (get(row, 0)?, get(row, rows::TRANSACTION_COLUMNS)?);
+            let place = transactions.rows.binary_search_by_key(&no, |(no, _)| *no).ok();
+            let transaction = place.and_then(|place| transactions.rows.get(place));
+            // Keys are unique per owner: with another owner, a key could be used twice.
+            if transaction.is_some_and(|(_, transaction)| transaction.owner().uuid() != owner) {
+                let what = format!("transactions row {no}: its owner is not who asked for it");
+                transactions.wrong.push(what);
+            }
+        }
+        Ok(transactions)
     }
 
     fn entries(&mut self, after: i64, to: i64) -> Result<Vec<StoredEntry>, OpenError> {
@@ -127,38 +182,8 @@ impl JournalReader for PostgresJournal {
     fn own_discrepancies(&mut self) -> Result<Vec<String>, OpenError> {
         // What the tables' own rules would have refused, had nobody switched them off.
         let mut wrong = Vec::new();
-        for (sql, says) in [
-            (
-                "SELECT t.no FROM transactions t WHERE t.owner <> CASE WHEN t.kind = 'payment' THEN t.from_user \
-                 ELSE t.to_user END ORDER BY t.no LIMIT 100",
-                "transactions row {}: its owner is not who asked for it",
-            ),
-            (
-                "SELECT e.no FROM entries e WHERE e.transaction_no <> e.no / 8 ORDER BY e.no LIMIT 100",
-                "entries row {}: its number is not one of its transaction's",
-            ),
-        ] {
-            for row in self.query(sql, &[])? {
-                let no: i64 = get(&row, 0)?;
-                wrong.push(says.replace("{}", &no.to_string()));
-            }
-        }
-        for (sql, table) in [
-            (
-                "SELECT s.id FROM sessions s WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = s.user_id)",
-                "sessions",
-            ),
-            (
-                "SELECT p.session_id FROM spent_tokens p \
-                 WHERE NOT EXISTS (SELECT 1 FROM sessions s WHERE s.id = p.session_id)",
-                "spent_tokens",
-            ),
-        ] {
-            for row in self.query(sql, &[])? {
-                let id: Uuid = get(&row, 0)?;
-                wrong.push(format!("{table} row {}: what it belongs to is missing", SessionId::new(id)));
-            }
-        }
+        self.check_sessions(&mut wrong)?;
+        self.check_spent_tokens(&mut wrong)?;
         Ok(wrong)
     }
 
@@ -213,12 +238,19 @@ async fn begin(snapshot: &Snapshot<'_>) -> Result<Beginning, OpenError> {
     for row in snapshot.query(sql, &[]).await.map_err(unusable)? {
         let id: Uuid = get(&row, 3)?;
         match rows::account_key(&row, 0) {
-            Ok(key) => beginning.accounts.push(StoredAccount {
-                row: AccountRow::Uuid(id),
-                key,
-                balance: get(&row, 4)?,
-                as_of: beginning.head.transaction,
-            }),
+            Ok(key) => {
+                // Whoever pays looks for the account under the id that follows from what it is.
+                if id != account_id(&key) {
+                    let what = format!("accounts row {id} of {}: its id is not its own", key.owner);
+                    beginning.discrepancies.push(what);
+                }
+                beginning.accounts.push(StoredAccount {
+                    row: AccountRow::Uuid(id),
+                    key,
+                    balance: get(&row, 4)?,
+                    as_of: beginning.head.transaction,
+                });
+            }
             Err(fault) => beginning.discrepancies.push(format!("accounts row {id}: {fault}")),
         }
     }
@@ -241,6 +273,14 @@ async fn strays(snapshot: &Snapshot<'_>, head: &Head) -> Result<Vec<String>, Ope
     let chain = snapshot.query_opt(sql, &[]).await.map_err(unusable)?;
     if chain.as_ref().map(head_of).transpose()? != Some(*head) {
         strays.push(format!("chain: it does not say what its last block {} says", head.block));
+    }
+    let sql = "SELECT c.last_user, (SELECT coalesce(max(no), 0) FROM users) FROM chain c";
+    if let Some(row) = snapshot.query_opt(sql, &[]).await.map_err(unusable)? {
+        // The next user gets the next number: one that is taken would be refused, and one that is left out was removed.
+        let (numbered, last): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
+        if numbered != last {
+            strays.push(format!("users ends with row {last}, and the chain with row {numbered}"));
+        }
     }
     let end = |last: i64, step: i64| last.saturating_add(1).saturating_mul(step);
     for (table, first, end) in [
@@ -277,11 +317,11 @@ fn hash(row: &Row, index: usize) -> Result<Hash, OpenError> {
 }
 
 fn numbered<T>(found: &[Row], read: fn(&Row) -> Result<(i64, T), Fault>) -> Result<Numbered<T>, OpenError> {
-    let mut numbered = Numbered { rows: Vec::new(), unreadable: Vec::new() };
+    let mut numbered = Numbered { rows: Vec::new(), wrong: Vec::new() };
     for row in found {
         match read(row) {
             Ok(row) => numbered.rows.push(row),
-            Err(Fault::Damaged(what)) => numbered.unreadable.push(what),
+            Err(Fault::Damaged(what)) => numbered.wrong.push(what),
             Err(fault) => return Err(fault.into()),
         }
     }

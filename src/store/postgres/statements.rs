@@ -196,7 +196,7 @@ pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user_id,
 pub(super) const TRANSACTIONS_BETWEEN: &str = concat!(
     "SELECT ",
     transaction_columns!(),
-    " FROM transactions t WHERE t.no > $1 AND t.no <= $2 ORDER BY t.no"
+    ", t.owner FROM transactions t WHERE t.no > $1 AND t.no <= $2 ORDER BY t.no"
 );
 pub(super) const EVENTS_BETWEEN: &str = "SELECT no, id, at, event, severity, user_id, ip, user_agent, request, detail \
      FROM security_events WHERE no > $1 AND no <= $2 ORDER BY no";

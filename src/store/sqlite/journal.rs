@@ -203,11 +203,11 @@ fn numbered<T>(
 ) -> Result<Numbered<T>, Fault> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut found = statement.query([after, to])?;
-    let mut numbered = Numbered { rows: Vec::new(), unreadable: Vec::new() };
+    let mut numbered = Numbered { rows: Vec::new(), wrong: Vec::new() };
     while let Some(row) = found.next()? {
         match read(row) {
             Ok(row) => numbered.rows.push(row),
-            Err(Fault::Damaged(what)) => numbered.unreadable.push(what),
+            Err(Fault::Damaged(what)) => numbered.wrong.push(what),
             Err(fault) => return Err(fault),
         }
     }

@@ -13,9 +13,7 @@ use crate::ledger::{
     Timestamp, TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId, TransactionKind, User,
     UserId,
 };
-
-/// How many entries a transaction can have: their numbers follow from the transaction's.
-pub(super) const ENTRIES_PER_TRANSACTION: i64 = 8;
+pub(super) use crate::store::journal::ENTRIES_PER_TRANSACTION;
 
 /// A transaction and its number, without its entries.
 pub(super) fn transaction(row: &Row<'_>) -> Result<(i64, Transaction), Fault> {
