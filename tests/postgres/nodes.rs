@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::support::postgres::Postgres;
-use crate::support::{PASSWORD, Request, Server};
+use crate::support::{PASSWORD, Request, Response, Server};
 
 /// Two nodes that share a database and a key file.
 fn two() -> (Server, Server) {
@@ -37,7 +37,7 @@ fn a_hundred_identical_requests_pay_once() {
         "{:?}",
         answers.iter().find(|a| a.status != 201)
     );
-    assert_eq!(answers.iter().map(|answer| answer.text()).collect::<BTreeSet<_>>().len(), 1);
+    assert_eq!(answers.iter().map(Response::text).collect::<BTreeSet<_>>().len(), 1);
     let replayed =
         answers.iter().filter(|answer| answer.header("Idempotent-Replayed") == Some("true")).count();
     assert_eq!(replayed, 99);

@@ -42,6 +42,8 @@ impl Proxy {
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(server) = TcpStream::connect(server) else { continue };
+                client.set_nodelay(true).unwrap();
+                server.set_nodelay(true).unwrap();
                 let (cuts, one_in, random) = (Arc::clone(&cuts), Arc::clone(&one_in), Arc::clone(&random));
                 let (back_from, back_to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
                 std::thread::spawn(move || copy(back_from, back_to));
