@@ -81,6 +81,7 @@ Example:
     /// Move a ledger to another place, and prove both equal
     #[command(after_help = "\
 Stop the servers first. What is interrupted goes on when it is run again. The source stays as it is.
+A URL with a password is better given as FARTHING_MIGRATE_FROM or FARTHING_MIGRATE_TO: everybody on the machine can read arguments.
 
 Examples:
   farthing migrate --from farthing-data --to postgres://owner@db.example/ledger
@@ -258,10 +259,10 @@ impl BackupArgs {
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
     /// Where the ledger is: a data folder or a PostgreSQL URL
-    #[arg(long, value_name = "DIR|URL")]
+    #[arg(long, value_name = "DIR|URL", env = "FARTHING_MIGRATE_FROM", hide_env_values = true)]
     from: String,
     /// Where it goes: an empty or new folder, or an empty PostgreSQL database
-    #[arg(long, value_name = "DIR|URL")]
+    #[arg(long, value_name = "DIR|URL", env = "FARTHING_MIGRATE_TO", hide_env_values = true)]
     to: String,
     /// The ledger's key file [default: farthing.key in the folder, in farthing-data for PostgreSQL]
     #[arg(long, value_name = "FILE")]

@@ -14,5 +14,6 @@ mod support;
 
 mod book;
 mod faults;
+mod moves;
 mod nodes;
 mod rights;
