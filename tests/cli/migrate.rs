@@ -9,7 +9,7 @@ use super::{ended, farthing, stderr, stdout};
 
 #[test]
 fn a_moved_ledger_is_served_as_before() {
-    let mut old = Server::start();
+    let mut old = Server::embedded().start();
     let (mut ann, ben) = (old.user("ann"), old.user("ben"));
     let pay = json!({"amount": "12.50", "currency": "USD", "to": ben.email});
     let paid = ann.pay_with_key("k1", &pay).expect(201).str("id");
