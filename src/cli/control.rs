@@ -2,7 +2,7 @@
 //!
 //! A Unix socket in the data folder; one JSON object a line, one request a connection, one response. Who may open it
 //! may open the ledger as well (folder 0700, socket 0600), so a request carries no credentials of its own. A request
-//! is at most [`LONGEST_LINE_BYTES`] long and must arrive within [`PATIENCE`]. A stop waits up to [`GRACE`] for the
+//! is at most [`LONGEST_LINE_BYTES`] long and must arrive within [`PATIENCE`]. A stop waits up to `GRACE` for the
 //! commands under way, so that who gave one learns what came of it.
 
 use std::future::Future;
