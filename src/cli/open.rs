@@ -15,6 +15,7 @@ use super::lock::{self, FolderLock, LockError};
 use super::terminal::{Failure, tell};
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::auth::password::{Hasher, Password, PasswordFault, Policy};
+use crate::auth::seal::Sealer;
 use crate::auth::throttle::{Throttle, ThrottleLimits};
 use crate::clock::Clock;
 use crate::config::{Loaded, Mode, Origin, Settings};
@@ -112,7 +113,9 @@ pub fn ledger(loaded: &Loaded, lock: Option<FolderLock>) -> Result<Ledger, Failu
     let hasher = Hasher::start(settings.passwords.hash_threads, settings.passwords.hash_queue, clock.clone())
         .map_err(|error| Failure::Database(error.to_string()))?;
     let throttle = Throttle::new(settings.rate_limits.enabled.then(ThrottleLimits::default));
-    let teller = Arc::new(Teller::new(TellerParts { store, clock, rules, hasher, policy, throttle }));
+    let sealer = Sealer::new(key_file.keys().clone(), clock.clone());
+    let parts = TellerParts { store, clock, rules, hasher, policy, throttle, sealer };
+    let teller = Arc::new(Teller::new(parts));
     Ok(Ledger { runtime, teller, telemetry, mode: settings.server.mode, is_new, _lock: lock })
 }
 

@@ -371,7 +371,9 @@ impl From<TellerError> for Problem {
             TellerError::Hashing(HashError::Busy { retry_after_seconds }) => {
                 Self::new(Code::Unavailable).header(RETRY_AFTER, retry_after_seconds.into())
             }
-            TellerError::Hashing(HashError::Fault) => Self::internal(error.to_string()),
+            TellerError::Hashing(HashError::Fault) | TellerError::Seal(_) => {
+                Self::internal(error.to_string())
+            }
             TellerError::Store(fault) => fault.into(),
             TellerError::Random(_) => Self::new(Code::Unavailable).with_fault(error.to_string()),
         }

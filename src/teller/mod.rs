@@ -15,6 +15,7 @@ pub use money::{Answer, PayRequest, Recipient, TopupRequest};
 pub use sessions::{Identity, Login, LoginRequest};
 
 use crate::auth::password::{HashError, Hasher, PasswordFault, Policy};
+use crate::auth::seal::{SealFault, Sealer};
 use crate::auth::throttle::{Limited, Throttle};
 use crate::clock::{Clock, RandomError};
 use crate::ledger::{
@@ -56,6 +57,9 @@ pub enum TellerError {
     /// No randomness.
     #[error("{0}")]
     Random(#[from] RandomError),
+    /// A secret of the database does not open, or cannot be sealed.
+    #[error("a secret of the database: {0}")]
+    Seal(#[from] SealFault),
 }
 
 impl From<Refusal> for TellerError {
@@ -78,6 +82,8 @@ pub struct TellerParts {
     pub policy: Policy,
     /// Who must wait.
     pub throttle: Throttle,
+    /// Seals the secrets that the database keeps.
+    pub sealer: Sealer,
 }
 
 /// The one door. Shared by everything that asks.
@@ -88,6 +94,7 @@ pub struct Teller {
     hasher: Hasher,
     policy: Arc<Policy>,
     throttle: Throttle,
+    sealer: Sealer,
     anonymous: AnonymousEvents,
 }
 
@@ -100,9 +107,9 @@ impl std::fmt::Debug for Teller {
 impl Teller {
     /// Opens the door.
     pub fn new(parts: TellerParts) -> Self {
-        let TellerParts { store, clock, rules, hasher, policy, throttle } = parts;
+        let TellerParts { store, clock, rules, hasher, policy, throttle, sealer } = parts;
         let anonymous = AnonymousEvents::default();
-        Self { store, clock, rules, hasher, policy: Arc::new(policy), throttle, anonymous }
+        Self { store, clock, rules, hasher, policy: Arc::new(policy), throttle, sealer, anonymous }
     }
 
     /// The rules that the store decides by.
@@ -113,6 +120,11 @@ impl Teller {
     /// Time and randomness.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Seals the secrets that the database keeps, and opens them.
+    pub fn sealer(&self) -> &Sealer {
+        &self.sealer
     }
 
     /// How the store is.
