@@ -19,7 +19,8 @@ use crate::auth::seal::Sealer;
 use crate::auth::throttle::{Throttle, ThrottleLimits};
 use crate::clock::Clock;
 use crate::config::{Loaded, Mode, Origin, Settings};
-use crate::http::{App, Surface};
+use crate::http::spec::Table;
+use crate::http::{API, App, Surface};
 use crate::ledger::{Currency, Email, Money, Refusal, Role, Rules};
 use crate::store::{self, Location, OpenError, PostgresSettings, Store};
 use crate::telemetry::{LogSettings, Telemetry, install_logs};
@@ -30,6 +31,8 @@ use crate::teller::{NewUser, OperatorRequest, TellerError, TellerParts};
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// How long the database may take to close: what remains of the 10 s that a stop may take, after the requests.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+/// What is served: the API and the console.
+const TABLES: &[Table] = &[API];
 /// What a new customer of a sandbox starts with: 1000.00 USD.
 const SANDBOX_GRANT_MINOR: i64 = 100_000;
 
@@ -227,9 +230,9 @@ pub struct Listeners {
 /// Serves until `stop` is done, and answers what was accepted.
 pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Output = ()>) {
     let surface = if listeners.metrics.is_some() { Surface::ApiWithoutMetrics } else { Surface::Api };
-    let app = App::new(Arc::clone(&ledger.teller), ledger.telemetry.clone(), surface);
+    let app = App::new(Arc::clone(&ledger.teller), ledger.telemetry.clone(), surface, TABLES);
     if let Some(metrics) = listeners.metrics {
-        let app = App::new(Arc::clone(&ledger.teller), ledger.telemetry.clone(), Surface::Metrics);
+        let app = App::new(Arc::clone(&ledger.teller), ledger.telemetry.clone(), Surface::Metrics, TABLES);
         tokio::spawn(crate::http::serve(metrics, app, std::future::pending()));
     }
     let teller = Arc::clone(&ledger.teller);

@@ -1,9 +1,10 @@
 //! HTTP: translates between the wire and the teller, and decides nothing about money.
 //!
-//! All routes stand in one table ([`routes::ROUTES`]), from which the dispatcher, the OpenAPI document, the docs page
-//! and the authorisation tests come. A request goes through [`App::respond`] in this order, and each step can end it:
-//! the route (404, 405), who calls (401, 403), the content type (415), the body (413, 408), then its handler, which
-//! parses at the door ([`extract`]) and asks the teller. Every "no" becomes an answer in [`problem`] and nowhere else.
+//! All calls stand in one table ([`routes::ROUTES`]), from which the dispatcher, the OpenAPI document, the docs page
+//! and the authorisation tests come; the console brings a second one, of its pages. A request goes through
+//! [`App::respond`] in this order, and each step can end it: the route (404, 405), who calls (401, 403), the body (413,
+//! 408), its kind (415), then its handler, which parses at the door ([`extract`]) and asks the teller. Every "no" becomes
+//! an answer in [`problem`] and nowhere else; how callers of a table are met is up to its [`Door`].
 //!
 //! Bounds: a body has at most 64 KiB and arrives within 10 s; nothing is buffered for callers that are not let in.
 
@@ -11,6 +12,7 @@ mod activity;
 pub mod body;
 pub mod call;
 pub mod docs;
+mod door;
 pub mod extract;
 pub mod openapi;
 pub mod pages;
@@ -39,7 +41,7 @@ use std::time::Instant;
 
 use hyper::body::{Body, Bytes};
 use hyper::http::request::Parts;
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use uuid::Uuid;
 
 use crate::ledger::{EventKind, Origin, RequestId};
@@ -48,11 +50,14 @@ use crate::teller::{Identity, Teller};
 use call::Call;
 use problem::{Code, Problem};
 use reply::Reply;
-use router::{Match, Router};
+use router::{Found, Match, Router};
 use routes::ROUTES;
-use spec::{Access, Answer, Route, Tag};
+use spec::{Access, Answer, Asked, Door, Table, Tag};
 
 pub use server::serve;
+
+/// The calls of the API, and the door in front of them.
+pub const API: Table = Table { prefix: "/", routes: ROUTES, door: &door::ApiDoor };
 
 /// What requests that match no route are counted under.
 const NO_ROUTE: &str = "none";
@@ -61,10 +66,11 @@ const METRICS_PATH: &str = "/metrics";
 
 /// The server's state, shared by all connections.
 pub struct App {
+    tables: &'static [Table],
     router: Router,
     teller: Arc<Teller>,
     telemetry: Telemetry,
-    /// What each route of the table records, and last what requests without a route do.
+    /// What each route of the tables records, and last what requests without a route do.
     route_metrics: Vec<RouteMetrics>,
     surface: Surface,
     openapi: Bytes,
@@ -83,14 +89,23 @@ pub enum Surface {
 }
 
 impl App {
-    /// Builds the router and the documents from the route table.
-    pub fn new(teller: Arc<Teller>, telemetry: Telemetry, surface: Surface) -> Arc<Self> {
+    /// Builds the router from the tables, and the documents from the API's.
+    pub fn new(
+        teller: Arc<Teller>,
+        telemetry: Telemetry,
+        surface: Surface,
+        tables: &'static [Table],
+    ) -> Arc<Self> {
         let document = openapi::document(ROUTES);
-        let mut route_metrics: Vec<RouteMetrics> =
-            ROUTES.iter().map(|route| telemetry.route(route.verb.name(), route.path)).collect();
+        let mut route_metrics: Vec<RouteMetrics> = tables
+            .iter()
+            .flat_map(|table| table.routes)
+            .map(|route| telemetry.route(route.verb.name(), route.path))
+            .collect();
         route_metrics.push(telemetry.route(NO_ROUTE, NO_ROUTE));
         Arc::new(Self {
-            router: Router::new(ROUTES),
+            tables,
+            router: Router::new(tables),
             teller,
             telemetry,
             route_metrics,
@@ -138,45 +153,49 @@ impl App {
         let address = address.to_canonical();
         let (parts, body) = request.into_parts();
         let mut body = pin!(body);
-        let method = parts.method.clone();
+        let asked = Asked { method: parts.method.clone(), uri: parts.uri.clone() };
         let request_id = self.teller.request_id();
         let (request_id, is_named) =
             request_id.map_or((RequestId::new(Uuid::nil()), false), |request_id| (request_id, true));
         let is_hidden = self.surface == Surface::Metrics && parts.uri.path() != METRICS_PATH;
-        let (index, answer) = match self.router.find(&method, parts.uri.path()) {
+        let (found, answer) = match self.router.find(&asked.method, asked.uri.path()) {
             // Without random bytes there can be no ids, so nothing is begun.
-            _ if !is_named => {
-                (ROUTES.len(), Err(Problem::new(Code::Unavailable).with_fault("no random bytes")))
-            }
-            _ if is_hidden => (ROUTES.len(), Err(Problem::new(Code::NotFound))),
-            Match::Nothing => (ROUTES.len(), Err(Problem::new(Code::NotFound))),
-            Match::WrongMethod(allow) => (ROUTES.len(), Err(Problem::method_not_allowed(allow))),
-            Match::Found(index, route, parameter) => {
-                let door = Door { request_id, address, route, parameter };
-                (index, catch_panic(Arc::clone(&self).answer(door, parts, body.as_mut())).await)
+            _ if !is_named => (None, Err(Problem::new(Code::Unavailable).with_fault("no random bytes"))),
+            _ if is_hidden => (None, Err(Problem::new(Code::NotFound))),
+            Match::Nothing => (None, Err(Problem::new(Code::NotFound))),
+            Match::WrongMethod(allow) => (None, Err(Problem::method_not_allowed(allow))),
+            Match::Found(found) => {
+                let entrance = Entrance { request_id, address, found };
+                (Some(found), catch_panic(Arc::clone(&self).answer(entrance, parts, body.as_mut())).await)
             }
         };
         if !body.is_end_stream() {
             // The client may still be sending: what it sends is thrown away, so that it can read the answer.
             body::discard(body).await;
         }
-        let mut reply = answer.unwrap_or_else(|problem| refuse(problem, request_id));
+        let door = found.map_or_else(|| self.door_of(asked.uri.path()), |found| found.table.door);
+        let mut reply = answer.unwrap_or_else(|problem| refuse(door, problem, &asked, request_id));
         reply::finish(&mut reply, request_id);
-        self.observe(&method, index, request_id, &reply, started);
+        self.observe(&asked.method, found, request_id, &reply, started);
         reply
     }
 
-    async fn answer<B>(self: Arc<Self>, door: Door, parts: Parts, body: Pin<&mut B>) -> Answer
+    /// The door at which a request without a route is told no.
+    fn door_of(&self, path: &str) -> &'static dyn Door {
+        let begins = self.tables.iter().filter(|table| path.starts_with(table.prefix));
+        begins.max_by_key(|table| table.prefix.len()).map_or(&door::ApiDoor, |table| table.door)
+    }
+
+    async fn answer<B>(self: Arc<Self>, entrance: Entrance, parts: Parts, body: Pin<&mut B>) -> Answer
     where
         B: Body<Data = Bytes>,
     {
-        let Door { request_id, address, route, parameter } = door;
+        let Entrance { request_id, address, found } = entrance;
+        let Found { table, route, parameter, .. } = found;
         let origin = call::origin(request_id, address, &parts.headers);
-        let who = self.admit(route, &parts, &origin).await?;
+        let who = self.admit(found, &parts, &origin).await?;
         let body = if route.verb.has_body() {
-            let body = body::read(body).await?;
-            check_body(route, &parts, &body)?;
-            body
+            table.door.body(route, &parts, body::read(body).await?)?
         } else {
             Bytes::new()
         };
@@ -197,21 +216,20 @@ impl App {
             Ok(()) => (route.handler)(call).await,
             Err(problem) => Err(problem),
         };
-        if answer.as_ref().is_err_and(|problem| problem.code() == Code::ValidationFailed) {
+        let is_invalid = match &answer {
+            Ok(reply) => reply.status() == StatusCode::UNPROCESSABLE_ENTITY,
+            Err(problem) => problem.code() == Code::ValidationFailed,
+        };
+        if is_invalid {
             teller.note_anonymous(EventKind::InputValidationFail, &origin);
         }
         answer
     }
 
     /// Lets the caller in, or not.
-    async fn admit(
-        &self,
-        route: &Route,
-        parts: &Parts,
-        origin: &Origin,
-    ) -> Result<Option<Identity>, Problem> {
-        let Access::Needs(permission) = route.access else { return Ok(None) };
-        let token = extract::bearer_token(&parts.headers)?;
+    async fn admit(&self, found: Found, parts: &Parts, origin: &Origin) -> Result<Option<Identity>, Problem> {
+        let Access::Needs(permission) = found.route.access else { return Ok(None) };
+        let token = found.table.door.token(parts)?;
         let who = self.teller.authenticate(token, origin).await?;
         if !permission.is_given_to(who.user.role) {
             self.teller.note_permission_denied(&who, origin.clone(), permission.name()).await?;
@@ -220,13 +238,24 @@ impl App {
         Ok(Some(who))
     }
 
-    fn observe(&self, method: &Method, index: usize, request_id: RequestId, reply: &Reply, started: Instant) {
+    fn observe(
+        &self,
+        method: &Method,
+        found: Option<Found>,
+        request_id: RequestId,
+        reply: &Reply,
+        started: Instant,
+    ) {
         let elapsed = started.elapsed();
         let status = reply.status().as_u16();
-        if let Some(metrics) = self.route_metrics.get(index) {
+        let metrics = match found {
+            Some(found) => self.route_metrics.get(found.index),
+            None => self.route_metrics.last(),
+        };
+        if let Some(metrics) = metrics {
             metrics.record(status, elapsed);
         }
-        let route = ROUTES.get(index).map_or(NO_ROUTE, |route| route.path);
+        let route = found.map_or(NO_ROUTE, |found| found.route.path);
         tracing::debug!(
             %method,
             route,
@@ -239,32 +268,18 @@ impl App {
 }
 
 /// What is known of a request before it is let in.
-struct Door {
+struct Entrance {
     request_id: RequestId,
     address: IpAddr,
-    route: &'static Route,
-    parameter: Option<(usize, usize)>,
-}
-
-/// Whether the body is there and declared as what the route needs.
-fn check_body(route: &Route, parts: &Parts, body: &Bytes) -> Result<(), Problem> {
-    if extract::is_json(&parts.headers) {
-        let may_be_empty = route.doc.body.iter().all(|field| !field.required);
-        if body.is_empty() && !may_be_empty {
-            return Err(Problem::with_detail(Code::MalformedJson, "The body is empty."));
-        }
-        return Ok(());
-    }
-    let may_be_absent = route.doc.body.iter().all(|field| !field.required);
-    if body.is_empty() && may_be_absent { Ok(()) } else { Err(Problem::new(Code::UnsupportedMediaType)) }
+    found: Found,
 }
 
 /// Turns a problem into its answer; a fault is logged here, once.
-fn refuse(problem: Problem, request_id: RequestId) -> Reply {
+fn refuse(door: &dyn Door, problem: Problem, asked: &Asked, request_id: RequestId) -> Reply {
     if let Some(fault) = problem.fault() {
         tracing::error!(%request_id, code = problem.code().entry().name, fault, "a request failed: {fault}");
     }
-    problem.into_reply(request_id)
+    door.refuse(problem, asked, request_id)
 }
 
 /// Runs a future; a panic in it becomes an answer. Nothing that it touched is kept, but for what locks protect.

@@ -6,12 +6,15 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use hyper::Method;
+use hyper::body::Bytes;
+use hyper::http::request::Parts;
+use hyper::{Method, Uri};
 
 use super::call::Call;
 use super::problem::{Code, Problem};
 use super::reply::Reply;
 pub use crate::auth::permission::{Access, Permission};
+use crate::ledger::RequestId;
 
 /// What a handler gives back.
 pub type Answer = Result<Reply, Problem>;
@@ -59,7 +62,46 @@ impl Verb {
     }
 }
 
-/// One entry of the route table.
+/// A table of routes, and the door in front of them.
+#[derive(Clone, Copy)]
+pub struct Table {
+    /// What the paths of this table begin with; requests that match no route are told no by the door of the longest that
+    /// their path begins with.
+    pub prefix: &'static str,
+    /// The routes.
+    pub routes: &'static [Route],
+    /// How their callers are met.
+    pub door: &'static dyn Door,
+}
+
+/// How callers are met: by what they prove themselves, what bodies they send, and how they are told no.
+pub trait Door: Send + Sync {
+    /// The access token that the request shows.
+    ///
+    /// # Errors
+    /// 401 `token_missing`, 401 `token_invalid`.
+    fn token<'r>(&self, parts: &'r Parts) -> Result<&'r str, Problem>;
+
+    /// The body as the JSON that handlers read.
+    ///
+    /// # Errors
+    /// If it is not of the kind that callers at this door send.
+    fn body(&self, route: &Route, parts: &Parts, body: Bytes) -> Result<Bytes, Problem>;
+
+    /// The answer that tells a "no".
+    fn refuse(&self, problem: Problem, asked: &Asked, request_id: RequestId) -> Reply;
+}
+
+/// What was asked, for the answer that tells a "no".
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The method.
+    pub method: Method,
+    /// The path and the query.
+    pub uri: Uri,
+}
+
+/// One entry of a route table.
 pub struct Route {
     /// The method.
     pub verb: Verb,
@@ -108,10 +150,12 @@ pub enum Tag {
     Wallets,
     /// The server itself.
     System,
+    /// Pages of the console, which the docs page leaves out.
+    Console,
 }
 
 impl Tag {
-    /// All of them, in the order of the docs page.
+    /// All of the API's, in the order of the docs page.
     pub const ALL: [Self; 4] = [Self::Accounts, Self::Payments, Self::Wallets, Self::System];
 
     /// The name in the OpenAPI document.
@@ -121,6 +165,7 @@ impl Tag {
             Self::Payments => "Payments",
             Self::Wallets => "Wallets",
             Self::System => "System",
+            Self::Console => "Console",
         }
     }
 
@@ -131,6 +176,7 @@ impl Tag {
             Self::Payments => "Pay another user or the house, exactly once.",
             Self::Wallets => "What you have, and how it came and went.",
             Self::System => "The server itself: health, metrics and documentation.",
+            Self::Console => "Pages for people.",
         }
     }
 }
