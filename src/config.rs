@@ -5,7 +5,10 @@
 //! A file is read only when it is named: a stray file in the working folder must never change how money is handled.
 
 mod keys;
+mod limits;
 mod load;
+mod network;
+mod values;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,10 +17,13 @@ use std::thread::available_parallelism;
 
 use unicode_normalization::UnicodeNormalization;
 
+pub use crate::auth::throttle::ClassQuotas;
 pub use crate::ledger::Mode;
 pub use crate::telemetry::LogFormat;
 pub use keys::{KEYS, Key};
+pub use limits::RateLimits;
 pub use load::{ConfigError, ConfigErrors, Loaded, Origin, Override, VARIABLE_PREFIX, load};
+pub use network::{Network, Networks, ProxyHeader};
 
 /// The whole configuration. Its fields are the sections and keys of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -64,6 +70,10 @@ pub struct Server {
     pub workers: usize,
     /// The name of the house, as payers see it.
     pub house_name: String,
+    /// The proxies whose word is taken.
+    pub trusted_proxies: Networks,
+    /// How they say where a request came from.
+    pub proxy_header: ProxyHeader,
 }
 
 impl Default for Server {
@@ -74,6 +84,8 @@ impl Default for Server {
             mode: Mode::Sandbox,
             workers: half_of_the_cores(),
             house_name: "House".to_owned(),
+            trusted_proxies: Networks::default(),
+            proxy_header: ProxyHeader::default(),
         }
     }
 }
@@ -105,19 +117,6 @@ impl Default for Database {
             writers: 1,
             statement_timeout_seconds: 5,
         }
-    }
-}
-
-/// Limits on requests and login attempts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RateLimits {
-    /// Off for load tests only.
-    pub enabled: bool,
-}
-
-impl Default for RateLimits {
-    fn default() -> Self {
-        Self { enabled: true }
     }
 }
 

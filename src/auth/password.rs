@@ -46,7 +46,7 @@ const SHORTEST_COMMON: usize = 5;
 const CONTEXT_WORDS: [&str; 2] = ["farthing", "payment"];
 
 /// A password as somebody typed it, in NFC. Does not print.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Password(String);
 
 impl Password {

@@ -16,9 +16,10 @@ use super::terminal::{Failure, tell};
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::auth::password::{Hasher, Password, PasswordFault, Policy};
 use crate::auth::seal::Sealer;
-use crate::auth::throttle::{Throttle, ThrottleLimits};
+use crate::auth::throttle::Throttle;
 use crate::clock::Clock;
 use crate::config::{Loaded, Mode, Origin, Settings};
+use crate::http::proxy::Proxies;
 use crate::http::spec::Table;
 use crate::http::{API, App, Surface};
 use crate::ledger::{Currency, Email, Money, Refusal, Role, Rules};
@@ -42,6 +43,7 @@ pub struct Ledger {
     runtime: Runtime,
     teller: Arc<Teller>,
     telemetry: Telemetry,
+    proxies: Proxies,
     mode: Mode,
     is_new: bool,
     _lock: Option<FolderLock>,
@@ -115,11 +117,13 @@ pub fn ledger(loaded: &Loaded, lock: Option<FolderLock>) -> Result<Ledger, Failu
     })?;
     let hasher = Hasher::start(settings.passwords.hash_threads, settings.passwords.hash_queue, clock.clone())
         .map_err(|error| Failure::Database(error.to_string()))?;
-    let throttle = Throttle::new(settings.rate_limits.enabled.then(ThrottleLimits::default));
+    let throttle = Throttle::new(settings.rate_limits.throttle());
     let sealer = Sealer::new(key_file.keys().clone(), clock.clone());
     let parts = TellerParts { store, clock, rules, hasher, policy, throttle, sealer };
     let teller = Arc::new(Teller::new(parts));
-    Ok(Ledger { runtime, teller, telemetry, mode: settings.server.mode, is_new, _lock: lock })
+    let server = settings.server;
+    let proxies = Proxies { trusted: server.trusted_proxies, header: server.proxy_header };
+    Ok(Ledger { runtime, teller, telemetry, proxies, mode: server.mode, is_new, _lock: lock })
 }
 
 fn runtime(workers: usize) -> Result<Runtime, Failure> {
@@ -230,9 +234,11 @@ pub struct Listeners {
 /// Serves until `stop` is done, and answers what was accepted.
 pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Output = ()>) {
     let surface = if listeners.metrics.is_some() { Surface::ApiWithoutMetrics } else { Surface::Api };
-    let app = App::new(Arc::clone(&ledger.teller), ledger.telemetry.clone(), surface, TABLES);
+    let app = |surface, proxies| {
+        App::new(Arc::clone(&ledger.teller), ledger.telemetry.clone(), surface, TABLES, proxies)
+    };
     if let Some(metrics) = listeners.metrics {
-        let app = App::new(Arc::clone(&ledger.teller), ledger.telemetry.clone(), Surface::Metrics, TABLES);
+        let app = app(Surface::Metrics, Proxies::default());
         tokio::spawn(crate::http::serve(metrics, app, std::future::pending()));
     }
     let teller = Arc::clone(&ledger.teller);
@@ -244,7 +250,7 @@ pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Outp
             teller.flush_anonymous(false).await;
         }
     });
-    crate::http::serve(listeners.api, app, stop).await;
+    crate::http::serve(listeners.api, app(surface, ledger.proxies.clone()), stop).await;
     flushing.abort();
 }
 

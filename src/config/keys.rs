@@ -4,10 +4,8 @@
 //! file, reading the environment, `config show`, "did you mean" and the reference pages all walk this table, so a key
 //! that is not in it does not exist, and one that is works everywhere.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-
-use super::{DatabaseUrl, LogFormat, Mode, Passphrase, Settings};
+use super::values::{Show, count, listen_address, log_filter, number, one_line, path, yes_or_no};
+use super::{ClassQuotas, DatabaseUrl, LogFormat, Mode, Networks, Passphrase, ProxyHeader, Settings};
 
 /// One key of the configuration: `[section] name` in the file, `FARTHING_SECTION_NAME` in the environment.
 #[derive(Debug)]
@@ -26,6 +24,8 @@ pub struct Key {
     pub doc: &'static str,
     /// Whether the value may hold a password, so that no message may repeat it whole.
     pub secret: bool,
+    /// Whether the file may give it as a list of strings.
+    pub(super) is_list: bool,
     /// Parses a text and stores it; `false` (and nothing changed) where the text is not allowed.
     pub(super) set: fn(&mut Settings, &str) -> bool,
     /// The value as TOML, secrets masked; `None` where it is not set.
@@ -47,7 +47,7 @@ impl Key {
 /// Builds a row; the key's path is the field's path in [`Settings`], so the two cannot drift apart.
 macro_rules! key {
     ($section:ident.$name:ident, $parse:expr, $allowed:literal, $default:literal, $doc:literal
-     $(, short = $short:literal)? $(, secret = $secret:literal)?) => {
+     $(, short = $short:literal)? $(, secret = $secret:literal)? $(, list = $list:literal)?) => {
         Key {
             section: stringify!($section),
             name: stringify!($name),
@@ -56,6 +56,7 @@ macro_rules! key {
             allowed: $allowed,
             doc: $doc,
             secret: key!(@or false $(, $secret)?),
+            is_list: key!(@or false $(, $list)?),
             set: |settings, text| match $parse(text) {
                 Some(value) => {
                     settings.$section.$name = value;
@@ -111,6 +112,21 @@ pub static KEYS: &[Key] = &[
         "The name under which the house appears to those who pay it."
     ),
     key!(
+        server.trusted_proxies,
+        Networks::parse,
+        "addresses and networks such as 127.0.0.1, 10.0.0.0/8, 2001:db8::/32",
+        "",
+        "The proxies in front, whose word about the client's address and about https is taken.",
+        list = true
+    ),
+    key!(
+        server.proxy_header,
+        ProxyHeader::from_name,
+        "x-forwarded-for or forwarded",
+        "x-forwarded-for",
+        "The header in which those proxies name the client: X-Forwarded-For with X-Forwarded-Proto, or Forwarded."
+    ),
+    key!(
         database.url,
         |text| DatabaseUrl::parse(text).map(Some),
         "a URL such as postgres://user:password@host/name",
@@ -162,6 +178,62 @@ pub static KEYS: &[Key] = &[
         "true or false",
         "true",
         "Limits on requests and on login attempts. Switch off for load tests only."
+    ),
+    key!(
+        rate_limits.login,
+        ClassQuotas::parse_anonymous,
+        "such as 60/min per address, or none",
+        "60/min per address",
+        "How often somebody may try to log in."
+    ),
+    key!(
+        rate_limits.register,
+        ClassQuotas::parse_anonymous,
+        "such as 120/h per address, or none",
+        "120/h per address",
+        "How often somebody may try to register."
+    ),
+    key!(
+        rate_limits.refresh,
+        ClassQuotas::parse_anonymous,
+        "such as 300/min per address, or none",
+        "300/min per address",
+        "How often somebody may ask for new tokens."
+    ),
+    key!(
+        rate_limits.payment,
+        |text: &str| text.parse().ok(),
+        "quotas per address, account and key (a session or API key), or none",
+        "1200/min per address, 600/min per account, 300/min per key",
+        "How often somebody may pay or change anything else."
+    ),
+    key!(
+        rate_limits.read,
+        |text: &str| text.parse().ok(),
+        "quotas per address, account and key (a session or API key), or none",
+        "3000/min per address, 1200/min per account, 600/min per key",
+        "How often somebody may read."
+    ),
+    key!(
+        rate_limits.admin,
+        |text: &str| text.parse().ok(),
+        "quotas per address, account and key (a session or API key), or none",
+        "600/min per address, 600/min per account, 300/min per key",
+        "How often an operator may do what operators do."
+    ),
+    key!(
+        rate_limits.login_failures,
+        |text: &str| text.parse().ok().filter(|count| (0..=100).contains(count)),
+        "a whole number from 0 to 100",
+        "5",
+        "Wrong passwords in a row that an account has free; each further one doubles the wait."
+    ),
+    key!(
+        rate_limits.longest_wait_seconds,
+        |text: &str| text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds)),
+        "seconds, from 1 to 86400",
+        "900",
+        "The longest wait after wrong passwords. Where the owner logged in before, strangers' count for nothing."
     ),
     key!(risk.enabled, yes_or_no, "true or false", "true", "Risk rules. Switch off for load tests only."),
     key!(
@@ -251,82 +323,4 @@ const YEAR_SECONDS: u64 = 365 * DAY_SECONDS;
 pub(super) fn find(path: &str) -> Option<&'static Key> {
     let (section, name) = path.split_once('.')?;
     KEYS.iter().find(|key| key.section == section && key.name == name)
-}
-
-/// How a value is written in a TOML file; `None` where there is nothing to write.
-trait Show {
-    fn toml(&self) -> Option<String>;
-}
-
-impl<T: Show> Show for Option<T> {
-    fn toml(&self) -> Option<String> {
-        self.as_ref().and_then(Show::toml)
-    }
-}
-
-macro_rules! show {
-    ($($type:ty: $value:ident => $toml:expr;)*) => {$(
-        impl Show for $type {
-            fn toml(&self) -> Option<String> {
-                let $value = self;
-                Some($toml)
-            }
-        }
-    )*};
-}
-
-show! {
-    bool: value => value.to_string();
-    u64: value => value.to_string();
-    usize: value => value.to_string();
-    String: value => quoted(value);
-    SocketAddr: value => quoted(&value.to_string());
-    PathBuf: value => quoted(&value.to_string_lossy());
-    Mode: value => quoted(value.name());
-    LogFormat: value => quoted(value.name());
-    DatabaseUrl: value => quoted(&value.masked());
-    Passphrase: _passphrase => quoted("***");
-}
-
-fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
-}
-
-fn yes_or_no(text: &str) -> Option<bool> {
-    text.parse().ok()
-}
-
-fn number(text: &str, least: u64, most: u64) -> Option<u64> {
-    text.parse().ok().filter(|number| (least..=most).contains(number))
-}
-
-fn count(text: &str, least: usize, most: usize) -> Option<usize> {
-    text.parse().ok().filter(|number| (least..=most).contains(number))
-}
-
-fn path(text: &str) -> Option<PathBuf> {
-    (!text.is_empty() && !text.contains('\0')).then(|| PathBuf::from(text))
-}
-
-fn one_line(text: &str) -> Option<String> {
-    let text = text.trim();
-    let allowed = (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-    allowed.then(|| text.to_owned())
-}
-
-/// Names other than `localhost` are not looked up: what a server listens on should not hang on a resolver.
-fn listen_address(text: &str) -> Option<SocketAddr> {
-    if let Some(port) = text.strip_prefix("localhost:") {
-        return Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port.parse().ok()?));
-    }
-    text.parse().ok()
-}
-
-fn log_filter(text: &str) -> Option<String> {
-    // The filter's parser takes any word for the name of a module; a lone word that is no level is a mistake.
-    let is_level = |word: &str| word.parse::<tracing::level_filters::LevelFilter>().is_ok();
-    let words_are_levels = text.split(',').all(|part| {
-        part.split_once('=').map_or_else(|| is_level(part.trim()), |(_, level)| is_level(level.trim()))
-    });
-    (!text.is_empty() && words_are_levels).then(|| text.to_owned())
 }

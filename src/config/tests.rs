@@ -56,7 +56,17 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         ("database.connections", "20"),
         ("database.writers", "2"),
         ("database.statement_timeout_seconds", "9"),
+        ("server.trusted_proxies", "127.0.0.1, 10.0.0.0/8, 2001:db8::/32"),
+        ("server.proxy_header", "forwarded"),
         ("rate_limits.enabled", "false"),
+        ("rate_limits.login", "30/min per address"),
+        ("rate_limits.register", "7/day per address"),
+        ("rate_limits.refresh", "none"),
+        ("rate_limits.payment", "10/30s per account, 5/30s per key"),
+        ("rate_limits.read", "1/s per key"),
+        ("rate_limits.admin", "none"),
+        ("rate_limits.login_failures", "3"),
+        ("rate_limits.longest_wait_seconds", "60"),
         ("risk.enabled", "false"),
         ("tokens.access_ttl_seconds", "7"),
         ("tokens.refresh_ttl_seconds", "86399"),
@@ -84,13 +94,22 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         }
     }
     // And the passphrase, which is not shown again.
-    assert_eq!(KEYS.len(), 24, "a new key belongs into this test");
+    assert_eq!(KEYS.len(), 34, "a new key belongs into this test");
 }
 
 #[test]
 fn numbers_and_booleans_of_the_file_need_no_quotes() {
     let settings = load_file("[server]\nworkers = 3\n[risk]\nenabled = false\n").unwrap().settings;
     assert_eq!((settings.server.workers, settings.risk.enabled), (3, false));
+}
+
+#[test]
+fn a_list_of_the_file_may_be_written_as_one() {
+    let settings =
+        load_file("[server]\ntrusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\n").unwrap().settings;
+    assert_eq!(settings.server.trusted_proxies.to_string(), "127.0.0.1, 10.0.0.0/8");
+    let error = load_file("[server]\ntrusted_proxies = [1]\n").unwrap_err().to_string();
+    assert!(error.contains("array is not allowed for server.trusted_proxies"), "{error}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use hyper::{HeaderMap, Uri};
 use super::App;
 use super::extract::{self, Form, Query};
 use super::problem::{Code, Problem};
+use super::proxy::Source;
 use super::spec::Route;
 use crate::ledger::{IdempotencyKey, Origin, RequestId};
 use crate::teller::{Identity, Teller};
@@ -21,6 +22,8 @@ pub struct Call {
     pub who: Option<Identity>,
     /// The route that it matched.
     pub route: &'static Route,
+    /// How it came here.
+    pub source: Source,
     /// Where it came from, and its own id.
     pub origin: Origin,
     /// Its path and query.

@@ -2,9 +2,10 @@
 //!
 //! All calls stand in one table ([`routes::ROUTES`]), from which the dispatcher, the OpenAPI document, the docs page
 //! and the authorisation tests come; the console brings a second one, of its pages. A request goes through
-//! [`App::respond`] in this order, and each step can end it: the route (404, 405), who calls (401, 403), the body (413,
-//! 408), its kind (415), then its handler, which parses at the door ([`extract`]) and asks the teller. Every "no" becomes
-//! an answer in [`problem`] and nowhere else; how callers of a table are met is up to its [`Door`].
+//! [`App::respond`] in this order, and each step can end it: the route (404, 405), the limits of the address (429), who
+//! calls (401, 403), the limits of the caller (429), the body (413, 408), its kind (415), then its handler, which parses at
+//! the door ([`extract`]) and asks the teller. Every "no" becomes an answer in [`problem`] and nowhere else; how callers
+//! of a table are met is up to its [`Door`].
 //!
 //! Bounds: a body has at most 64 KiB and arrives within 10 s; nothing is buffered for callers that are not let in.
 
@@ -14,10 +15,12 @@ pub mod call;
 pub mod docs;
 mod door;
 pub mod extract;
+mod limits;
 pub mod openapi;
 pub mod pages;
 mod payments;
 pub mod problem;
+pub mod proxy;
 pub mod reply;
 pub mod router;
 pub mod routes;
@@ -44,11 +47,14 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use uuid::Uuid;
 
+use crate::auth::throttle::{CallClass, Standing};
 use crate::ledger::{EventKind, Origin, RequestId};
 use crate::telemetry::{RouteMetrics, Telemetry};
-use crate::teller::{Identity, Teller};
+use crate::teller::{Identity, Teller, tightest};
 use call::Call;
+use limits::PolicyHeaders;
 use problem::{Code, Problem};
+use proxy::{Proxies, Source};
 use reply::Reply;
 use router::{Found, Match, Router};
 use routes::ROUTES;
@@ -73,6 +79,8 @@ pub struct App {
     /// What each route of the tables records, and last what requests without a route do.
     route_metrics: Vec<RouteMetrics>,
     surface: Surface,
+    proxies: Proxies,
+    policy_headers: PolicyHeaders,
     openapi: Bytes,
     docs: String,
 }
@@ -95,6 +103,7 @@ impl App {
         telemetry: Telemetry,
         surface: Surface,
         tables: &'static [Table],
+        proxies: Proxies,
     ) -> Arc<Self> {
         let document = openapi::document(ROUTES);
         let mut route_metrics: Vec<RouteMetrics> = tables
@@ -106,10 +115,12 @@ impl App {
         Arc::new(Self {
             tables,
             router: Router::new(tables),
+            policy_headers: PolicyHeaders::new(teller.quotas()),
             teller,
             telemetry,
             route_metrics,
             surface,
+            proxies,
             openapi: Bytes::from(document.to_string()),
             docs: docs::render(&document),
         })
@@ -135,23 +146,25 @@ impl App {
         &self.docs
     }
 
-    /// Whether metrics may be shown to this address here.
-    pub fn shows_metrics_to(&self, address: IpAddr) -> bool {
+    /// Whether metrics may be shown here to a request from this source.
+    pub fn shows_metrics_to(&self, source: Source) -> bool {
         match self.surface {
-            Surface::Api => address.is_loopback(),
+            // What a proxy on this machine hands on is somebody else's.
+            Surface::Api => source.address.is_loopback() && source.is_direct,
             Surface::ApiWithoutMetrics => false,
             Surface::Metrics => true,
         }
     }
 
     /// Answers one request. Never fails: whatever goes wrong is an answer, too.
-    pub async fn respond<B>(self: Arc<Self>, request: Request<B>, address: IpAddr) -> Reply
+    pub async fn respond<B>(self: Arc<Self>, request: Request<B>, peer: IpAddr) -> Reply
     where
         B: Body<Data = Bytes>,
     {
         let started = Instant::now();
-        let address = address.to_canonical();
         let (parts, body) = request.into_parts();
+        let source = self.proxies.source(peer, &parts.headers);
+        let mut standing = None;
         let mut body = pin!(body);
         let asked = Asked { method: parts.method.clone(), uri: parts.uri.clone() };
         let request_id = self.teller.request_id();
@@ -165,7 +178,7 @@ impl App {
             Match::Nothing => (None, Err(Problem::new(Code::NotFound))),
             Match::WrongMethod(allow) => (None, Err(Problem::method_not_allowed(allow))),
             Match::Found(found) => {
-                let entrance = Entrance { request_id, address, found };
+                let entrance = Entrance { request_id, source, found, standing: &mut standing };
                 (Some(found), catch_panic(Arc::clone(&self).answer(entrance, parts, body.as_mut())).await)
             }
         };
@@ -174,7 +187,10 @@ impl App {
             body::discard(body).await;
         }
         let door = found.map_or_else(|| self.door_of(asked.uri.path()), |found| found.table.door);
-        let mut reply = answer.unwrap_or_else(|problem| refuse(door, problem, &asked, request_id));
+        let mut reply = answer.unwrap_or_else(|problem| self.refuse(door, problem, &asked, request_id));
+        if let Some((class, standing)) = standing {
+            self.policy_headers.write(reply.headers_mut(), class, standing);
+        }
         reply::finish(&mut reply, request_id);
         self.observe(&asked.method, found, request_id, &reply, started);
         reply
@@ -186,14 +202,22 @@ impl App {
         begins.max_by_key(|table| table.prefix.len()).map_or(&door::ApiDoor, |table| table.door)
     }
 
-    async fn answer<B>(self: Arc<Self>, entrance: Entrance, parts: Parts, body: Pin<&mut B>) -> Answer
+    async fn answer<B>(self: Arc<Self>, entrance: Entrance<'_>, parts: Parts, body: Pin<&mut B>) -> Answer
     where
         B: Body<Data = Bytes>,
     {
-        let Entrance { request_id, address, found } = entrance;
+        let Entrance { request_id, source, found, standing } = entrance;
         let Found { table, route, parameter, .. } = found;
-        let origin = call::origin(request_id, address, &parts.headers);
+        let origin = call::origin(request_id, source.address, &parts.headers);
+        let class = limits::class_of(route);
+        let counted_here = class.filter(|class| !limits::is_counted_inside(*class));
+        let by_address = counted_here.map(|class| self.teller.admit_address(class, &origin)).transpose()?;
+        *standing = class.zip(by_address.flatten());
         let who = self.admit(found, &parts, &origin).await?;
+        if let (Some(class), Some(who)) = (counted_here, &who) {
+            let by_caller = self.teller.admit_caller(class, who, &origin)?;
+            *standing = Some(class).zip(tightest([by_address.flatten(), by_caller]));
+        }
         let body = if route.verb.has_body() {
             table.door.body(route, &parts, body::read(body).await?)?
         } else {
@@ -204,6 +228,7 @@ impl App {
             app: self,
             who,
             route,
+            source,
             origin: origin.clone(),
             uri: parts.uri,
             headers: parts.headers,
@@ -223,7 +248,21 @@ impl App {
         if is_invalid {
             teller.note_anonymous(EventKind::InputValidationFail, &origin);
         }
+        if let Some(class) = class.filter(|class| limits::is_counted_inside(*class)) {
+            *standing = Some(class).zip(teller.address_standing(class, &origin));
+        }
         answer
+    }
+
+    /// Turns a problem into its answer; a fault is logged here, once.
+    fn refuse(&self, door: &dyn Door, problem: Problem, asked: &Asked, request_id: RequestId) -> Reply {
+        if let Some(fault) = problem.fault() {
+            tracing::error!(%request_id, code = problem.code().entry().name, fault, "a request failed: {fault}");
+        }
+        if let Some(policy) = problem.limit() {
+            self.telemetry.limited(policy);
+        }
+        door.refuse(problem, asked, request_id)
     }
 
     /// Lets the caller in, or not.
@@ -267,19 +306,12 @@ impl App {
     }
 }
 
-/// What is known of a request before it is let in.
-struct Entrance {
+/// What is known of a request before it is let in, and what is found out about its limits.
+struct Entrance<'a> {
     request_id: RequestId,
-    address: IpAddr,
+    source: Source,
     found: Found,
-}
-
-/// Turns a problem into its answer; a fault is logged here, once.
-fn refuse(door: &dyn Door, problem: Problem, asked: &Asked, request_id: RequestId) -> Reply {
-    if let Some(fault) = problem.fault() {
-        tracing::error!(%request_id, code = problem.code().entry().name, fault, "a request failed: {fault}");
-    }
-    door.refuse(problem, asked, request_id)
+    standing: &'a mut Option<(CallClass, Standing)>,
 }
 
 /// Runs a future; a panic in it becomes an answer. Nothing that it touched is kept, but for what locks protect.

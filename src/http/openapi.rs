@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::limits;
 use super::problem::Code;
 use super::schema;
 use super::spec::{Access, Content, Field, Route, Success, Tag};
@@ -147,6 +148,9 @@ fn success_response(route: &Route, success: &Success) -> Value {
         Content::Text => json!({"text/plain": {"schema": {"type": "string"}}}),
         Content::Nothing => json!({}),
     };
+    if limits::class_of(route).is_some() {
+        headers.extend(limit_headers());
+    }
     if route.doc.idempotent {
         headers.insert(
             "Idempotent-Replayed".into(),
@@ -167,8 +171,7 @@ fn problem_response(status: u16, codes: &[Code]) -> Value {
         401 => headers.insert("WWW-Authenticate".into(), header("The challenge.")),
         405 => headers.insert("Allow".into(), header("The methods that the path takes.")),
         429 => {
-            headers.insert("RateLimit".into(), header("What is left of the limit, and when there is more."));
-            headers.insert("RateLimit-Policy".into(), header("The limit."));
+            headers.extend(limit_headers());
             headers.insert("Retry-After".into(), header("Seconds to wait."))
         }
         503 => headers.insert("Retry-After".into(), header("Seconds to wait.")),
@@ -184,6 +187,16 @@ fn problem_response(status: u16, codes: &[Code]) -> Value {
             "allOf": [schema::reference("Problem"), {"properties": {"code": {"enum": names}}}],
         }}},
     })
+}
+
+fn limit_headers() -> [(String, Value); 2] {
+    [
+        (
+            "RateLimit".to_owned(),
+            header("What is left of the tightest limit, and when there is one more; unless limits are off."),
+        ),
+        ("RateLimit-Policy".to_owned(), header("The limits that count this call; unless limits are off.")),
+    ]
 }
 
 fn request_id_header() -> (String, Value) {
@@ -209,6 +222,9 @@ pub fn codes(route: &Route) -> Vec<Code> {
             Code::UnsupportedMediaType,
             Code::ValidationFailed,
         ]);
+    }
+    if limits::class_of(route).is_some() {
+        codes.push(Code::RateLimited);
     }
     if doc.idempotent {
         codes.extend([Code::IdempotencyKeyInvalid, Code::IdempotencyKeyReused]);

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
 
+use super::limits::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use super::reply::{self, Reply};
 use crate::auth::password::{HashError, PasswordFault};
 use crate::auth::throttle::Limited;
@@ -193,6 +194,8 @@ struct Inner {
     detail: Cow<'static, str>,
     members: Vec<(&'static str, Value)>,
     headers: HeaderMap,
+    /// The limit that was reached.
+    limit: Option<&'static str>,
     /// What the operator's log says about it; never sent.
     fault: Option<String>,
 }
@@ -212,7 +215,14 @@ impl Problem {
         if code.entry().status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        Self(Box::new(Inner { code, detail: detail.into(), members: Vec::new(), headers, fault: None }))
+        Self(Box::new(Inner {
+            code,
+            detail: detail.into(),
+            members: Vec::new(),
+            headers,
+            limit: None,
+            fault: None,
+        }))
     }
 
     /// 500 for a fault that is ours; `fault` goes to the log alone.
@@ -248,14 +258,14 @@ impl Problem {
     pub fn rate_limited(limit: Limited) -> Self {
         let wait = limit.retry_after_seconds.max(1);
         let detail = format!("The limit '{}' was reached; try again in {wait} s.", limit.policy);
-        let mut problem = Self::with_detail(Code::RateLimited, detail);
+        let mut problem = Self::with_detail(Code::RateLimited, detail)
+            .member("violated-policies", vec![limit.policy.to_owned()]);
+        problem.0.limit = Some(limit.policy);
         let policy = format!("\"{}\";q={};w={}", limit.policy, limit.quota, limit.window_seconds);
         let state = format!("\"{}\";r=0;t={wait}", limit.policy);
-        for (name, value) in [
-            (RETRY_AFTER, wait.to_string()),
-            (HeaderName::from_static("ratelimit-policy"), policy),
-            (HeaderName::from_static("ratelimit"), state),
-        ] {
+        for (name, value) in
+            [(RETRY_AFTER, wait.to_string()), (RATE_LIMIT_POLICY, policy), (RATE_LIMIT, state)]
+        {
             if let Ok(value) = HeaderValue::try_from(value) {
                 problem.0.headers.insert(name, value);
             }
@@ -287,6 +297,11 @@ impl Problem {
     /// What the operator's log says about it, if it is a fault.
     pub fn fault(&self) -> Option<&str> {
         self.0.fault.as_deref()
+    }
+
+    /// The name of the limit that was reached, if it is that.
+    pub fn limit(&self) -> Option<&'static str> {
+        self.0.limit
     }
 
     /// A member of the code's own.

@@ -30,7 +30,7 @@ pub(super) async fn readyz(call: Call) -> Answer {
 }
 
 pub(super) async fn metrics(call: Call) -> Answer {
-    if !call.origin.ip.is_some_and(|address| call.app.shows_metrics_to(address)) {
+    if !call.app.shows_metrics_to(call.source) {
         return Err(Problem::new(Code::NotFound));
     }
     let (status, telemetry) = (call.teller().status(), call.app.telemetry());

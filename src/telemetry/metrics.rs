@@ -29,6 +29,7 @@ const TAIL: &str = "farthing_tail_transactions";
 const CHAIN_BLOCKS: &str = "farthing_chain_blocks";
 const CHAIN_HEAD: &str = "farthing_chain_head_sequence";
 const SECURITY_EVENTS: &str = "farthing_security_events_total";
+const LIMITED: &str = "farthing_rate_limited_total";
 const BUILD_INFO: &str = "farthing_build_info";
 
 /// Upper bounds of the buckets of a request's duration, in seconds.
@@ -123,6 +124,11 @@ impl Telemetry {
     /// How many password hashes wait for their turn.
     pub fn password_queue(&self, jobs: usize) {
         self.shared.password_queue.set(as_f64(jobs));
+    }
+
+    /// A call was refused because this limit was reached.
+    pub fn limited(&self, policy: &'static str) {
+        counter(&self.shared.recorder, LIMITED, vec![Label::new("policy", policy)]).increment(1);
     }
 
     /// Counts security events and writes their log lines, once they are durable.
@@ -339,6 +345,7 @@ fn describe(recorder: &PrometheusRecorder) {
         (REQUESTS, "HTTP requests answered, by method, route and status."),
         (PAYMENTS, "Attempts to pay, by what became of them."),
         (SECURITY_EVENTS, "Security events, by name and severity."),
+        (LIMITED, "Calls refused because a limit was reached, by limit."),
     ];
     let histograms = [
         (REQUEST_DURATION, "Time from a request's head to its answer in seconds, by route."),

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use crate::auth::password::{Password, PasswordFault};
+use crate::auth::throttle::CallClass;
 use crate::ledger::{
     Action, ChangePassword, Email, EventDraft, EventKind, Origin, Refusal, Register, Rename, Role,
     SecurityEvent, TransactionId, User, UserId,
 };
 use crate::store::{Page, PageRequest};
 
+use super::sessions::Tried;
 use super::{Identity, Teller, TellerError, expect_user};
 
 /// Somebody who wants an account.
@@ -44,13 +46,8 @@ impl Teller {
     /// # Errors
     /// [`TellerError::Throttled`].
     pub fn begin_registration(&self, origin: &Origin) -> Result<Registration, TellerError> {
-        match self.throttle.admit_registration(origin.ip, self.clock.now()) {
-            Ok(()) => Ok(Registration { origin: origin.clone() }),
-            Err(limited) => {
-                self.note_anonymous(EventKind::RateLimitExceeded, origin);
-                Err(TellerError::Throttled(limited))
-            }
-        }
+        self.admit_address(CallClass::Register, origin)?;
+        Ok(Registration { origin: origin.clone() })
     }
 
     /// Everything that is wrong with a new customer's password, for an answer that names every wrong field.
@@ -116,10 +113,12 @@ impl Teller {
         current: Password,
         new: Password,
     ) -> Result<(), TellerError> {
-        let attempt = self.begin_password_attempt(who.user.email.folded(), true, &origin)?;
+        let account = who.user.email.folded();
+        let attempt = self.begin_password_attempt(account, true, &origin)?;
         let verified = who.user.password.clone();
-        let check = self.hasher.verify(current, verified.clone()).await?;
-        self.settle_password_attempt(attempt, check.matches, Some(&who.user), &origin).await?;
+        let check = self.hasher.verify(current.clone(), verified.clone()).await?;
+        let tried = Tried { account, password: &current, matches: check.matches };
+        self.settle_password_attempt(attempt, tried, Some(&who.user), &origin).await?;
         if !check.matches {
             return Err(Refusal::InvalidCredentials.into());
         }

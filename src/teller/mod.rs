@@ -5,12 +5,14 @@
 
 mod accounts;
 mod anonymous;
+mod limits;
 mod money;
 mod sessions;
 
 use std::sync::Arc;
 
 pub use accounts::{NewUser, OperatorRequest, Registration};
+pub use limits::tightest;
 pub use money::{Answer, PayRequest, Recipient, TopupRequest};
 pub use sessions::{Identity, Login, LoginRequest};
 

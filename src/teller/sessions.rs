@@ -33,6 +33,16 @@ pub struct LoginRequest {
     pub password: Password,
 }
 
+/// A password that was looked at.
+pub(super) struct Tried<'a> {
+    /// The account, as it was named.
+    pub account: &'a str,
+    /// The password.
+    pub password: &'a Password,
+    /// Whether it is the account's.
+    pub matches: bool,
+}
+
 /// A session and its tokens; the only time that the tokens can be seen.
 #[derive(Debug)]
 pub struct Login {
@@ -99,7 +109,8 @@ impl Teller {
             self.hasher.verify_unknown(password.clone()).await?;
             (false, false)
         };
-        self.settle_password_attempt(attempt, matches, user.as_deref(), &origin).await?;
+        let tried = Tried { account, password: &password, matches };
+        self.settle_password_attempt(attempt, tried, user.as_deref(), &origin).await?;
         let user = user.filter(|_| matches).ok_or(Refusal::InvalidCredentials)?;
         let rehashed = if needs_rehash { Some(self.hasher.hash(password).await?) } else { None };
         let (access, refresh) = (AccessToken::generate(&self.clock)?, RefreshToken::generate(&self.clock)?);
@@ -205,22 +216,22 @@ impl Teller {
     pub(super) async fn settle_password_attempt(
         &self,
         attempt: Attempt,
-        matches: bool,
+        tried: Tried<'_>,
         user: Option<&User>,
         origin: &Origin,
     ) -> Result<(), TellerError> {
-        let settled = self.throttle.settle_login(attempt, matches, self.clock.now());
-        if matches {
+        let now = self.clock.now();
+        let settled = self.throttle.settle_login(attempt, tried.matches, now);
+        if tried.matches {
             return Ok(());
         }
-        let Some(user) = user else {
+        let mut events = vec![EventDraft::new(EventKind::LoginFail, user.map(|user| user.id))];
+        for settled in [settled, self.throttle.note_guess(tried.account, tried.password, now)] {
+            events.extend(lock_event(settled, user));
+        }
+        if user.is_none() && events.len() == 1 {
             self.note_anonymous(EventKind::LoginFail, origin);
             return Ok(());
-        };
-        let mut events = vec![EventDraft::new(EventKind::LoginFail, Some(user.id))];
-        if let Settled::LockBegins { seconds } = settled {
-            let lock = EventDraft::new(EventKind::LoginLock, Some(user.id));
-            events.push(lock.with("retry_after_seconds", seconds.to_string()));
         }
         self.execute(origin.clone(), Action::Note(events)).await.map(|_| ())
     }
@@ -228,6 +239,23 @@ impl Teller {
     fn invalid_token(&self, origin: &Origin) -> TellerError {
         self.note_anonymous(EventKind::TokenInvalid, origin);
         Refusal::TokenInvalid.into()
+    }
+}
+
+/// What there is to write once guesses are slowed down or noticed.
+fn lock_event(settled: Settled, user: Option<&User>) -> Option<EventDraft> {
+    match settled {
+        Settled::Quiet => None,
+        // Of an unknown account nothing is written by itself, or a flood of them would cost fsyncs and disk.
+        Settled::LockBegins { seconds } => user.map(|user| {
+            EventDraft::new(EventKind::LoginLock, Some(user.id))
+                .with("retry_after_seconds", seconds.to_string())
+        }),
+        Settled::OneOnMany { accounts } => Some(
+            EventDraft::new(EventKind::LoginLock, None)
+                .with("pattern", "one_password_on_many_accounts")
+                .with("accounts", accounts.to_string()),
+        ),
     }
 }
 

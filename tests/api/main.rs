@@ -8,6 +8,7 @@ mod support;
 mod activity;
 mod bodies;
 mod conventions;
+mod limits;
 mod lists;
 mod payments;
 mod sessions;

@@ -7,7 +7,8 @@ use super::fault::describe;
 use crate::store::OpenError;
 
 /// The files, in the order of their numbers.
-const MIGRATIONS: [(i32, &str); 1] = [(1, include_str!("migrations/0001_heart.sql"))];
+const MIGRATIONS: [(i32, &str); 2] =
+    [(1, include_str!("migrations/0001_heart.sql")), (2, include_str!("migrations/0002_throttle.sql"))];
 
 /// What nodes that start together wait for each other at.
 const LOCK: &str = "LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE";

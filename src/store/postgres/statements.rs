@@ -236,10 +236,10 @@ pub(super) const HEAD: &str = "SELECT c.block, c.last_transaction, c.at, \
 /// Batches older than an hour: nobody waits for their outcome any more.
 pub(super) const FORGET_BATCHES: &str = "DELETE FROM batches WHERE at < now() - interval '1 hour'";
 
-pub(super) const TELL_NEWS: &str = "INSERT INTO throttle_news (node, what, account, network) \
-     SELECT $1::uuid, w.what, w.account, w.network FROM unnest($2::text[], $3::bytea[], $4::text[]) w (what, account, network)";
+pub(super) const TELL_NEWS: &str = "INSERT INTO throttle_news (node, what, account, network, times) \
+     SELECT $1::uuid, w.* FROM unnest($2::text[], $3::bytea[], $4::text[], $5::integer[]) w (what, account, network, times)";
 /// What the others told lately. A row may become visible after a later one, so a look reaches back over the last ones.
-pub(super) const HEAR_NEWS: &str = "SELECT no, what, account, network FROM throttle_news \
+pub(super) const HEAR_NEWS: &str = "SELECT no, what, account, network, times FROM throttle_news \
      WHERE at > now() - interval '10 seconds' AND node <> $1 ORDER BY no LIMIT 20000";
 pub(super) const FORGET_NEWS: &str = "DELETE FROM throttle_news WHERE at < now() - interval '1 minute'";
 
