@@ -60,6 +60,8 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE blocks SET hash = zeroblob(32) WHERE no = 5", "blocks row 5"),
     ("DELETE FROM blocks WHERE no = 3", "blocks row 3 is missing"),
     ("UPDATE accounts SET balance = balance + 1 WHERE no = 2", "accounts row 2"),
+    ("UPDATE records SET value = '{' WHERE no = 1", "records row 1: value is not readable"),
+    ("UPDATE records SET kind = 'x' WHERE no = 1", "records row 1: kind is not readable"),
     ("UPDATE movements SET balance_after = 0 WHERE txn = 3", "transaction 3: balance_after"),
     ("DELETE FROM movements WHERE txn = 4", "transaction 4 is missing"),
     (

@@ -332,7 +332,9 @@ impl From<Refusal> for Problem {
             Refusal::TokenReused => Self::new(Code::TokenReused),
             Refusal::InvalidCredentials => Self::new(Code::InvalidCredentials),
             Refusal::EmailTaken => Self::new(Code::EmailTaken),
-            Refusal::SessionNotFound => Self::new(Code::NotFound),
+            Refusal::SessionNotFound | Refusal::UserNotFound | Refusal::ResetLinkInvalid => {
+                Self::new(Code::NotFound)
+            }
             Refusal::IdempotencyKeyReused { fields } => {
                 Self::new(Code::IdempotencyKeyReused).member("fields", fields)
             }

@@ -3,9 +3,11 @@
 //! A command carries what the pure decision may not make itself: ids, hashes, where it came from. The time comes with
 //! the batch.
 
+use super::chain::Hash;
 use super::{
     AccountKey, Caller, Currency, Email, EventDraft, IdempotencyKey, Memo, Money, Origin, PasswordHash,
-    PaymentId, PaymentShape, Role, SessionId, TokenHash, TopupMethod, TransactionId, UserId,
+    PaymentId, PaymentShape, RecordKey, RecordKind, ResetLink, Role, SessionId, TokenHash, TopupMethod,
+    TransactionId, UserId,
 };
 
 /// Something asked, and by whom.
@@ -32,6 +34,10 @@ pub enum Action {
     TouchSession(SessionId),
     /// Set a new password, after the right one.
     ChangePassword(ChangePassword),
+    /// Make a link by which a user sets a new password.
+    MakeResetLink(MakeResetLink),
+    /// Set a new password by such a link.
+    ResetPassword(ResetPassword),
     /// Set the name that others are shown.
     Rename(Rename),
     /// Pay somebody.
@@ -112,6 +118,26 @@ pub struct ChangePassword {
     pub new: PasswordHash,
 }
 
+/// Make a link by which a user sets a new password: on the host, for one who has forgotten theirs.
+#[derive(Debug, Clone)]
+pub struct MakeResetLink {
+    /// Who is to have it.
+    pub user: UserId,
+    /// The hash of its secret.
+    pub secret: TokenHash,
+}
+
+/// Set a new password by a link.
+#[derive(Debug, Clone)]
+pub struct ResetPassword {
+    /// To whom the secret led.
+    pub user: UserId,
+    /// The hash of the secret that was shown.
+    pub secret: TokenHash,
+    /// The hash of the new password.
+    pub new: PasswordHash,
+}
+
 /// Set one's name.
 #[derive(Debug, Clone)]
 pub struct Rename {
@@ -185,6 +211,10 @@ pub struct Needs {
     pub keys: Vec<(UserId, IdempotencyKey)>,
     /// The latest payment of this shape within the duplicate window.
     pub shapes: Vec<PaymentShape>,
+    /// Records by key.
+    pub records: Vec<RecordKey>,
+    /// Records by what they are found by.
+    pub record_lookups: Vec<(RecordKind, Hash)>,
 }
 
 impl Command {
@@ -205,6 +235,15 @@ impl Command {
             Action::ChangePassword(change) => {
                 add_caller(&change.caller, needs);
                 needs.sessions_of.push(change.caller.user);
+            }
+            Action::MakeResetLink(make) => {
+                needs.users.push(make.user);
+                needs.records.push(RecordKey::of::<ResetLink>(make.user.uuid()));
+            }
+            Action::ResetPassword(reset) => {
+                needs.users.push(reset.user);
+                needs.sessions_of.push(reset.user);
+                needs.records.push(RecordKey::of::<ResetLink>(reset.user.uuid()));
             }
             Action::Rename(rename) => add_caller(&rename.caller, needs),
             Action::Pay(pay) => add_payment(pay, needs),

@@ -16,6 +16,7 @@ mod event;
 mod id;
 mod key;
 mod money;
+mod record;
 mod refusal;
 mod session;
 mod time;
@@ -25,14 +26,15 @@ mod working_set;
 
 pub use account::{AccountKey, AccountKind};
 pub use command::{
-    Action, ChangePassword, Command, EndSession, Needs, OpenSession, Pay, RefreshSession, Register, Rename,
-    TokenPair, Topup,
+    Action, ChangePassword, Command, EndSession, MakeResetLink, Needs, OpenSession, Pay, RefreshSession,
+    Register, Rename, ResetPassword, TokenPair, Topup,
 };
 pub use decide::{Outcome, Reply, check_session, decide};
 pub use event::{Detail, EventDraft, EventKind, SecurityEvent, Severity};
 pub use id::{IdError, PaymentId, RequestId, SecurityEventId, SessionId, TransactionId, UserId};
 pub use key::{IdempotencyKey, IdempotencyKeyError};
 pub use money::{Balance, Currency, Money, MoneyError};
+pub use record::{Filing, Record, RecordKey, RecordKind, ResetLink, Stored};
 pub use refusal::Refusal;
 pub use session::{Caller, Origin, Session, SessionEnd, network_of};
 pub use time::{Timestamp, date_of};

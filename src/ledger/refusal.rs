@@ -17,6 +17,10 @@ pub enum Refusal {
     EmailTaken,
     /// No such session of the caller's.
     SessionNotFound,
+    /// No such user.
+    UserNotFound,
+    /// The link for a new password is unknown, spent or too old.
+    ResetLinkInvalid,
     /// The key was used for something else; names the differing fields.
     IdempotencyKeyReused {
         /// The differing fields, by their names in the API; `call` if the key was used on another call.

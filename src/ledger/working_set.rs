@@ -7,9 +7,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
+use super::chain::Hash;
 use super::{
-    AccountKey, Command, EventDraft, IdempotencyKey, Money, PaymentId, PaymentShape, SecurityEvent,
-    SecurityEventId, Session, SessionId, Timestamp, TokenHash, Transaction, User, UserId,
+    AccountKey, Command, EventDraft, Filing, IdempotencyKey, Money, PaymentId, PaymentShape, Record,
+    RecordKey, RecordKind, SecurityEvent, SecurityEventId, Session, SessionId, Stored, Timestamp, TokenHash,
+    Transaction, User, UserId,
 };
 
 /// What kind of money a ledger holds. Fixed when it is made.
@@ -80,6 +84,10 @@ pub struct Changes {
     pub sessions: Vec<SessionId>,
     /// Refresh tokens that were swapped, with their session.
     pub spent_tokens: Vec<(TokenHash, SessionId)>,
+    /// Records that were taken away. One that was put again after that is a new one.
+    pub removed_records: Vec<RecordKey>,
+    /// Records that are new or not as they were; their last state is in the working set.
+    pub records: Vec<RecordKey>,
     /// New rows of the journal.
     pub transactions: Vec<Arc<Transaction>>,
     /// New security events.
@@ -92,6 +100,8 @@ impl Changes {
         self.users.is_empty()
             && self.sessions.is_empty()
             && self.spent_tokens.is_empty()
+            && self.removed_records.is_empty()
+            && self.records.is_empty()
             && self.transactions.is_empty()
             && self.events.is_empty()
     }
@@ -118,6 +128,10 @@ pub struct WorkingSet {
     pub keys: HashMap<(UserId, IdempotencyKey), Arc<Transaction>>,
     /// The latest payment of each shape within the window.
     pub shapes: HashMap<PaymentShape, RecentPayment>,
+    /// Records by key.
+    pub records: HashMap<RecordKey, Arc<Record>>,
+    /// Records' keys by what they are found by.
+    pub record_lookups: HashMap<(RecordKind, Hash), RecordKey>,
     /// What was changed so far.
     pub changes: Changes,
 }
@@ -149,6 +163,49 @@ impl WorkingSet {
     pub(super) fn spend_refresh_token(&mut self, token: TokenHash, session: SessionId) {
         self.refresh_tokens.insert(token, (session, RefreshState::Spent));
         self.changes.spent_tokens.push((token, session));
+    }
+
+    /// The record with this id that keeps a `T`, and what it keeps.
+    pub(super) fn stored<T: Stored>(&self, id: Uuid) -> Option<(Arc<Record>, T)> {
+        let record = self.records.get(&RecordKey::of::<T>(id))?;
+        Some((Arc::clone(record), record.read()?))
+    }
+
+    /// Writes a record: a new one, or another state of the one with that id.
+    pub(super) fn put_record<T: Stored>(&mut self, id: Uuid, filing: Filing, value: &T) {
+        let key = RecordKey::of::<T>(id);
+        let value = serde_json::to_string(value).unwrap_or_default();
+        assert!(T::KIND.can_read(&value), "the value of {key} could not be read back");
+        let before = self.take_record(key);
+        let (created_at, version) =
+            before.map_or((self.now, 1), |before| (before.created_at, before.version.saturating_add(1)));
+        push_new(&mut self.changes.records, key);
+        let record = Record { key, filing, created_at, updated_at: self.now, version, value };
+        self.add_record(Arc::new(record));
+    }
+
+    /// Takes a record away; gives back what it was.
+    pub(super) fn remove_record(&mut self, key: RecordKey) -> Option<Arc<Record>> {
+        let before = self.take_record(key)?;
+        push_new(&mut self.changes.removed_records, key);
+        self.changes.records.retain(|changed| *changed != key);
+        Some(before)
+    }
+
+    fn take_record(&mut self, key: RecordKey) -> Option<Arc<Record>> {
+        let before = self.records.remove(&key)?;
+        if let Some(lookup) = before.filing.lookup {
+            self.record_lookups.remove(&(key.kind, lookup));
+        }
+        Some(before)
+    }
+
+    /// Takes in a record as an engine keeps it.
+    pub fn add_record(&mut self, record: Arc<Record>) {
+        if let Some(lookup) = record.filing.lookup {
+            self.record_lookups.insert((record.key.kind, lookup), record.key);
+        }
+        self.records.insert(record.key, record);
     }
 
     /// Takes a decided transaction into the journal: its entries move balances, its key answers repeats.

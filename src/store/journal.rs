@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::OpenError;
 use crate::ledger::chain::Hash;
 use crate::ledger::{
-    AccountKey, Mode, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, User,
+    AccountKey, Mode, Record, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, User,
 };
 
 /// How many entries a transaction can have: their numbers follow from the transaction's.
@@ -114,6 +114,8 @@ pub struct Beginning {
     pub accounts: Vec<StoredAccount>,
     /// How many users there are.
     pub users: u64,
+    /// How many records there are.
+    pub records: u64,
     /// What is wrong with the journal's ends: rows before the first or behind the last that the chain knows.
     pub discrepancies: Vec<String>,
 }
@@ -173,6 +175,9 @@ pub trait JournalReader {
         after: Option<TokenHash>,
         limit: usize,
     ) -> Result<Vec<(TokenHash, SessionId)>, OpenError>;
+
+    /// Records in the order of their making, with their positions; those after a position.
+    fn records(&mut self, after: i64, limit: usize) -> Result<Vec<(i64, Arc<Record>)>, OpenError>;
 }
 
 /// A block with its rows, which follow those of the block before.
@@ -189,7 +194,8 @@ pub struct Block {
 /// Takes in a ledger that comes from elsewhere. Until it is finished no server opens it.
 pub trait JournalWriter {
     /// Begins in an empty place, and marks it as one into which that ledger is moved. Goes on in a place with the mark
-    /// of the same ledger. Says where the journal that it has ends.
+    /// of the same ledger, but begins anew with what can be taken away: properties and records. Says where the journal
+    /// that it has ends.
     ///
     /// # Errors
     /// [`OpenError::Unusable`] also for a place that has a ledger or another ledger's mark.
@@ -206,6 +212,9 @@ pub trait JournalWriter {
 
     /// Writes spent refresh tokens, new and known ones. Their sessions are there.
     fn put_spent_tokens(&mut self, tokens: &[(TokenHash, SessionId)]) -> Result<(), OpenError>;
+
+    /// Writes records with the positions that they have. Those of an earlier try are gone since the beginning.
+    fn put_records(&mut self, records: &[(i64, Arc<Record>)]) -> Result<(), OpenError>;
 
     /// All is there: brings it into the shape in which it is served, still with the mark.
     fn settle(&mut self) -> Result<(), OpenError>;

@@ -7,13 +7,17 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
+use crate::ledger::chain::Hash;
 use crate::ledger::{
     AccountKey, Balance, Changes, Command, IdempotencyKey, Needs, Outcome, PaymentShape, RecentPayment,
-    RefreshState, Rules, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, TransactionId,
-    User, UserId, WorkingSet, decide, network_of,
+    Record, RecordKey, RecordKind, RefreshState, Rules, SecurityEvent, Session, SessionId, Timestamp,
+    TokenHash, Transaction, TransactionId, User, UserId, WorkingSet, decide, network_of,
 };
 
-use super::{AccountBalance, Answer, HistoryQuery, Movement, Page, PageRequest, Status, Store, StoreError};
+use super::{
+    AccountBalance, Answer, HistoryQuery, Movement, Order, Page, PageRequest, RecordQuery, Status, Store,
+    StoreError,
+};
 
 /// A ledger in memory.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ struct State {
     keys: HashMap<(UserId, IdempotencyKey), Arc<Transaction>>,
     shapes: HashMap<PaymentShape, RecentPayment>,
     events: Vec<SecurityEvent>,
+    records: BTreeMap<u64, Arc<Record>>,
+    last_record: u64,
     blocks: u64,
 }
 
@@ -143,6 +149,51 @@ impl Store for MemoryStore {
         })
     }
 
+    fn record(&self, key: RecordKey) -> Answer<'_, Option<Arc<Record>>> {
+        self.answer(|state| state.records.values().find(|record| record.key == key).cloned())
+    }
+
+    fn record_by_lookup(&self, kind: RecordKind, lookup: Hash) -> Answer<'_, Option<Arc<Record>>> {
+        self.answer(|state| {
+            let mut records = state.records.values();
+            records.find(|record| record.key.kind == kind && record.filing.lookup == Some(lookup)).cloned()
+        })
+    }
+
+    fn records(&self, query: RecordQuery) -> Answer<'_, Page<(u64, Arc<Record>)>> {
+        self.answer(|state| {
+            let RecordQuery { kind, owner, parent, order, page } = query;
+            let wanted = state.records.iter().filter(|(_, record)| {
+                record.key.kind == kind
+                    && owner.is_none_or(|owner| record.filing.owner == owner)
+                    && (parent.is_none() || record.filing.parent == parent)
+            });
+            let numbered = wanted.map(|(number, record)| (*number, (*number, Arc::clone(record))));
+            match order {
+                Order::OldestFirst => {
+                    let after = page.after.unwrap_or_default();
+                    cut(numbered.filter(|(number, _)| *number > after), page.limit)
+                }
+                Order::NewestFirst => {
+                    let before = page.after.unwrap_or(u64::MAX);
+                    cut(numbered.rev().filter(|(number, _)| *number < before), page.limit)
+                }
+            }
+        })
+    }
+
+    fn due_records(&self, kind: RecordKind, until: Timestamp, limit: usize) -> Answer<'_, Vec<Arc<Record>>> {
+        self.answer(|state| {
+            let of_kind = state.records.iter().filter(|(_, record)| record.key.kind == kind);
+            let due = of_kind.filter_map(|(number, record)| {
+                let due_at = record.filing.due_at.filter(|due_at| *due_at <= until)?;
+                Some(((due_at, *number), Arc::clone(record)))
+            });
+            let due: BTreeMap<_, _> = due.collect();
+            due.into_values().take(limit).collect()
+        })
+    }
+
     fn status(&self) -> Status {
         let state = self.state();
         Status {
@@ -229,11 +280,21 @@ impl State {
             let is_recent = self.now < recent.at.plus_millis(duplicate_window_ms);
             is_recent.then(|| (shape.clone(), recent))
         }));
+        for record in self.records.values() {
+            let is_looked_up = needs
+                .record_lookups
+                .iter()
+                .any(|(kind, lookup)| record.key.kind == *kind && record.filing.lookup == Some(*lookup));
+            if is_looked_up || needs.records.contains(&record.key) {
+                set.add_record(Arc::clone(record));
+            }
+        }
         set
     }
 
     fn save(&mut self, set: WorkingSet) {
-        let Changes { users, sessions, spent_tokens, transactions, events } = set.changes;
+        let Changes { users, sessions, spent_tokens, removed_records, records, transactions, events } =
+            set.changes;
         for id in users {
             let Some(user) = set.users.get(&id) else { continue };
             match self.users.iter_mut().find(|known| known.id == id) {
@@ -244,6 +305,16 @@ impl State {
         let changed = sessions.iter().filter_map(|id| Some((*id, Arc::clone(set.sessions.get(id)?))));
         self.sessions.extend(changed);
         self.spent_tokens.extend(spent_tokens);
+        self.records.retain(|_, record| !removed_records.contains(&record.key));
+        for key in records {
+            let Some(record) = set.records.get(&key) else { continue };
+            if let Some(known) = self.records.values_mut().find(|known| known.key == key) {
+                *known = Arc::clone(record);
+            } else {
+                self.last_record = self.last_record.saturating_add(1);
+                self.records.insert(self.last_record, Arc::clone(record));
+            }
+        }
         for transaction in &transactions {
             for entry in &transaction.entries {
                 self.accounts.insert(entry.account, entry.balance_after_minor);

@@ -2,7 +2,7 @@
 //!
 //! [`Store`] is the seam. An engine carries what the ledger decides: it gathers waiting commands into a batch, loads
 //! the rows that they need, runs [`decide`](crate::ledger::decide) over them, writes the difference, commits once, and
-//! then answers everybody. No engine holds a business rule. One contract suite (`tests/contract.rs`) keeps them in step.
+//! then answers everybody. No engine holds a business rule. One contract suite (`tests/contract`) keeps them in step.
 
 pub mod journal;
 pub mod memory;
@@ -29,10 +29,12 @@ use journal::{JournalReader, JournalWriter};
 pub use postgres::PostgresSettings;
 pub use transfer::TransferError;
 
+use crate::ledger::chain::Hash;
 use crate::ledger::{
-    AccountKind, Balance, Command, Currency, Mode, Outcome, Rules, SecurityEvent, Session, Timestamp,
-    TokenHash, Transaction, TransactionId, TransactionKind, User, UserId,
+    AccountKind, Balance, Command, Currency, Mode, Outcome, Record, RecordKey, RecordKind, Rules,
+    SecurityEvent, Session, Timestamp, TokenHash, Transaction, TransactionId, TransactionKind, User, UserId,
 };
+use uuid::Uuid;
 
 /// A future that an engine answers with.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -185,6 +187,8 @@ pub struct VerifyReport {
     pub accounts: u64,
     /// Users.
     pub users: u64,
+    /// Records.
+    pub records: u64,
     /// Security events.
     pub events: u64,
     /// Blocks of the hash chain.
@@ -197,11 +201,12 @@ pub struct VerifyReport {
 
 impl fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { transactions, entries, accounts, users, events, blocks, head, discrepancies } = self;
+        let Self { transactions, entries, accounts, users, records, events, blocks, head, discrepancies } =
+            self;
         write!(
             f,
-            "{transactions} transactions, {entries} entries, {accounts} accounts, {users} users, {events} security \
-             events, {blocks} blocks\nchain head {head}"
+            "{transactions} transactions, {entries} entries, {accounts} accounts, {users} users, {records} records, {events} \
+             security events, {blocks} blocks\nchain head {head}"
         )?;
         if discrepancies.is_empty() {
             return write!(f, "\nEverything follows from the journal.");
@@ -294,6 +299,19 @@ pub trait Store: Send + Sync {
     /// The security events that concern a user, newest first.
     fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>>;
 
+    /// The record with this key.
+    fn record(&self, key: RecordKey) -> Answer<'_, Option<Arc<Record>>>;
+
+    /// The record of this kind that is found by this hash.
+    fn record_by_lookup(&self, kind: RecordKind, lookup: Hash) -> Answer<'_, Option<Arc<Record>>>;
+
+    /// Records of one kind, with their positions. New ones come after all that were ever there, in the order of commits,
+    /// so that a reader who goes on from a position misses none.
+    fn records(&self, query: RecordQuery) -> Answer<'_, Page<(u64, Arc<Record>)>>;
+
+    /// The records of this kind that are due at that time, the longest due first.
+    fn due_records(&self, kind: RecordKind, until: Timestamp, limit: usize) -> Answer<'_, Vec<Arc<Record>>>;
+
     /// Tells the other nodes of this ledger what was counted here, and hears what they counted. Approximate: what is lost
     /// is not told again. An engine that serves a single process has nobody to tell.
     fn exchange_news(&self, _news: Vec<ThrottleNews>) -> Answer<'_, Vec<ThrottleNews>> {
@@ -334,6 +352,30 @@ pub struct HistoryQuery {
     pub page: PageRequest,
     /// Only these.
     pub filter: HistoryFilter,
+}
+
+/// Which records are wanted. The position of a page is the record's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordQuery {
+    /// Of this kind.
+    pub kind: RecordKind,
+    /// Only this owner's.
+    pub owner: Option<UserId>,
+    /// Only those that belong to this.
+    pub parent: Option<Uuid>,
+    /// From which end.
+    pub order: Order,
+    /// Which part.
+    pub page: PageRequest,
+}
+
+/// From which end a list is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The newest first.
+    NewestFirst,
+    /// The oldest first.
+    OldestFirst,
 }
 
 /// What a transaction must be to be listed; an absent condition lets everything pass.

@@ -49,6 +49,7 @@ pub fn audit(reader: &mut dyn JournalReader) -> Result<Audit, OpenError> {
     let report = VerifyReport {
         accounts: u64::try_from(accounts.len()).unwrap_or(u64::MAX),
         users: beginning.users,
+        records: beginning.records,
         discrepancies: beginning.discrepancies,
         ..VerifyReport::default()
     };

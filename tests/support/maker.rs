@@ -5,9 +5,9 @@ use std::path::Path;
 use farthing::auth::ledger_key::{KeyFingerprint, LedgerKey};
 use farthing::clock::Clock;
 use farthing::ledger::{
-    Action, Caller, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey, Memo, Mode, Money,
-    OpenSession, Origin, PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules, SessionId,
-    TokenHash, TokenPair, Topup, TopupMethod, TransactionId, UserId,
+    Action, Caller, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey, MakeResetLink, Memo,
+    Mode, Money, OpenSession, Origin, PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules,
+    SessionId, TokenHash, TokenPair, Topup, TopupMethod, TransactionId, UserId,
 };
 use farthing::store::{self, Location, Store};
 
@@ -95,7 +95,7 @@ impl Maker {
     }
 }
 
-/// Transactions: 1 and 2 the grants, 3 and 4 payments, 5 declined, 6 a payment to the house, 7 a top-up.
+/// Transactions: 1 and 2 the grants, 3 and 4 payments, 5 declined, 6 a payment to the house, 7 a top-up. One record.
 pub async fn fill(maker: &Maker) {
     let (ann, ben) = (maker.user("ann").await, maker.user("ben").await);
     maker.pay(ann, ben.user, 1_250, "k1").await;
@@ -112,6 +112,8 @@ pub async fn fill(maker: &Maker) {
         }))
         .await;
     maker.run(Action::Note(vec![EventDraft::new(EventKind::AuthzFail, Some(ann.user))])).await;
+    let secret = TokenHash([7; 32]);
+    maker.run(Action::MakeResetLink(MakeResetLink { user: ann.user, secret })).await;
 }
 
 /// What must go before the journal can be damaged.

@@ -5,6 +5,7 @@
 //! has passed, so that a refused command costs its neighbours nothing.
 
 mod payments;
+mod resets;
 mod users;
 
 use std::sync::Arc;
@@ -54,6 +55,8 @@ pub fn decide(rules: &Rules, set: &mut WorkingSet, command: &Command) -> Outcome
         Action::EndSession(end) => users::end_session(set, command, end).into(),
         Action::TouchSession(session) => users::touch_session(set, *session).into(),
         Action::ChangePassword(change) => users::change_password(set, command, change).into(),
+        Action::MakeResetLink(make) => resets::make(set, command, make).into(),
+        Action::ResetPassword(reset) => resets::reset_password(set, command, reset).into(),
         Action::Rename(rename) => users::rename(set, rename).into(),
         Action::Pay(pay) => payments::pay(rules, set, command, pay),
         Action::Topup(topup) => payments::topup(rules, set, command, topup),

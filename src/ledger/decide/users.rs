@@ -173,17 +173,28 @@ pub(super) fn change_password(
     }
     set.put_user(User { password: change.new.clone(), password_changed_at: set.now, ..User::clone(&user) });
     set.record(command, &EventDraft::new(EventKind::PasswordChange, Some(user.id)));
-    let mut others = set.sessions_of.get(&user.id).cloned().unwrap_or_default();
+    end_sessions(set, command, user.id, Some(change.caller.session), SessionEnd::PasswordChanged);
+    Ok(Reply::Done)
+}
+
+/// Ends the user's live sessions, all but one if one is to stay.
+pub(super) fn end_sessions(
+    set: &mut WorkingSet,
+    command: &Command,
+    user: UserId,
+    stays: Option<SessionId>,
+    why: SessionEnd,
+) {
+    let mut ending = set.sessions_of.get(&user).cloned().unwrap_or_default();
     // Engines load them in orders of their own; events must come in one.
-    others.sort_unstable();
-    for id in others.into_iter().filter(|id| *id != change.caller.session) {
+    ending.sort_unstable();
+    for id in ending.into_iter().filter(|id| Some(*id) != stays) {
         let Some(session) = set.sessions.get(&id).filter(|session| session.is_live(set.now)).cloned() else {
             continue;
         };
-        end(set, &session, SessionEnd::PasswordChanged);
-        set.record(command, &revoked_event(&session, SessionEnd::PasswordChanged));
+        end(set, &session, why);
+        set.record(command, &revoked_event(&session, why));
     }
-    Ok(Reply::Done)
 }
 
 pub(super) fn rename(set: &mut WorkingSet, rename: &Rename) -> Result<Reply, Refusal> {

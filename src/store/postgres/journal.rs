@@ -16,9 +16,11 @@ use super::connect::{self, PostgresSettings};
 use super::fault::{Fault, describe};
 use super::load::account_id;
 use super::rows::{self, get};
-use super::{migrate, statements};
+use super::{migrate, records, statements};
 use crate::ledger::chain::Hash;
-use crate::ledger::{Mode, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, User};
+use crate::ledger::{
+    Mode, Record, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, User,
+};
 use crate::store::OpenError;
 use crate::store::journal::{
     AccountRow, Beginning, Head, JournalReader, Numbered, Properties, StoredAccount, StoredBlock, StoredEntry,
@@ -71,6 +73,23 @@ impl PostgresJournal {
                 after = get(row, 0)?;
                 if !get::<bool>(row, 1)? {
                     wrong.push(format!("sessions row {}: its user is missing", SessionId::new(after)));
+                }
+            }
+            if page.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Records whose values are not of their kind, looked at in pages.
+    fn check_records(&self, wrong: &mut Vec<String>) -> Result<(), OpenError> {
+        let mut after = 0_i64;
+        loop {
+            let page = self.query(statements::RECORDS_AFTER, &[&after, &PAGE])?;
+            for row in &page {
+                after = get(row, 0)?;
+                if let Err(fault) = records::record(row) {
+                    wrong.push(fault.to_string());
                 }
             }
             if page.is_empty() {
@@ -184,6 +203,7 @@ impl JournalReader for PostgresJournal {
         let mut wrong = Vec::new();
         self.check_sessions(&mut wrong)?;
         self.check_spent_tokens(&mut wrong)?;
+        self.check_records(&mut wrong)?;
         Ok(wrong)
     }
 
@@ -229,6 +249,11 @@ impl JournalReader for PostgresJournal {
         };
         found.iter().map(token).collect()
     }
+
+    fn records(&mut self, after: i64, limit: usize) -> Result<Vec<(i64, Arc<Record>)>, OpenError> {
+        let found = self.query(statements::RECORDS_AFTER, &[&after, &count(limit)])?;
+        found.iter().map(|row| Ok(records::record(row)?)).collect()
+    }
 }
 
 async fn begin(snapshot: &Snapshot<'_>) -> Result<Beginning, OpenError> {
@@ -254,8 +279,10 @@ async fn begin(snapshot: &Snapshot<'_>) -> Result<Beginning, OpenError> {
             Err(fault) => beginning.discrepancies.push(format!("accounts row {id}: {fault}")),
         }
     }
-    let row = snapshot.query_one("SELECT count(*) FROM users", &[]).await.map_err(unusable)?;
+    let sql = "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM records)";
+    let row = snapshot.query_one(sql, &[]).await.map_err(unusable)?;
     beginning.users = u64::try_from(get::<i64>(&row, 0)?).unwrap_or_default();
+    beginning.records = u64::try_from(get::<i64>(&row, 1)?).unwrap_or_default();
     Ok(beginning)
 }
 

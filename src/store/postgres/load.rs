@@ -11,6 +11,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::fault::Fault;
+use super::records;
 use super::rows::{self, SESSION_COLUMNS, USER_COLUMNS, get};
 use super::statements;
 use crate::ledger::{
@@ -46,6 +47,8 @@ fn locked_user(action: &Action) -> Option<UserId> {
         Action::EndSession(end) => Some(end.caller.user),
         Action::ChangePassword(change) => Some(change.caller.user),
         Action::Rename(rename) => Some(rename.caller.user),
+        Action::MakeResetLink(make) => Some(make.user),
+        Action::ResetPassword(reset) => Some(reset.user),
         // A refresh locks by its token.
         Action::RefreshSession(_)
         | Action::Register(_)
@@ -91,6 +94,7 @@ pub(super) async fn load(
     let accounts: Vec<Uuid> = wanted.accounts.keys().copied().collect();
     let (owners, keys): (Vec<Uuid>, Vec<&str>) =
         needs.keys.iter().map(|(owner, key)| (owner.uuid(), key.as_str())).unzip();
+    let r = records::Wanted::by(needs);
     let lock_nobody = wanted.locked_users.is_empty() && tokens.is_empty();
     let shapes = Shapes::of(needs);
 
@@ -98,6 +102,7 @@ pub(super) async fn load(
     let (
         begun,
         locked,
+        record_rows,
         account_rows,
         user_rows,
         email_rows,
@@ -110,6 +115,7 @@ pub(super) async fn load(
         biased;
         client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),
         query(client, lock_nobody, statements::LOCK_USERS, [&wanted.locked_users, &tokens]),
+        query(client, r.is_empty(), statements::LOCK_RECORDS, [&r.kinds, &r.ids, &r.lookup_kinds, &r.lookups]),
         query(client, accounts.is_empty(), statements::LOCK_ACCOUNTS, [&accounts]),
         query(client, false, statements::TIME_AND_USERS, [&time.fixed_ms, &users]),
         query(client, needs.emails.is_empty(), statements::USERS_BY_EMAIL, [&needs.emails]),
@@ -125,6 +131,9 @@ pub(super) async fn load(
     let now = user_rows.first().ok_or_else(|| Fault::Damaged("the chain has no head".into()))?;
     let now = get(now, USER_COLUMNS)?;
     let mut set = WorkingSet::at(Timestamp::from_millis(now));
+    for row in record_rows? {
+        set.add_record(records::record(&row)?.1);
+    }
     for row in account_rows? {
         let id: Uuid = get(&row, 0)?;
         if let Some(account) = wanted.accounts.get(&id) {

@@ -3,6 +3,7 @@
 //! - `lanes`: gathers waiting commands into batches and answers them;
 //! - `batch`: one batch: load, decide, write, commit; retried, halved or looked up where that went wrong;
 //! - `load` and `save`: the two round trips of a batch;
+//! - `records`: rows that are read, written and listed as they are;
 //! - `journal` and `import`: the whole ledger handed out and taken in;
 //! - `news`: what the nodes' throttles tell each other;
 //! - `lookups` and `reads`: everything that only looks, point reads gathered as well;
@@ -22,6 +23,7 @@ mod lookups;
 mod migrate;
 mod news;
 mod reads;
+mod records;
 mod rows;
 mod save;
 mod statements;
@@ -37,13 +39,16 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::{
-    AccountBalance, Answer, HistoryQuery, Movement, OpenError, Page, PageRequest, Status, Store, StoreError,
+    AccountBalance, Answer, HistoryQuery, Movement, OpenError, Page, PageRequest, RecordQuery, Status, Store,
+    StoreError,
 };
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::auth::throttle::ThrottleNews;
 use crate::clock::Clock;
+use crate::ledger::chain::Hash;
 use crate::ledger::{
-    Command, Mode, Outcome, Rules, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
+    Command, Mode, Outcome, Record, RecordKey, RecordKind, Rules, SecurityEvent, Session, Timestamp,
+    TokenHash, TransactionId, User, UserId,
 };
 use crate::telemetry::Telemetry;
 pub use connect::PostgresSettings;
@@ -357,6 +362,22 @@ impl Store for PostgresStore {
 
     fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>> {
         Self::read(reads::events(&self.shared, user, page))
+    }
+
+    fn record(&self, key: RecordKey) -> Answer<'_, Option<Arc<Record>>> {
+        Self::read(records::by_key(&self.shared, key))
+    }
+
+    fn record_by_lookup(&self, kind: RecordKind, lookup: Hash) -> Answer<'_, Option<Arc<Record>>> {
+        Self::read(records::by_lookup(&self.shared, kind, lookup))
+    }
+
+    fn records(&self, query: RecordQuery) -> Answer<'_, Page<(u64, Arc<Record>)>> {
+        Self::read(async move { records::list(&self.shared, &query).await })
+    }
+
+    fn due_records(&self, kind: RecordKind, until: Timestamp, limit: usize) -> Answer<'_, Vec<Arc<Record>>> {
+        Self::read(records::due(&self.shared, kind, until, limit))
     }
 
     fn exchange_news(&self, news: Vec<ThrottleNews>) -> Answer<'_, Vec<ThrottleNews>> {

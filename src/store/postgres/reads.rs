@@ -212,7 +212,7 @@ fn movement(no: i64, transaction: Transaction, balance_after_minor: Option<i64>)
 }
 
 /// Cuts what was read to the page; one row more than asked for tells that there is a next one.
-fn cut<T>(mut numbered: Vec<(i64, T)>, limit: usize) -> Page<T> {
+pub(super) fn cut<T>(mut numbered: Vec<(i64, T)>, limit: usize) -> Page<T> {
     let is_last = numbered.len() <= limit;
     numbered.truncate(limit);
     let last = numbered.last().and_then(|(no, _)| u64::try_from(*no).ok());
@@ -220,10 +220,10 @@ fn cut<T>(mut numbered: Vec<(i64, T)>, limit: usize) -> Page<T> {
     Page { rows: numbered.into_iter().map(|(_, row)| row).collect(), next }
 }
 
-fn position(after: Option<u64>, otherwise: i64) -> i64 {
+pub(super) fn position(after: Option<u64>, otherwise: i64) -> i64 {
     after.map_or(otherwise, |after| i64::try_from(after).unwrap_or(i64::MAX))
 }
 
-fn one_more(limit: usize) -> i64 {
+pub(super) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX)
 }

@@ -6,12 +6,13 @@ use uuid::Uuid;
 
 use super::fault::{Fault, describe};
 use super::load::account_id;
+use super::records::Changed;
 use super::rows::get;
 use super::statements;
 use crate::ledger::chain::{BlockDigest, Hash};
 use crate::ledger::{
-    AccountKey, Decline, IdempotencyKey, SecurityEvent, Session, Timestamp, TopupMethod, Transaction, User,
-    UserId, WorkingSet,
+    AccountKey, Decline, IdempotencyKey, RecordKey, SecurityEvent, Session, Timestamp, TopupMethod,
+    Transaction, User, UserId, WorkingSet,
 };
 
 /// What a committed batch learned about itself.
@@ -32,6 +33,7 @@ struct Columns<'a> {
     registered: Users<'a>,
     sessions: Sessions<'a>,
     spent: (Vec<&'a [u8]>, Vec<Uuid>),
+    records: Changed<'a>,
     opened: Accounts,
     moved: Accounts,
     transactions: Transactions<'a>,
@@ -122,12 +124,17 @@ pub(super) struct Events<'a> {
 pub(super) struct Loaded {
     users: std::collections::HashSet<UserId>,
     accounts: std::collections::HashSet<AccountKey>,
+    records: std::collections::HashSet<RecordKey>,
 }
 
 impl Loaded {
     /// What the working set holds before anything is decided.
     pub(super) fn of(set: &WorkingSet) -> Self {
-        Self { users: set.users.keys().copied().collect(), accounts: set.accounts.keys().copied().collect() }
+        Self {
+            users: set.users.keys().copied().collect(),
+            accounts: set.accounts.keys().copied().collect(),
+            records: set.records.keys().copied().collect(),
+        }
     }
 }
 
@@ -148,16 +155,19 @@ pub(super) async fn write(
         || !columns.registered.ids.is_empty();
     let now = set.now.as_millis();
     let append = columns.append_parameters(&batch, &now, &digest);
-    let Columns { updated: u, sessions: s, spent, opened: o, .. } = &columns;
+    let Columns { updated: u, sessions: s, spent, records: r, opened: o, .. } = &columns;
 
     // Sent in this order, and answered in one round trip. If one of them fails, COMMIT rolls back.
-    let (named, users, sessions, tokens, accounts, appended, committed) = tokio::join! {
+    let (named, users, sessions, tokens, removed, updated, added, accounts, appended, committed) = tokio::join! {
         biased;
         run(client, appends, statements::ADD_BATCH, [&batch]),
         run(client, u.ids.is_empty(), statements::UPDATE_USERS,
             [&u.ids, &u.names, &u.hashes, &u.roles, &u.frozen, &u.changed]),
         run(client, s.ids.is_empty(), statements::SAVE_SESSIONS, s.parameters()),
         run(client, spent.0.is_empty(), statements::SPEND_TOKENS, [&spent.0, &spent.1]),
+        run(client, r.removed.1.is_empty(), statements::REMOVE_RECORDS, [&r.removed.0, &r.removed.1]),
+        run(client, r.updated.ids.is_empty(), statements::UPDATE_RECORDS, r.updated.parameters()),
+        run(client, r.added.ids.is_empty(), statements::ADD_RECORDS, r.added.parameters()),
         run(client, o.ids.is_empty(), statements::OPEN_ACCOUNTS,
             [&o.ids, &o.owners, &o.kinds, &o.currencies, &o.balances]),
         run(client, !appends, statements::APPEND, append),
@@ -169,6 +179,9 @@ pub(super) async fn write(
         (users, u.ids.len()),
         (sessions, s.ids.len()),
         (tokens, spent.0.len()),
+        (removed, r.removed.1.len()),
+        (updated, r.updated.ids.len()),
+        (added, r.added.ids.len()),
         (accounts, o.ids.len()),
     ];
     for (result, expected) in written {
@@ -250,7 +263,7 @@ fn digest(set: &WorkingSet) -> Hash {
 
 impl<'a> Columns<'a> {
     fn of(set: &'a WorkingSet, loaded: &Loaded) -> Result<Self, Fault> {
-        let mut columns = Self::default();
+        let mut columns = Self { records: Changed::of(set, &loaded.records)?, ..Self::default() };
         for id in &set.changes.users {
             let user = set.users.get(id).ok_or_else(|| missing("user"))?;
             let users =

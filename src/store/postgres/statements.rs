@@ -25,6 +25,48 @@ macro_rules! session_columns {
     };
 }
 
+/// The columns of a record, in the order in which `records::record` reads them; the table is `r`.
+macro_rules! record_columns {
+    () => {
+        "r.no, r.kind, r.id, r.owner, r.parent, r.lookup, r.due_at, r.created_at, r.updated_at, r.version, r.value"
+    };
+}
+
+/// A list of records: of a kind, of an owner, of what they belong to; after a position that the comparison names.
+macro_rules! record_lists {
+    ($compare:literal, $order:literal) => {
+        [
+            record_list!("", $compare, $order),
+            record_list!(" AND r.owner = $4", $compare, $order),
+            record_list!(" AND r.parent = $4 AND ($5::uuid IS NULL OR r.owner = $5)", $compare, $order),
+        ]
+    };
+}
+
+macro_rules! record_list {
+    ($condition:literal, $compare:literal, $order:literal) => {
+        concat!(
+            "SELECT ",
+            record_columns!(),
+            " FROM records r WHERE r.kind = $1",
+            $condition,
+            " AND r.no ",
+            $compare,
+            " $2 ORDER BY r.no ",
+            $order,
+            " LIMIT $3"
+        )
+    };
+}
+
+/// The columns of a record as parameters: arrays that begin with that one.
+macro_rules! record_arrays {
+    () => {
+        "$1::text[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bytea[], $6::bigint[], $7::bigint[], $8::bigint[], \
+         $9::bigint[], $10::text[]"
+    };
+}
+
 /// The database's time in milliseconds, or the one given.
 macro_rules! now_ms {
     () => {
@@ -40,6 +82,14 @@ pub(super) const LOCK_USERS: &str = "SELECT u.id FROM users u WHERE u.id IN ( \
      ORDER BY u.id FOR NO KEY UPDATE OF u";
 pub(super) const LOCK_ACCOUNTS: &str =
     "SELECT a.id, a.balance FROM accounts a WHERE a.id = ANY($1::uuid[]) ORDER BY a.id FOR NO KEY UPDATE";
+pub(super) const LOCK_RECORDS: &str = concat!(
+    "SELECT ",
+    record_columns!(),
+    " FROM records r WHERE r.no IN ( \
+     SELECT k.no FROM unnest($1::text[], $2::uuid[]) w (kind, id) JOIN records k ON k.kind = w.kind AND k.id = w.id \
+     UNION SELECT k.no FROM unnest($3::text[], $4::bytea[]) w (kind, lookup) \
+     JOIN records k ON k.kind = w.kind AND k.lookup = w.lookup) ORDER BY r.kind, r.id FOR UPDATE"
+);
 /// The batch's time, and the users beside it: one row at least.
 pub(super) const TIME_AND_USERS: &str = concat!(
     "SELECT ",
@@ -112,6 +162,25 @@ pub(super) const SPEND_TOKENS: &str =
     "INSERT INTO spent_tokens (hash, session_id) SELECT * FROM unnest($1::bytea[], $2::uuid[])";
 pub(super) const OPEN_ACCOUNTS: &str = "INSERT INTO accounts (id, owner, kind, currency, balance) \
      SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[])";
+pub(super) const REMOVE_RECORDS: &str = "DELETE FROM records r USING unnest($1::text[], $2::uuid[]) w (kind, id) \
+     WHERE r.kind = w.kind AND r.id = w.id";
+pub(super) const UPDATE_RECORDS: &str = concat!(
+    "UPDATE records r SET owner = w.owner, parent = w.parent, lookup = w.lookup, due_at = w.due_at, \
+     updated_at = w.updated_at, version = w.version, value = w.value FROM unnest(",
+    record_arrays!(),
+    ") w (kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value) \
+     WHERE r.kind = w.kind AND r.id = w.id AND r.created_at = w.created_at"
+);
+/// New records, numbered after the last one there ever was.
+pub(super) const ADD_RECORDS: &str = concat!(
+    "WITH numbered AS (UPDATE properties SET value = (value::bigint + cardinality($2::uuid[]))::text \
+     WHERE name = 'last_record' RETURNING value::bigint AS last) \
+     INSERT INTO records (no, kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value) \
+     SELECT n.last - cardinality($2::uuid[]) + w.place, w.kind, w.id, w.owner, w.parent, w.lookup, w.due_at, \
+     w.created_at, w.updated_at, w.version, w.value FROM numbered n, unnest(",
+    record_arrays!(),
+    ") WITH ORDINALITY w (kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value, place)"
+);
 /// The last statement of a batch: names it, takes the chain's head, numbers the new rows after it, appends them, sets
 /// balances, links the block. A balance whose account is gone divides by zero, so that nothing is committed.
 pub(super) const APPEND: &str = "WITH head AS ( \
@@ -193,6 +262,25 @@ pub(super) const HISTORY: &str = concat!(
 );
 pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user_id, ip, user_agent, request, detail FROM security_events \
      WHERE user_id = $1 AND no < $2 ORDER BY no DESC LIMIT $3";
+pub(super) const RECORD: &str =
+    concat!("SELECT ", record_columns!(), " FROM records r WHERE r.kind = $1 AND r.id = $2");
+pub(super) const RECORD_BY_LOOKUP: &str =
+    concat!("SELECT ", record_columns!(), " FROM records r WHERE r.kind = $1 AND r.lookup = $2");
+pub(super) const NEWEST_RECORDS: [&str; 3] = record_lists!("<", "DESC");
+pub(super) const OLDEST_RECORDS: [&str; 3] = record_lists!(">", "ASC");
+pub(super) const DUE_RECORDS: &str = concat!(
+    "SELECT ",
+    record_columns!(),
+    " FROM records r WHERE r.kind = $1 AND r.due_at <= $2 ORDER BY r.due_at, r.no LIMIT $3"
+);
+pub(super) const RECORDS_AFTER: &str =
+    concat!("SELECT ", record_columns!(), " FROM records r WHERE r.no > $1 ORDER BY r.no LIMIT $2");
+pub(super) const IMPORT_RECORDS: &str = concat!(
+    "INSERT INTO records (kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value, no) \
+     SELECT * FROM unnest(",
+    record_arrays!(),
+    ", $11::bigint[])"
+);
 pub(super) const TRANSACTIONS_BETWEEN: &str = concat!(
     "SELECT ",
     transaction_columns!(),
@@ -246,6 +334,10 @@ pub(super) const FORGET_NEWS: &str = "DELETE FROM throttle_news WHERE at < now()
 /// What a writing connection needs.
 pub(super) const WRITER: &[&str] = &[
     LOCK_USERS,
+    LOCK_RECORDS,
+    REMOVE_RECORDS,
+    UPDATE_RECORDS,
+    ADD_RECORDS,
     LOCK_ACCOUNTS,
     TIME_AND_USERS,
     USERS_BY_EMAIL,
@@ -266,6 +358,15 @@ pub(super) const WRITER: &[&str] = &[
 
 /// What a reading connection needs.
 pub(super) const READER: &[&str] = &[
+    RECORD,
+    RECORD_BY_LOOKUP,
+    NEWEST_RECORDS[0],
+    NEWEST_RECORDS[1],
+    NEWEST_RECORDS[2],
+    OLDEST_RECORDS[0],
+    OLDEST_RECORDS[1],
+    OLDEST_RECORDS[2],
+    DUE_RECORDS,
     SESSIONS_BY_ACCESS,
     USERS_BY_ID,
     USERS_BY_EMAIL,

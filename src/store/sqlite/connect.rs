@@ -16,7 +16,8 @@ use crate::store::OpenError;
 /// The database file within the data folder.
 pub(super) const FILE: &str = "farthing.db";
 
-const MIGRATIONS: &[&str] = &[concat!(include_str!("migrations/0001_heart.sql"), "\n")];
+const MIGRATIONS: &[&str] =
+    &[concat!(include_str!("migrations/0001_heart.sql"), "\n"), include_str!("migrations/0002_records.sql")];
 const OLDEST_LIBRARY: i32 = 3_051_003;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// WAL pages after which a commit also checkpoints: 16 MiB.

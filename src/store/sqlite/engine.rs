@@ -119,6 +119,7 @@ impl Engine {
         }
         let mut set = WorkingSet::at(self.head.at.max(self.clock.now()));
         super::load::identities(&self.connection, &self.shared.identities, &needs, &mut set)?;
+        super::records::load(&self.connection, &needs, &mut set)?;
         for account in &needs.accounts {
             if let Some(known) = self.account(account)? {
                 set.accounts.insert(*account, known.balance);
@@ -172,6 +173,7 @@ impl Engine {
     fn write(&mut self, set: &WorkingSet) -> Result<(), Fault> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         super::save::identities(&self.connection, set)?;
+        super::records::save(&self.connection, set)?;
         let mut digest = BlockDigest::default();
         self.write_transactions(self.head.transaction, &set.changes.transactions)?;
         set.changes.transactions.iter().for_each(|transaction| digest.transaction(transaction));

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::engine::Engine;
 use super::fault::Fault;
 use super::fold::FoldPace;
-use super::{Shared, connect, properties, save, statements};
+use super::{Shared, connect, properties, records, save, statements};
 use crate::clock::Clock;
-use crate::ledger::{Currency, Mode, Money, Rules, Session, SessionId, TokenHash, User};
+use crate::ledger::{Currency, Mode, Money, Record, Rules, Session, SessionId, TokenHash, User};
 use crate::store::OpenError;
 use crate::store::journal::{Block, Head, JournalWriter, Properties};
 
@@ -81,6 +81,12 @@ impl JournalWriter for SqliteImport {
                 put.execute(rusqlite::params![token.0, session.uuid()])?;
             }
             Ok(())
+        })
+    }
+
+    fn put_records(&mut self, records: &[(i64, Arc<Record>)]) -> Result<(), OpenError> {
+        self.in_transaction(|connection| {
+            records.iter().try_for_each(|(no, record)| records::put(connection, *no, record))
         })
     }
 

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::checks::Checks;
 use super::fault::Fault;
 use super::rows::{self, ENTRIES_PER_TRANSACTION};
-use super::{connect, load, properties, statements};
-use crate::ledger::{SecurityEvent, Session, SessionId, TokenHash, Transaction, User};
+use super::{connect, load, properties, records, statements};
+use crate::ledger::{Record, SecurityEvent, Session, SessionId, TokenHash, Transaction, User};
 use crate::store::OpenError;
 use crate::store::journal::{
     AccountRow, Beginning, Head, JournalReader, Numbered, Properties, StoredAccount, StoredBlock, StoredEntry,
@@ -95,7 +95,9 @@ impl JournalReader for SqliteJournal {
     }
 
     fn own_discrepancies(&mut self) -> Result<Vec<String>, OpenError> {
-        Ok(std::mem::take(&mut self.checks).finish(&self.connection)?)
+        let mut wrong = std::mem::take(&mut self.checks).finish(&self.connection)?;
+        wrong.extend(records::discrepancies(&self.connection)?);
+        Ok(wrong)
     }
 
     fn properties(&mut self) -> Result<Properties, OpenError> {
@@ -137,6 +139,10 @@ impl JournalReader for SqliteJournal {
         }
         Ok(tokens)
     }
+
+    fn records(&mut self, after: i64, limit: usize) -> Result<Vec<(i64, Arc<Record>)>, OpenError> {
+        Ok(records::after(&self.connection, after, limit)?)
+    }
 }
 
 fn begin(connection: &Connection) -> Result<Beginning, Fault> {
@@ -165,8 +171,9 @@ fn begin(connection: &Connection) -> Result<Beginning, Fault> {
             Err(fault) => return Err(fault),
         }
     }
-    let users: i64 = connection.query_row("SELECT count(*) FROM users", [], |row| row.get(0))?;
-    beginning.users = u64::try_from(users).unwrap_or_default();
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    beginning.users = u64::try_from(count("SELECT count(*) FROM users")?).unwrap_or_default();
+    beginning.records = u64::try_from(count("SELECT count(*) FROM records")?).unwrap_or_default();
     Ok(beginning)
 }
 

@@ -4,6 +4,7 @@
 //! - `engine`: one batch: load, decide, write, commit;
 //! - `fold` and `key_index`: what was appended in the order of time, brought into other orders in sorted bulk;
 //! - `tail`: what is not folded yet, for readers; `identities`: users and sessions in memory, exact;
+//! - `records`: rows that are read, written and listed as they are;
 //! - `readers` and `reads`: everything that only looks;
 //! - `journal`, `checks` and `import`: the whole ledger handed out, checked and taken in.
 
@@ -23,6 +24,7 @@ mod properties;
 mod readers;
 mod reads;
 mod recents;
+mod records;
 mod rows;
 mod save;
 mod statements;
@@ -39,12 +41,15 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::{
-    AccountBalance, Answer, HistoryQuery, Movement, OpenError, Page, PageRequest, Status, Store, StoreError,
+    AccountBalance, Answer, HistoryQuery, Movement, OpenError, Page, PageRequest, RecordQuery, Status, Store,
+    StoreError,
 };
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::clock::Clock;
+use crate::ledger::chain::Hash;
 use crate::ledger::{
-    Command, Outcome, Rules, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
+    Command, Outcome, Record, RecordKey, RecordKind, Rules, SecurityEvent, Session, Timestamp, TokenHash,
+    TransactionId, User, UserId,
 };
 
 use crate::telemetry::Telemetry;
@@ -220,6 +225,22 @@ impl Store for SqliteStore {
 
     fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>> {
         self.readers.read(move |connection| reads::events(connection, user, page))
+    }
+
+    fn record(&self, key: RecordKey) -> Answer<'_, Option<Arc<Record>>> {
+        self.readers.read(move |connection| records::by_key(connection, key))
+    }
+
+    fn record_by_lookup(&self, kind: RecordKind, lookup: Hash) -> Answer<'_, Option<Arc<Record>>> {
+        self.readers.read(move |connection| records::by_lookup(connection, kind, &lookup))
+    }
+
+    fn records(&self, query: RecordQuery) -> Answer<'_, Page<(u64, Arc<Record>)>> {
+        self.readers.read(move |connection| records::list(connection, &query))
+    }
+
+    fn due_records(&self, kind: RecordKind, until: Timestamp, limit: usize) -> Answer<'_, Vec<Arc<Record>>> {
+        self.readers.read(move |connection| records::due(connection, kind, until, limit))
     }
 
     fn status(&self) -> Status {

@@ -23,6 +23,48 @@ macro_rules! session_columns {
     };
 }
 
+/// The columns of a record, in the order in which `records::record` reads them.
+macro_rules! record_columns {
+    () => {
+        "no, kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value"
+    };
+}
+
+/// A list of records: of a kind, of an owner, of what they belong to; after a position that the comparison names.
+macro_rules! record_lists {
+    ($compare:literal, $order:literal) => {
+        [
+            concat!(
+                "SELECT ",
+                record_columns!(),
+                " FROM records WHERE kind = ?1 AND no ",
+                $compare,
+                " ?2 ORDER BY no ",
+                $order,
+                " LIMIT ?3"
+            ),
+            concat!(
+                "SELECT ",
+                record_columns!(),
+                " FROM records WHERE kind = ?1 AND owner = ?4 AND no ",
+                $compare,
+                " ?2 ORDER BY no ",
+                $order,
+                " LIMIT ?3"
+            ),
+            concat!(
+                "SELECT ",
+                record_columns!(),
+                " FROM records WHERE kind = ?1 AND parent = ?4 AND (?5 IS NULL OR owner = ?5) AND no ",
+                $compare,
+                " ?2 ORDER BY no ",
+                $order,
+                " LIMIT ?3"
+            ),
+        ]
+    };
+}
+
 pub(super) const USER: &str = concat!("SELECT ", user_columns!(), " FROM users WHERE id = ?1");
 pub(super) const USER_BY_EMAIL: &str =
     concat!("SELECT ", user_columns!(), " FROM users WHERE email_folded = ?1");
@@ -118,7 +160,35 @@ pub(super) const ADD_BLOCK: &str =
 pub(super) const LAST_BLOCK: &str =
     "SELECT no, last_transaction, last_event, at, hash FROM blocks ORDER BY no DESC LIMIT 1";
 
+pub(super) const RECORD: &str =
+    concat!("SELECT ", record_columns!(), " FROM records WHERE kind = ?1 AND id = ?2");
+pub(super) const RECORD_BY_LOOKUP: &str =
+    concat!("SELECT ", record_columns!(), " FROM records WHERE kind = ?1 AND lookup = ?2");
+pub(super) const NEWEST_RECORDS: [&str; 3] = record_lists!("<", "DESC");
+pub(super) const OLDEST_RECORDS: [&str; 3] = record_lists!(">", "ASC");
+pub(super) const DUE_RECORDS: &str = concat!(
+    "SELECT ",
+    record_columns!(),
+    " FROM records WHERE kind = ?1 AND due_at <= ?2 ORDER BY due_at, no LIMIT ?3"
+);
+pub(super) const RECORDS_AFTER: &str =
+    concat!("SELECT ", record_columns!(), " FROM records WHERE no > ?1 ORDER BY no LIMIT ?2");
+pub(super) const NEXT_RECORD: &str =
+    "UPDATE properties SET value = value + 1 WHERE name = 'last_record' RETURNING value";
+pub(super) const ADD_RECORD: &str = "INSERT INTO records (no, kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+pub(super) const UPDATE_RECORD: &str = "UPDATE records SET owner = ?3, parent = ?4, lookup = ?5, due_at = ?6, updated_at = ?7, version = ?8, value = ?9 \
+     WHERE kind = ?1 AND id = ?2";
+pub(super) const REMOVE_RECORD: &str = "DELETE FROM records WHERE kind = ?1 AND id = ?2";
+pub(super) const FORGET_RECORDS: &str = "DELETE FROM records";
+
 pub(super) const WRITER: &[&str] = &[
+    RECORD,
+    RECORD_BY_LOOKUP,
+    NEXT_RECORD,
+    ADD_RECORD,
+    UPDATE_RECORD,
+    REMOVE_RECORD,
     USER,
     USER_BY_EMAIL,
     SAVE_USER,
@@ -148,6 +218,15 @@ pub(super) const WRITER: &[&str] = &[
 ];
 
 pub(super) const READER: &[&str] = &[
+    RECORD,
+    RECORD_BY_LOOKUP,
+    NEWEST_RECORDS[0],
+    NEWEST_RECORDS[1],
+    NEWEST_RECORDS[2],
+    OLDEST_RECORDS[0],
+    OLDEST_RECORDS[1],
+    OLDEST_RECORDS[2],
+    DUE_RECORDS,
     USER,
     USER_BY_EMAIL,
     USERS,

@@ -1,0 +1,137 @@
+//! Records: everything small that changes and is not money, a user or a session.
+//!
+//! A record is a value of ours, kept as JSON, and where it is filed: whose it is, what it belongs to, what it is found
+//! by, when it is due. Engines keep records without knowing what is in them; what a value means, and everything that
+//! changes it, is decided like any other command. Records are not part of the journal: what must be proved later is
+//! written there, or as a security event, in the same transaction.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::chain::Hash;
+use super::{Timestamp, UserId};
+
+macro_rules! records {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal: $value:ty;)*) => {
+        /// What a record is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum RecordKind { $($(#[$doc])* $kind,)* }
+
+        impl RecordKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
+
+            /// The kind's name, as in the database.
+            pub const fn name(self) -> &'static str { match self { $(Self::$kind => $name,)* } }
+
+            /// The kind of that name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.name() == name)
+            }
+
+            /// Whether this is a value of the kind, as it is stored. Engines ask it of every row that they read, so
+            /// that a damaged one is told where it is found.
+            pub fn can_read(self, value: &str) -> bool {
+                match self { $(Self::$kind => serde_json::from_str::<$value>(value).is_ok(),)* }
+            }
+        }
+
+        $(impl Stored for $value { const KIND: RecordKind = RecordKind::$kind; })*
+    };
+}
+
+// One line a kind: its name in the database, and the type of its values. A name is never used again for something else.
+records! {
+    /// A link by which a user sets a new password, once.
+    ResetLink = "reset_link": ResetLink;
+}
+
+/// A value that is kept as a record. A type gets it by its line in the list above.
+pub trait Stored: Serialize + DeserializeOwned {
+    /// The kind that its records have.
+    const KIND: RecordKind;
+}
+
+/// Which record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecordKey {
+    /// What it is.
+    pub kind: RecordKind,
+    /// Which of that kind.
+    pub id: Uuid,
+}
+
+impl RecordKey {
+    /// The key of the record with this id that keeps a `T`.
+    pub const fn of<T: Stored>(id: Uuid) -> Self {
+        Self { kind: T::KIND, id }
+    }
+}
+
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.name(), self.id)
+    }
+}
+
+/// Where a record is filed: what it is listed and found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Filing {
+    /// Whose it is.
+    pub owner: UserId,
+    /// What it belongs to, such as the webhook of a delivery.
+    pub parent: Option<Uuid>,
+    /// The hash of what it is found by, where that is a secret; of one kind no two have the same.
+    pub lookup: Option<Hash>,
+    /// When something is to be done about it.
+    pub due_at: Option<Timestamp>,
+}
+
+impl Filing {
+    /// Filed under its owner alone.
+    pub const fn under(owner: UserId) -> Self {
+        Self { owner, parent: None, lookup: None, due_at: None }
+    }
+}
+
+/// A record as it is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Which one.
+    pub key: RecordKey,
+    /// Where it is filed.
+    pub filing: Filing,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// How often it was written: 1 when it is new.
+    pub version: u64,
+    /// Its value, as JSON.
+    pub value: String,
+}
+
+impl Record {
+    /// Its value; none if the record is not of the type's kind. Whoever handed the record out has read the value once.
+    pub fn read<T: Stored>(&self) -> Option<T> {
+        if self.key.kind == T::KIND { serde_json::from_str(&self.value).ok() } else { None }
+    }
+}
+
+impl fmt::Debug for Record {
+    /// Without the value, which may hold what must not be logged.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, filing, created_at, updated_at, version, .. } = self;
+        write!(f, "Record({key} v{version} {filing:?} {created_at} {updated_at})")
+    }
+}
+
+/// A link by which a user sets a new password, once, until it is due. It is found by the hash of its secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResetLink {
+    /// The operator who made it; none if it was made on the host.
+    pub made_by: Option<UserId>,
+}

@@ -1,0 +1,160 @@
+//! Random commands, and what they have made so far.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use farthing::ledger::{
+    Action, Caller, ChangePassword, Command, Currency, Email, EndSession, EventDraft, EventKind,
+    IdempotencyKey, MakeResetLink, Memo, Money, OpenSession, Origin, Outcome, PasswordHash, Pay, PaymentId,
+    RefreshSession, Register, Rename, Reply, RequestId, ResetPassword, Role, SessionId, TokenHash, TokenPair,
+    Topup, TopupMethod, TransactionId, UserId,
+};
+use uuid::Uuid;
+
+use super::random::Random;
+
+/// What the commands are drawn with.
+pub struct Dice(pub Random);
+
+impl Dice {
+    pub fn next(&mut self) -> u64 {
+        self.0.next()
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub fn uuid(&mut self) -> Uuid {
+        Uuid::from_u64_pair(self.next(), self.next())
+    }
+
+    pub fn hash(&mut self) -> TokenHash {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&self.next().to_be_bytes());
+        TokenHash(bytes)
+    }
+
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
+        let index = usize::try_from(self.next()).ok()?.checked_rem(from.len())?;
+        from.get(index).copied()
+    }
+}
+
+/// What the commands so far have made, as far as their answers told.
+#[derive(Default)]
+pub struct World {
+    pub users: Vec<UserId>,
+    pub callers: Vec<Caller>,
+    pub refresh_tokens: Vec<TokenHash>,
+    pub reset_links: Vec<(UserId, TokenHash)>,
+    pub transactions: Vec<TransactionId>,
+}
+
+pub fn password(version: u64) -> PasswordHash {
+    PasswordHash::from_phc(format!("$argon2id$test${version}"))
+}
+
+/// An address of one of six networks. Half of those of IPv4 come as IPv6.
+pub fn address(network: u64, host: u64) -> IpAddr {
+    let number = u16::try_from(network).unwrap();
+    match network {
+        0..3 => {
+            let ip = Ipv4Addr::new(127, 0, 0, u8::try_from(network).unwrap());
+            if host == 0 { IpAddr::V4(ip) } else { IpAddr::V6(ip.to_ipv6_mapped()) }
+        }
+        _ => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, number, 0, 0, 0, u16::try_from(host).unwrap())),
+    }
+}
+
+pub fn command(dice: &mut Dice, world: &World) -> Command {
+    let origin = Origin {
+        request: RequestId::new(dice.uuid()),
+        ip: Some(address(dice.below(6), dice.below(2))),
+        user_agent: None,
+    };
+    let caller = dice.pick(&world.callers).unwrap_or(Caller {
+        user: UserId::new(dice.uuid()),
+        session: SessionId::new(dice.uuid()),
+        access: dice.hash(),
+    });
+    let key = (dice.below(3) > 0).then(|| IdempotencyKey::parse(&format!("key-{}", dice.below(40))).unwrap());
+    let currency = dice.pick(&["USD", "USD", "USD", "JPY", "KWD"]).map(|code| Currency::parse(code).unwrap());
+    let currency = currency.unwrap_or(Currency::USD);
+    let minor = dice.pick(&[1, 1, 500, 30_000, 999_999_999_999]).unwrap_or(1);
+    let money = Money::from_minor(minor, currency).unwrap();
+    let user = dice.pick(&world.users).unwrap_or(UserId::HOUSE);
+    let tokens = TokenPair { access: dice.hash(), refresh: dice.hash() };
+    let action = match dice.below(100) {
+        0..8 => Action::Register(Register {
+            user: UserId::new(dice.uuid()),
+            grant: TransactionId::new(dice.uuid()),
+            email: Email::parse(&format!("User{}@Example.com", dice.below(60))).unwrap(),
+            name: (dice.below(2) == 0).then(|| format!("Name {}", dice.below(100))),
+            password: password(0),
+            role: if dice.below(8) == 0 { Role::Support } else { Role::Customer },
+        }),
+        8..18 => Action::OpenSession(OpenSession {
+            user,
+            verified: password(dice.below(2)),
+            rehashed: (dice.below(8) == 0).then(|| password(0)),
+            session: SessionId::new(dice.uuid()),
+            tokens,
+        }),
+        18..22 => {
+            let shown = dice.pick(&world.refresh_tokens).unwrap_or(tokens.access);
+            Action::RefreshSession(RefreshSession { shown, tokens })
+        }
+        22..24 => {
+            let other = dice.pick(&world.callers).unwrap_or(caller);
+            let session = if dice.below(2) == 0 { caller.session } else { other.session };
+            Action::EndSession(EndSession { caller, session })
+        }
+        24 => Action::TouchSession(caller.session),
+        25 => {
+            let (verified, new) = (password(dice.below(2)), password(dice.below(2)));
+            Action::ChangePassword(ChangePassword { caller, verified, new })
+        }
+        26 => Action::MakeResetLink(MakeResetLink { user, secret: dice.hash() }),
+        27 => {
+            // Now and then an old one, or one of somebody else's.
+            let newest = world.reset_links.last().copied();
+            let link = if dice.below(2) == 0 { newest } else { dice.pick(&world.reset_links) };
+            let (owner, secret) = link.unwrap_or((user, tokens.access));
+            let user = if dice.below(8) == 0 { user } else { owner };
+            Action::ResetPassword(ResetPassword { user, secret, new: password(dice.below(2)) })
+        }
+        28 => Action::Rename(Rename { caller, name: Some(format!("Name {}", dice.below(100))) }),
+        29..40 => {
+            let method = dice.pick(&TopupMethod::ALL).unwrap_or(TopupMethod::Ok);
+            Action::Topup(Topup { caller, transaction: TransactionId::new(dice.uuid()), money, method, key })
+        }
+        40..43 => {
+            Action::Note(vec![EventDraft::new(EventKind::AuthzFail, Some(user)).with("permission", "test")])
+        }
+        _ => {
+            let memo = Memo {
+                description: dice.pick(&["", "lunch", "'; DROP TABLE users; --"]).unwrap_or_default().into(),
+                reference: dice.pick(&["", "", "R-1"]).unwrap_or_default().into(),
+                metadata: dice.pick(&["", "{\"a\":\"b\"}"]).unwrap_or_default().into(),
+            };
+            let payee = if dice.below(4) == 0 { UserId::HOUSE } else { user };
+            Action::Pay(Pay { caller, payment: PaymentId::new(dice.uuid()), payee, money, memo, key })
+        }
+    };
+    Command { origin, action }
+}
+
+pub fn learn(world: &mut World, command: &Command, outcome: &Outcome) {
+    match (&outcome.result, &command.action) {
+        (Ok(Reply::User(user)), Action::Register(_)) => world.users.push(user.id),
+        (Ok(Reply::User(user)), Action::MakeResetLink(made)) => {
+            world.reset_links.push((user.id, made.secret));
+        }
+        (Ok(Reply::Session(session, user)), _) => {
+            world.callers.push(Caller { user: user.id, session: session.id, access: session.access });
+            world.refresh_tokens.push(session.refresh);
+        }
+        (Ok(Reply::Transaction(transaction)), _) => world.transactions.push(transaction.id),
+        _ => {}
+    }
+}

@@ -1,0 +1,92 @@
+//! Everything that can be read of a ledger.
+
+use farthing::ledger::{Currency, RecordKey, RecordKind, ResetLink, Timestamp, TransactionKind, UserId};
+use farthing::store::{HistoryFilter, HistoryQuery, Order, PageRequest, RecordQuery, Store};
+use uuid::Uuid;
+
+use super::dice::{World, address};
+
+/// Everything that can be read, as comparable text. Entries are left out: engines need not list them in histories.
+pub async fn everything(store: &dyn Store, world: &World, limit: usize) -> String {
+    let mut seen = String::new();
+    for user in world.users.iter().copied().chain([UserId::HOUSE]) {
+        seen += &format!("{:?}\n", store.user(user).await.unwrap());
+        seen += &format!("{:?}\n", store.wallets(user).await.unwrap());
+        for network in 0..6 {
+            // A host that never logged in itself.
+            seen += &format!("{} ", store.has_logged_in_from(user, address(network, 7)).await.unwrap());
+        }
+        seen += &format!("{:?}\n", store.sessions(user, Timestamp::from_millis(0)).await.unwrap());
+        let filters = [
+            HistoryFilter::default(),
+            HistoryFilter { currency: Some(Currency::USD), ..HistoryFilter::default() },
+            HistoryFilter {
+                kind: Some(TransactionKind::Payment),
+                declined: Some(true),
+                ..HistoryFilter::default()
+            },
+        ];
+        for filter in filters {
+            let mut after = None;
+            loop {
+                let query = HistoryQuery { user, page: PageRequest { after, limit }, filter };
+                let page = store.history(query).await.unwrap();
+                assert!(page.rows.len() <= limit);
+                for movement in &page.rows {
+                    let transaction = &movement.transaction;
+                    seen += &format!(
+                        "{} {} {:?} {:?}\n",
+                        movement.sequence, transaction.id, transaction.money, movement.balance_after_minor
+                    );
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        for transaction in world.transactions.iter().rev().take(20) {
+            seen += &format!("{:?}\n", store.transaction(user, *transaction).await.unwrap());
+        }
+        let events = store.events(user, PageRequest { after: None, limit: 30 }).await.unwrap();
+        seen += &format!("{:?}\n", events.rows);
+    }
+    for caller in world.callers.iter().rev().take(30) {
+        seen += &format!("{:?}\n", store.session_by_access(caller.access).await.unwrap());
+    }
+    seen += &every_record(store, world, limit).await;
+    seen += &format!("{:?}\n", store.users(PageRequest { after: Some(2), limit: 3 }).await.unwrap().rows);
+    let status = store.status();
+    seen + &format!("{} {}\n", status.sequence, status.blocks > 0)
+}
+
+/// Records by key, by what they are found by, by when they are due, and in lists from either end. Their numbers are each
+/// engine's own; their order is not.
+async fn every_record(store: &dyn Store, world: &World, limit: usize) -> String {
+    let mut seen = String::new();
+    let kind = RecordKind::ResetLink;
+    for (user, secret) in world.reset_links.iter().rev().take(10) {
+        let by_key = store.record(RecordKey::of::<ResetLink>(user.uuid())).await.unwrap();
+        let found = store.record_by_lookup(kind, secret.0).await.unwrap();
+        seen += &format!("{by_key:?} {:?}\n{found:?}\n", by_key.as_ref().map(|record| &record.value));
+    }
+    for order in [Order::NewestFirst, Order::OldestFirst] {
+        for owner in [None, world.users.first().copied(), world.users.last().copied()] {
+            let mut page = PageRequest { after: None, limit };
+            loop {
+                let query = RecordQuery { kind, owner, parent: None, order, page };
+                let found = store.records(query).await.unwrap();
+                let records = found.rows.iter().map(|(_, record)| format!("{record:?}\n"));
+                seen.extend(records);
+                page.after = found.next;
+                if page.after.is_none() {
+                    break;
+                }
+            }
+            let nowhere = RecordQuery { kind, owner, parent: Some(Uuid::nil()), order, page };
+            assert_eq!(store.records(nowhere).await.unwrap().rows, []);
+        }
+    }
+    let until = Timestamp::from_millis(1_800_002_000_000);
+    seen + &format!("{:?}\n", store.due_records(kind, until, limit).await.unwrap())
+}
