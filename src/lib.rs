@@ -8,10 +8,12 @@
 //! 3. [`clock`] is the only source of time and random bytes.
 //! 4. [`store`] carries what the ledger decided: engines load rows, run the decision, write the difference.
 //! 5. [`teller`] is the one door: authorise, stamp time and ids, commit. HTTP and command line both go through it.
-//! 6. [`http`] and [`cli`] translate between the world and the teller. [`telemetry`] watches, [`config`] refuses bad
+//! 6. [`books`] writes journals and statements down for accountants.
+//! 7. [`http`] and [`cli`] translate between the world and the teller. [`telemetry`] watches, [`config`] refuses bad
 //!    settings at start.
 
 pub mod auth;
+pub mod books;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -57,6 +57,7 @@ fn good_call(route: &Route, user: &mut User) -> Request {
         "POST /payment" => json!({"amount": "1.23", "currency": "USD", "reference": "a good call"}),
         "POST /topup" => json!({"amount": "1.23", "currency": "USD"}),
         "POST /logout" => json!({}),
+        "GET /statement" => return Request::get("/statement?currency=USD"),
         _ => {
             assert!(!route.verb.has_body(), "what is a good body of {call}?");
             return Request::new(route.verb.name(), &path);

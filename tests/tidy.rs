@@ -17,7 +17,7 @@ const LINES: usize = 500;
 const LONG_FILES: [(&str, usize); 5] = [
     // Tables: a catalogue of problems, the routes, the metrics.
     ("src/http/problem.rs", 560),
-    ("src/http/routes.rs", 560),
+    ("src/http/routes.rs", 600),
     ("src/telemetry/metrics.rs", 520),
     // One reader of bodies, half of it its own tests.
     ("src/http/extract/form.rs", 540),
@@ -26,7 +26,7 @@ const LONG_FILES: [(&str, usize); 5] = [
 ];
 
 /// What each module may know of the others. Imports go one way.
-const MAY_IMPORT: [(&str, &[&str]); 9] = [
+const MAY_IMPORT: [(&str, &[&str]); 10] = [
     ("ledger", &[]),
     ("auth", &["ledger", "clock"]),
     ("clock", &["ledger"]),
@@ -34,8 +34,9 @@ const MAY_IMPORT: [(&str, &[&str]); 9] = [
     ("telemetry", &["ledger"]),
     ("store", &["ledger", "auth", "clock", "telemetry"]),
     ("teller", &["ledger", "auth", "clock", "store", "telemetry"]),
-    ("http", &["ledger", "auth", "clock", "config", "store", "teller", "telemetry"]),
-    ("cli", &["ledger", "auth", "clock", "config", "store", "teller", "telemetry", "http"]),
+    ("books", &["ledger", "store"]),
+    ("http", &["ledger", "auth", "books", "clock", "config", "store", "teller", "telemetry"]),
+    ("cli", &["ledger", "auth", "books", "clock", "config", "store", "teller", "telemetry", "http"]),
 ];
 
 /// Engines, which only `store` may name, and which may not name each other.

@@ -11,6 +11,7 @@ pub mod completions;
 pub mod config;
 pub mod control;
 mod durable;
+pub mod export;
 mod key_file;
 pub mod lock;
 pub mod migrate;
@@ -26,8 +27,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::books::Span;
+use crate::books::export::Format;
 use crate::config::{Loaded, Override};
-use crate::ledger::Role;
+use crate::http::extract::{parse_end, parse_start};
+use crate::ledger::{Role, Timestamp};
 use terminal::{Failure, tell};
 
 const EXAMPLES: &str = "\
@@ -63,6 +67,14 @@ enum Command {
     /// Recompute every balance from the journal and check every invariant
     #[command(after_help = "Works while a server is running. Exit code 1 if anything is wrong.")]
     Verify(VerifyArgs),
+    /// Write the journal down for other tools
+    #[command(after_help = "\
+Works while a server is running. The last line counts the rows and sums them up: a file without it was cut.
+
+Examples:
+  farthing export --format hledger > ledger.journal && hledger -f ledger.journal check -s
+  farthing export --format csv --from 2026-01-01 --to 2026-01-31 > january.csv")]
+    Export(ExportArgs),
     /// Save the ledger and its key in one encrypted file
     #[command(after_help = "\
 Works while a server is running. The file is whole and proved, or it is not there.
@@ -233,6 +245,65 @@ pub struct VerifyArgs {
     ledger: LedgerArgs,
 }
 
+/// What `farthing export` can be told.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The format
+    #[arg(long, value_enum)]
+    format: ExportFormat,
+    /// From this date or RFC 3339 time on (UTC)
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Up to the end of this date, or before this RFC 3339 time (UTC)
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+impl ExportArgs {
+    fn span(&self) -> Result<Span, Failure> {
+        let read = |flag: &str, text: Option<&String>, parse: fn(&str) -> Option<Timestamp>| {
+            let cure = "must be a date such as 2026-01-31 or a time such as 2026-01-31T09:30:00Z";
+            let wrong = |text: &String| Failure::Usage(format!("{flag} {text}: {cure}"));
+            text.map(|text| parse(text).ok_or_else(|| wrong(text))).transpose()
+        };
+        let from = read("--from", self.from.as_ref(), parse_start)?;
+        let to = read("--to", self.to.as_ref(), parse_end)?;
+        if from.zip(to).is_some_and(|(from, to)| from >= to) {
+            return Err(Failure::Usage("--from must be before --to".into()));
+        }
+        Ok(Span { from, to })
+    }
+}
+
+/// In which format `farthing export` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExportFormat {
+    /// RFC 4180, a record per entry
+    Csv,
+    /// One JSON object, a transaction per line
+    Json,
+    /// A journal for hledger and Ledger
+    Hledger,
+    /// A journal for beancount
+    Beancount,
+    /// ISO 20022 bank statements (camt.053.001.08)
+    Camt053,
+}
+
+impl From<ExportFormat> for Format {
+    fn from(format: ExportFormat) -> Self {
+        match format {
+            ExportFormat::Csv => Self::Csv,
+            ExportFormat::Json => Self::Json,
+            ExportFormat::Hledger => Self::Hledger,
+            ExportFormat::Beancount => Self::Beancount,
+            ExportFormat::Camt053 => Self::Camt053,
+        }
+    }
+}
+
 /// What `farthing backup` and `farthing restore` can be told.
 #[derive(Debug, Args)]
 pub struct BackupArgs {
@@ -337,6 +408,7 @@ pub fn run() -> ExitCode {
         Command::Admin(AdminCommand::Create(args)) => admin::create(&args),
         Command::Admin(AdminCommand::List(args)) => admin::list(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Backup(args) => args.load().and_then(|loaded| backup::save::run(&loaded, &args.file)),
         Command::Restore(args) => args.load().and_then(|loaded| backup::restore::run(&loaded, &args.file)),
         Command::Migrate(args) => migrate::run(&args),

@@ -28,6 +28,7 @@ pub mod schema;
 pub mod server;
 mod sessions;
 pub mod spec;
+mod statements;
 mod system;
 mod transactions;
 mod users;

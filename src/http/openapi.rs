@@ -142,6 +142,14 @@ fn success_response(route: &Route, success: &Success) -> Value {
             headers.insert("Link".into(), header("The next page, as rel=\"next\"."));
             json!({"application/json": {"schema": schema::list_of(name)}})
         }
+        Content::Formats(name, others) => {
+            headers.insert("Content-Disposition".into(), header("The file's name."));
+            let mut media = Map::new();
+            media.insert("application/json".into(), json!({"schema": schema::reference(name)}));
+            let text = || json!({"schema": {"type": "string"}});
+            media.extend(others.iter().map(|other| ((*other).to_owned(), text())));
+            Value::Object(media)
+        }
         Content::Object => json!({"application/json": {"schema": {"type": "object"}}}),
         Content::Html => json!({"text/html": {"schema": {"type": "string"}}}),
         Content::Css => json!({"text/css": {"schema": {"type": "string"}}}),

@@ -1,23 +1,69 @@
-//! Answers: whole bodies in memory, and the headers that every answer carries.
+//! Answers: bodies that are all there or made while they are sent, and the headers that every answer carries.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use http_body_util::Full;
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Entry, HeaderName, HeaderValue, LINK,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Entry, HeaderName,
+    HeaderValue, LINK, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
+use tokio::sync::mpsc::Receiver;
 
 use super::extract::Cursor;
 use crate::ledger::RequestId;
 use crate::store::PageRequest;
 
-/// A response whose body is all there: nothing to poll, nothing to box.
-pub type Reply = Response<Full<Bytes>>;
+/// An answer.
+pub type Reply = Response<ReplyBody>;
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum ReplyBody {
+    /// All there: nothing to wait for, nothing to box.
+    Whole(Full<Bytes>),
+    /// Made while it is sent, a piece at a time. Whoever makes it waits until the client has taken the piece before.
+    Pieces(Receiver<Result<Bytes, Cut>>),
+}
+
+/// What follows of a body is not there: the connection ends without the body's end, so that the client can tell.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the answer was cut")]
+pub struct Cut;
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
+            Self::Pieces(pieces) => pieces.poll_recv(context).map_ok(Frame::data),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_end_stream(),
+            Self::Pieces(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Pieces(_) => SizeHint::default(),
+        }
+    }
+}
 
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
@@ -25,7 +71,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// An answer of any content type.
 pub fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Full::new(body.into()));
+    let mut reply = Response::new(ReplyBody::Whole(Full::new(body.into())));
     *reply.status_mut() = status;
     let mut headers = HeaderMap::with_capacity(10);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -39,6 +85,17 @@ pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Reply {
     // Our answers are plain structs, whose serialisation into memory cannot fail.
     let _ = serde_json::to_writer(&mut body, value);
     with_type(status, JSON, body)
+}
+
+/// A file that is made while it is sent, under that name (RFC 6266).
+pub fn file(content_type: &'static str, name: &str, pieces: Receiver<Result<Bytes, Cut>>) -> Reply {
+    let mut reply = with_type(StatusCode::OK, content_type, Bytes::new());
+    *reply.body_mut() = ReplyBody::Pieces(pieces);
+    // Names are ours: letters, digits, points and hyphens.
+    if let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
+        reply.headers_mut().insert(CONTENT_DISPOSITION, value);
+    }
+    reply
 }
 
 /// JSON that is already written.
@@ -55,7 +112,7 @@ pub fn html(body: impl Into<Bytes>, csp: &'static str) -> Reply {
 
 /// 204.
 pub fn no_content() -> Reply {
-    let mut reply = Response::new(Full::default());
+    let mut reply = Response::new(ReplyBody::Whole(Full::default()));
     *reply.status_mut() = StatusCode::NO_CONTENT;
     reply
 }

@@ -2,9 +2,10 @@
 
 use super::problem::Code;
 use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success, Tag, Verb};
+use super::statements::{FORMAT_TYPES, FORMATS};
 use super::transactions::{STATUSES, TYPES};
 use super::wallets::METHODS;
-use super::{activity, payments, sessions, system, transactions, users, wallets};
+use super::{activity, payments, sessions, statements, system, transactions, users, wallets};
 use crate::ledger::User;
 
 const OWN: Access = Access::Needs(Permission::OwnAccount);
@@ -375,6 +376,37 @@ pub static ROUTES: &[Route] = &[
                 "List your wallets",
                 "What you have in each currency, in the order of their codes.",
                 &[ok(Content::List("Wallet"), "A page of wallets.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/statement",
+        access: OWN,
+        handler: handler!(statements::get),
+        doc: Doc {
+            query: &[
+                Field::required("currency", Kind::Currency, "Which wallet."),
+                Field::optional(
+                    "from",
+                    Kind::Moment,
+                    "From this time or date (UTC); else from the beginning.",
+                ),
+                Field::optional(
+                    "to",
+                    Kind::Moment,
+                    "Before this time, or up to the end of this date (UTC); else now.",
+                ),
+                Field::optional("format", Kind::OneOf(FORMATS), "\"json\" unless told."),
+            ],
+            ..plain(
+                Tag::Wallets,
+                "statement",
+                "Get a statement of a wallet",
+                "What it held, every movement, oldest first, and what it holds; as JSON, as CSV (RFC 4180), as an ISO 20022 \
+                 bank statement (camt.053.001.08), or as a journal that hledger and Ledger read. Each ends with the count \
+                 of the movements and what they come to: one that does not was cut.",
+                &[ok(Content::Formats("Statement", FORMAT_TYPES), "The statement, as a file.")],
             )
         },
     },

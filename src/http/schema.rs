@@ -65,6 +65,7 @@ pub fn components() -> Map<String, Value> {
         ("Transaction", transaction()),
         ("Wallet", wallet()),
         ("Wallets", json!({"type": "array", "items": {"$ref": "#/components/schemas/Wallet"}})),
+        ("Statement", statement()),
         ("Topup", topup()),
         ("Health", health()),
         ("FieldError", field_error()),
@@ -240,6 +241,25 @@ fn wallet() -> Value {
         ("balance", amount(), "All of it."),
         ("available", amount(), "What can be spent."),
         ("held", amount(), "What is set aside for authorised payments."),
+    ])
+}
+
+fn statement() -> Value {
+    object(&[
+        ("currency", currency(), "ISO 4217."),
+        ("from", json!({"type": ["string", "null"], "format": "date-time"}), "As asked."),
+        (
+            "to",
+            json!({"type": ["string", "null"], "format": "date-time"}),
+            "As asked; the end of a date is the next one's beginning.",
+        ),
+        ("created_at", time(), "When it was made."),
+        ("opening_balance", amount(), "What the wallet held before."),
+        ("closing_balance", amount(), "What it holds after the last movement."),
+        ("movements", json!({"type": "array", "items": reference("Transaction")}), "Oldest first."),
+        ("rows", json!({"type": "integer", "minimum": 0}), "How many movements there are."),
+        ("total_in", amount(), "What came in."),
+        ("total_out", amount(), "What went out."),
     ])
 }
 

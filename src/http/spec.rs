@@ -198,6 +198,8 @@ pub enum Content {
     Json(&'static str),
     /// A list of such.
     List(&'static str),
+    /// JSON of a schema, or one of these other media types, as the query asks.
+    Formats(&'static str, &'static [&'static str]),
     /// Any JSON object.
     Object,
     /// A page.

@@ -33,7 +33,7 @@ pub use decide::{Outcome, Reply, check_session, decide};
 pub use event::{Detail, EventDraft, EventKind, SecurityEvent, Severity};
 pub use id::{IdError, PaymentId, RequestId, SecurityEventId, SessionId, TransactionId, UserId};
 pub use key::{IdempotencyKey, IdempotencyKeyError};
-pub use money::{Balance, Currency, Money, MoneyError};
+pub use money::{Balance, Currency, Money, MoneyError, Total};
 pub use record::{Filing, Record, RecordKey, RecordKind, ResetLink, Stored};
 pub use refusal::Refusal;
 pub use session::{Caller, Origin, Session, SessionEnd, network_of};

@@ -188,7 +188,7 @@ impl Money {
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_decimal(f, self.amount_minor, self.currency)
+        write_decimal(f, i128::from(self.amount_minor), self.currency)
     }
 }
 
@@ -202,6 +202,21 @@ pub struct Balance {
 }
 
 impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_decimal(f, i128::from(self.amount_minor), self.currency)
+    }
+}
+
+/// What many amounts come to: wider than any of them, so that no sum over a journal ends at a type's limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Total {
+    /// Minor units.
+    pub amount_minor: i128,
+    /// The currency of all of them.
+    pub currency: Currency,
+}
+
+impl fmt::Display for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_decimal(f, self.amount_minor, self.currency)
     }
@@ -219,7 +234,7 @@ fn is_plain_decimal(text: &str) -> bool {
 }
 
 /// Writes minor units as a decimal in major units with the currency's own number of decimals.
-fn write_decimal(f: &mut fmt::Formatter<'_>, amount_minor: i64, currency: Currency) -> fmt::Result {
+fn write_decimal(f: &mut fmt::Formatter<'_>, amount_minor: i128, currency: Currency) -> fmt::Result {
     let exponent = usize::from(currency.exponent());
     let sign = if amount_minor < 0 { "-" } else { "" };
     let digits = format!("{:0>width$}", amount_minor.unsigned_abs(), width = exponent.saturating_add(1));

@@ -16,7 +16,7 @@ use crate::ledger::{
 
 use super::{
     AccountBalance, Answer, HistoryQuery, Movement, Order, Page, PageRequest, RecordQuery, Status, Store,
-    StoreError,
+    StoreError, WalletQuery,
 };
 
 /// A ledger in memory.
@@ -133,6 +133,18 @@ impl Store for MemoryStore {
                 .rev()
                 .filter(|movement| movement.sequence < before && query.filter.matches(&movement.transaction));
             cut(rows.map(|movement| (movement.sequence, movement)), query.page.limit)
+        })
+    }
+
+    fn wallet_movements(&self, query: WalletQuery) -> Answer<'_, Vec<Movement>> {
+        self.answer(|state| {
+            let rows = state.movements(query.user).filter(|movement| {
+                movement.sequence > query.after
+                    && movement.sequence <= query.to
+                    && movement.balance_after_minor.is_some()
+                    && movement.transaction.money.currency() == query.currency
+            });
+            rows.take(query.limit).collect()
         })
     }
 

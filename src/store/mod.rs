@@ -149,8 +149,11 @@ pub fn migrate(
     transfer::transfer(&mut *source, &mut *writer, &mut || reader(to), tell)
 }
 
-/// What hands out the ledger there.
-fn reader(location: &Location) -> Result<Box<dyn JournalReader>, OpenError> {
+/// What hands out the ledger there, also while a server writes. Blocks, as [`verify`] does.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
+pub fn reader(location: &Location) -> Result<Box<dyn JournalReader>, OpenError> {
     match location {
         Location::Folder(folder) => Ok(Box::new(sqlite::SqliteJournal::open(folder)?)),
         Location::Postgres(settings) => Ok(Box::new(postgres::PostgresJournal::open(settings)?)),
@@ -293,6 +296,9 @@ pub trait Store: Send + Sync {
     /// The transactions that the user sees, newest first.
     fn history(&self, query: HistoryQuery) -> Answer<'_, Page<Movement>>;
 
+    /// What moved a wallet, oldest first.
+    fn wallet_movements(&self, query: WalletQuery) -> Answer<'_, Vec<Movement>>;
+
     /// One transaction, with its entries, if the user sees it.
     fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>>;
 
@@ -376,6 +382,21 @@ pub enum Order {
     NewestFirst,
     /// The oldest first.
     OldestFirst,
+}
+
+/// Which movements of a wallet are wanted: those that moved money, between two places of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WalletQuery {
+    /// Whose wallet.
+    pub user: UserId,
+    /// Which.
+    pub currency: Currency,
+    /// After this place.
+    pub after: u64,
+    /// Up to this place.
+    pub to: u64,
+    /// How many at most.
+    pub limit: usize,
 }
 
 /// What a transaction must be to be listed; an absent condition lets everything pass.

@@ -8,6 +8,7 @@ mod anonymous;
 mod limits;
 mod money;
 mod sessions;
+mod statements;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ pub use accounts::{NewUser, OperatorRequest, Registration};
 pub use limits::tightest;
 pub use money::{Answer, PayRequest, Recipient, TopupRequest};
 pub use sessions::{Identity, Login, LoginRequest};
+pub use statements::{StatementBounds, StatementRequest};
 
 use crate::auth::password::{HashError, Hasher, PasswordFault, Policy};
 use crate::auth::seal::{SealFault, Sealer};

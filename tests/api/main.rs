@@ -12,6 +12,7 @@ mod limits;
 mod lists;
 mod payments;
 mod sessions;
+mod statements;
 mod system;
 mod throttle;
 mod transactions;

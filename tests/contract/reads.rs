@@ -1,7 +1,7 @@
 //! Everything that can be read of a ledger.
 
 use farthing::ledger::{Currency, RecordKey, RecordKind, ResetLink, Timestamp, TransactionKind, UserId};
-use farthing::store::{HistoryFilter, HistoryQuery, Order, PageRequest, RecordQuery, Store};
+use farthing::store::{HistoryFilter, HistoryQuery, Order, PageRequest, RecordQuery, Store, WalletQuery};
 use uuid::Uuid;
 
 use super::dice::{World, address};
@@ -44,6 +44,15 @@ pub async fn everything(store: &dyn Store, world: &World, limit: usize) -> Strin
                     break;
                 }
             }
+        }
+        let mut after = 2;
+        loop {
+            let query = WalletQuery { user, currency: Currency::USD, after, to: u64::MAX, limit };
+            let rows = store.wallet_movements(query).await.unwrap();
+            let Some(last) = rows.last() else { break };
+            after = last.sequence;
+            let rows = rows.iter().map(|row| (row.sequence, row.balance_after_minor));
+            seen += &format!("{:?}\n", rows.collect::<Vec<_>>());
         }
         for transaction in world.transactions.iter().rev().take(20) {
             seen += &format!("{:?}\n", store.transaction(user, *transaction).await.unwrap());

@@ -103,6 +103,18 @@ impl<'a> Query<'a> {
         self.errors.finish(Some(value))
     }
 
+    /// Refuses a parameter for a reason of the call's own.
+    pub fn refuse(&mut self, name: &'static str, code: &'static str, message: &str) {
+        self.errors.push(name, code, message);
+    }
+
+    /// Refuses a query that lacks a parameter which it must have.
+    pub fn require(&mut self, name: &'static str) {
+        if self.get(name).is_none() {
+            self.errors.push(name, "required", "is required");
+        }
+    }
+
     /// The parameters as decoded, for the link to the next page.
     pub fn pairs(&self) -> Vec<(&'static str, Cow<'a, str>)> {
         self.values.clone()

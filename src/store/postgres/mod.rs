@@ -40,7 +40,7 @@ use uuid::Uuid;
 
 use super::{
     AccountBalance, Answer, HistoryQuery, Movement, OpenError, Page, PageRequest, RecordQuery, Status, Store,
-    StoreError,
+    StoreError, WalletQuery,
 };
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::auth::throttle::ThrottleNews;
@@ -354,6 +354,10 @@ impl Store for PostgresStore {
 
     fn history(&self, query: HistoryQuery) -> Answer<'_, Page<Movement>> {
         Self::read(async move { reads::history(&self.shared, &query).await })
+    }
+
+    fn wallet_movements(&self, query: WalletQuery) -> Answer<'_, Vec<Movement>> {
+        Self::read(async move { reads::wallet_movements(&self.shared, &query).await })
     }
 
     fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>> {

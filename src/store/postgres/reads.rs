@@ -19,7 +19,7 @@ use crate::ledger::{
     Balance, Currency, SecurityEvent, Session, Timestamp, TokenHash, Transaction, TransactionId,
     TransactionKind, User, UserId, network_of,
 };
-use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest};
+use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest, WalletQuery};
 
 /// How long one read may take, tried again or not.
 const PATIENCE: Duration = Duration::from_millis(2_500);
@@ -160,6 +160,20 @@ pub(super) async fn history(shared: &Shared, asked: &HistoryQuery) -> Result<Pag
         numbered.push((no, movement(no, transaction, get(row, TRANSACTION_COLUMNS)?)));
     }
     Ok(cut(numbered, asked.page.limit))
+}
+
+/// What moved a wallet, oldest first.
+pub(super) async fn wallet_movements(shared: &Shared, asked: &WalletQuery) -> Result<Vec<Movement>, Fault> {
+    let place = |place: u64| i64::try_from(place).unwrap_or(i64::MAX);
+    let (user, after, to) = (asked.user.uuid(), place(asked.after), place(asked.to));
+    let limit = i64::try_from(asked.limit).unwrap_or(i64::MAX);
+    let parameters: [&(dyn ToSql + Sync); 5] = [&user, &after, &to, &asked.currency.code(), &limit];
+    let found = query(shared, statements::WALLET_MOVEMENTS, &parameters).await?;
+    let numbered = found.iter().map(|row| {
+        let (no, transaction) = rows::transaction(row)?;
+        Ok(movement(no, transaction, get(row, TRANSACTION_COLUMNS)?))
+    });
+    numbered.collect()
 }
 
 pub(super) async fn transaction(

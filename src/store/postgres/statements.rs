@@ -260,6 +260,18 @@ pub(super) const HISTORY: &str = concat!(
      ORDER BY x.no DESC LIMIT $3)) f ORDER BY f.no DESC LIMIT $3) h \
      JOIN transactions t ON t.no = h.no ORDER BY t.no DESC"
 );
+/// What moved a wallet between two numbers, oldest first.
+pub(super) const WALLET_MOVEMENTS: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    ", (SELECT e.balance_after FROM entries e JOIN accounts a ON a.id = e.account \
+     WHERE e.no >= t.no * 8 AND e.no < t.no * 8 + 8 AND a.owner = $1 ORDER BY e.no LIMIT 1) FROM ( \
+     (SELECT x.no FROM transactions x WHERE x.from_user = $1 AND x.no > $2 AND x.no <= $3 AND x.decline IS NULL \
+     AND x.currency = $4 ORDER BY x.no LIMIT $5) UNION \
+     (SELECT x.no FROM transactions x WHERE x.to_user = $1 AND x.no > $2 AND x.no <= $3 AND x.decline IS NULL \
+     AND x.currency = $4 ORDER BY x.no LIMIT $5) ORDER BY no LIMIT $5) h \
+     JOIN transactions t ON t.no = h.no ORDER BY t.no"
+);
 pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user_id, ip, user_agent, request, detail FROM security_events \
      WHERE user_id = $1 AND no < $2 ORDER BY no DESC LIMIT $3";
 pub(super) const RECORD: &str =
@@ -377,6 +389,7 @@ pub(super) const READER: &[&str] = &[
     TRANSACTION_BY_ID,
     ENTRIES_OF,
     HISTORY,
+    WALLET_MOVEMENTS,
     EVENTS_OF,
     HEAD,
     FORGET_BATCHES,

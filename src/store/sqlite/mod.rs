@@ -42,7 +42,7 @@ use tokio::sync::oneshot;
 
 use super::{
     AccountBalance, Answer, HistoryQuery, Movement, OpenError, Page, PageRequest, RecordQuery, Status, Store,
-    StoreError,
+    StoreError, WalletQuery,
 };
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::clock::Clock;
@@ -217,6 +217,11 @@ impl Store for SqliteStore {
     fn history(&self, query: HistoryQuery) -> Answer<'_, Page<Movement>> {
         let shared = Arc::clone(&self.shared);
         self.readers.read(move |connection| reads::history(connection, &shared, &query))
+    }
+
+    fn wallet_movements(&self, query: WalletQuery) -> Answer<'_, Vec<Movement>> {
+        let shared = Arc::clone(&self.shared);
+        self.readers.read(move |connection| reads::wallet_movements(connection, &shared, &query))
     }
 
     fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>> {

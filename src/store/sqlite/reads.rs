@@ -13,7 +13,7 @@ use crate::ledger::{
     AccountKey, Balance, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
     network_of,
 };
-use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest};
+use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest, WalletQuery};
 
 type SessionAndUser = (Arc<Session>, Arc<User>);
 
@@ -167,6 +167,44 @@ fn folded_history(
         found.push((no, movement_row(no, transaction, row.get(17)?)));
     }
     Ok(())
+}
+
+/// What moved a wallet, oldest first: the table as far as it goes, then the tail.
+pub(super) fn wallet_movements(
+    connection: &Connection,
+    shared: &Shared,
+    query: &WalletQuery,
+) -> Result<Vec<Movement>, Fault> {
+    let place = |place: u64| i64::try_from(place).unwrap_or(i64::MAX);
+    let (after, to) = (place(query.after), place(query.to));
+    let unfolded = shared.tail.between(query.user, after, to);
+    in_snapshot(connection, || {
+        let watermark: i64 =
+            connection.prepare_cached(statements::FOLDED_TO)?.query_row([], |row| row.get(0))?;
+        let mut statement = connection.prepare_cached(statements::WALLET_MOVEMENTS)?;
+        let mut rows = statement.query(params![
+            query.user.uuid(),
+            after,
+            to.min(watermark),
+            query.currency.code(),
+            i64::try_from(query.limit).unwrap_or(i64::MAX),
+        ])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (no, transaction) = rows::transaction(row)?;
+            found.push(movement_row(no, transaction, row.get(17)?));
+        }
+        for movement in unfolded.iter().filter(|movement| movement.no > watermark) {
+            if found.len() >= query.limit {
+                break;
+            }
+            let transaction = load::bare_transaction(connection, movement.no)?;
+            if movement.balance_after.is_some() && transaction.money.currency() == query.currency {
+                found.push(movement_row(movement.no, transaction, movement.balance_after));
+            }
+        }
+        Ok(found)
+    })
 }
 
 pub(super) fn transaction(

@@ -149,6 +149,12 @@ pub(super) const FILTERED_HISTORY: &str = concat!(
      AND (?6 IS NULL OR (t.decline IS NOT NULL) = ?6) AND (?7 IS NULL OR t.created_at >= ?7) \
      AND (?8 IS NULL OR t.created_at < ?8) ORDER BY m.txn DESC LIMIT ?3"
 );
+pub(super) const WALLET_MOVEMENTS: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    ", m.balance_after FROM movements m JOIN transactions t ON t.no = m.txn WHERE m.user = ?1 AND m.txn > ?2 \
+     AND m.txn <= ?3 AND m.balance_after IS NOT NULL AND t.currency = ?4 ORDER BY m.txn LIMIT ?5"
+);
 
 pub(super) const ADD_EVENT: &str = "INSERT INTO security_events (no, id, at, event, severity, user, ip, user_agent, request, detail) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
@@ -240,6 +246,7 @@ pub(super) const READER: &[&str] = &[
     FOLDED_TO,
     HISTORY,
     FILTERED_HISTORY,
+    WALLET_MOVEMENTS,
     EVENTS_OF,
 ];
 
