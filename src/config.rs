@@ -48,6 +48,8 @@ pub struct Settings {
     pub log: Log,
     /// `[backup]`
     pub backup: Backup,
+    /// `[webhooks]`
+    pub webhooks: Webhooks,
 }
 
 impl Settings {
@@ -197,6 +199,43 @@ pub struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self { format: LogFormat::Auto, level: "info".to_owned() }
+    }
+}
+
+/// Where webhooks may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhooks {
+    /// Any address will do: for development.
+    pub allow_private_addresses: bool,
+    /// Networks that are allowed although they are not public.
+    pub allowed_networks: Networks,
+    /// Which ports.
+    pub ports: Ports,
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        let ports = Ports(vec![443, 80]);
+        Self { allow_private_addresses: false, allowed_networks: Networks::default(), ports }
+    }
+}
+
+/// Ports, written with commas between them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ports(pub Vec<u16>);
+
+impl Ports {
+    /// Reads ports with commas between them; at least one.
+    fn parse(text: &str) -> Option<Self> {
+        let port = |part: &str| part.trim().parse().ok().filter(|port: &u16| *port > 0);
+        text.split(',').map(port).collect::<Option<_>>().map(Self)
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ports: Vec<String> = self.0.iter().map(u16::to_string).collect();
+        f.write_str(&ports.join(", "))
     }
 }
 

@@ -7,9 +7,10 @@
 //! 2. [`auth`] knows passwords, tokens, permissions and the login throttle.
 //! 3. [`clock`] is the only source of time and random bytes.
 //! 4. [`store`] carries what the ledger decided: engines load rows, run the decision, write the difference.
-//! 5. [`teller`] is the one door: authorise, stamp time and ids, commit. HTTP and command line both go through it.
-//! 6. [`books`] writes journals and statements down for accountants.
-//! 7. [`http`] and [`cli`] translate between the world and the teller. [`telemetry`] watches, [`config`] refuses bad
+//! 5. [`webhook`] signs what is sent to other people's servers and guards where it goes.
+//! 6. [`teller`] is the one door: authorise, stamp time and ids, commit. HTTP and command line both go through it.
+//! 7. [`books`] writes journals and statements down for accountants.
+//! 8. [`http`] and [`cli`] translate between the world and the teller. [`telemetry`] watches, [`config`] refuses bad
 //!    settings at start.
 
 pub mod auth;
@@ -22,3 +23,4 @@ pub mod ledger;
 pub mod store;
 pub mod telemetry;
 pub mod teller;
+pub mod webhook;

@@ -5,7 +5,7 @@
 //! that is not in it does not exist, and one that is works everywhere.
 
 use super::values::{Show, count, listen_address, log_filter, number, one_line, path, yes_or_no};
-use super::{ClassQuotas, DatabaseUrl, LogFormat, Mode, Networks, Passphrase, ProxyHeader, Settings};
+use super::{ClassQuotas, DatabaseUrl, LogFormat, Mode, Networks, Passphrase, Ports, ProxyHeader, Settings};
 
 /// One key of the configuration: `[section] name` in the file, `FARTHING_SECTION_NAME` in the environment.
 #[derive(Debug)]
@@ -313,6 +313,27 @@ pub static KEYS: &[Key] = &[
         "(none: asked for on the terminal)",
         "The passphrase of backups, for 'farthing backup' and 'farthing restore' alone.",
         secret = true
+    ),
+    key!(
+        webhooks.allow_private_addresses,
+        yes_or_no,
+        "true or false",
+        "false",
+        "Whether webhooks may go to private, loopback and other addresses that are not public. For development only."
+    ),
+    key!(
+        webhooks.allowed_networks,
+        Networks::parse,
+        "networks such as 10.20.0.0/16, fd12::/16",
+        "(none)",
+        "Networks that webhooks may go to although they are not public."
+    ),
+    key!(
+        webhooks.ports,
+        Ports::parse,
+        "ports such as 443, 8443",
+        "443, 80",
+        "Ports that webhooks may go to."
     ),
 ];
 

@@ -78,6 +78,9 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         ("log.format", "text"),
         ("log.level", "warn,farthing=debug"),
         ("backup.passphrase_file", "/etc/farthing.passphrase"),
+        ("webhooks.allow_private_addresses", "true"),
+        ("webhooks.allowed_networks", "10.20.0.0/16, fd12::/16"),
+        ("webhooks.ports", "8443"),
     ] {
         let key = KEYS.iter().find(|key| key.path() == path).unwrap();
         let by_variable = load(None, &[], [(key.variable(), value.to_owned())]).unwrap();

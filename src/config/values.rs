@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::{ClassQuotas, DatabaseUrl, LogFormat, Mode, Networks, Passphrase, ProxyHeader};
+use super::{ClassQuotas, DatabaseUrl, LogFormat, Mode, Networks, Passphrase, Ports, ProxyHeader};
 
 /// How a value is written in a TOML file; `None` where there is nothing to write.
 pub(super) trait Show {
@@ -35,6 +35,7 @@ show! {
     String: value => quoted(value);
     ClassQuotas: value => quoted(&value.to_string());
     Networks: value => quoted(&value.to_string());
+    Ports: value => quoted(&value.to_string());
     ProxyHeader: value => quoted(value.name());
     SocketAddr: value => quoted(&value.to_string());
     PathBuf: value => quoted(&value.to_string_lossy());
