@@ -201,7 +201,7 @@ fn finish(shared: &Shared, decided: Decided, committed: Option<Committed>, took:
                 restamp(outcome, set.now, committed.at);
             }
         }
-        shared.gauges.saw(&committed);
+        shared.saw(&committed);
     }
     shared.gauges.ready.store(true, Ordering::Relaxed);
     if let Some(telemetry) = &shared.telemetry {

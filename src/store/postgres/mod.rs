@@ -124,7 +124,7 @@ impl PostgresStore {
         let shared = Arc::new(Shared { writers, readers, rules, clock, gauges, telemetry });
         let (head, writable) =
             reads::head(&shared).await.map_err(|fault| OpenError::Unusable(fault.to_string()))?;
-        shared.gauges.saw(&head);
+        shared.saw(&head);
         shared.gauges.ready.store(writable, Ordering::Relaxed);
         let (commands, queue) = mpsc::channel(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
@@ -287,7 +287,7 @@ async fn probe(shared: Arc<Shared>) {
         let was_ready = shared.gauges.ready.load(Ordering::Relaxed);
         let is_ready = match reads::head(&shared).await {
             Ok((head, writable)) => {
-                shared.gauges.saw(&head);
+                shared.saw(&head);
                 if !writable {
                     // Connected to a leader that was; the next connections find the one that is.
                     for pool in [&shared.writers, &shared.readers] {
@@ -422,6 +422,14 @@ impl Store for PostgresStore {
 impl Drop for PostgresStore {
     fn drop(&mut self) {
         self.probe.abort();
+    }
+}
+
+impl Shared {
+    /// Takes note of where the journal ends.
+    fn saw(&self, head: &Committed) {
+        self.clock.not_before(head.at);
+        self.gauges.saw(head);
     }
 }
 

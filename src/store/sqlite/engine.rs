@@ -292,6 +292,7 @@ impl Engine {
         self.folded_to =
             self.connection.prepare_cached(statements::FOLDED_TO)?.query_row([], |row| row.get(0))?;
         self.head = super::load::head(&self.connection)?;
+        self.clock.not_before(self.head.at);
         self.next_account =
             self.connection
                 .query_row("SELECT coalesce(max(no), 0) + 1 FROM accounts", [], |row| row.get(0))?;
