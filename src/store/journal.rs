@@ -11,7 +11,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::OpenError;
-use crate::ledger::chain::Hash;
+use crate::ledger::chain::{Digested, Hash};
 use crate::ledger::{
     AccountKey, Mode, Record, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, User,
 };
@@ -42,12 +42,12 @@ impl Head {
 }
 
 /// A block of the chain as it is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredBlock {
     /// Where the journal ended with it.
     pub head: Head,
-    /// The digest of its rows.
-    pub digest: Hash,
+    /// Its rows in short. Without marks if it was written before there were any.
+    pub rows: Digested,
 }
 
 /// The row of an account, as entries name it.

@@ -160,7 +160,7 @@ fn assemble(
     let mut blocks = Vec::with_capacity(stored.len());
     for block in stored {
         let Head { transaction: last_transaction, event: last_event, .. } = block.head;
-        let mut own = Block { stored: *block, transactions: Vec::new(), events: Vec::new() };
+        let mut own = Block { stored: block.clone(), transactions: Vec::new(), events: Vec::new() };
         while let Some((_, transaction)) = transactions.next_if(|(no, _)| *no <= last_transaction) {
             own.transactions.push(Arc::new(transaction));
         }

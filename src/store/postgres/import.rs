@@ -151,6 +151,7 @@ impl JournalWriter for PostgresImport {
                     &columns.times,
                     &columns.digests,
                     &columns.hashes,
+                    &columns.marks,
                 ],
             ),
             (statements::IMPORT_HEAD, &[&last.block, &last.transaction, &last.event, &at, &hash]),
@@ -248,6 +249,7 @@ struct Columns<'a> {
     last_events: Vec<i64>,
     times: Vec<i64>,
     digests: Vec<&'a [u8]>,
+    marks: Vec<&'a [u8]>,
     hashes: Vec<&'a [u8]>,
 }
 
@@ -282,7 +284,8 @@ impl<'a> Columns<'a> {
             columns.last_transactions.push(stored.head.transaction);
             columns.last_events.push(stored.head.event);
             columns.times.push(stored.head.at.as_millis());
-            columns.digests.push(&stored.digest);
+            columns.digests.push(&stored.rows.digest);
+            columns.marks.push(&stored.rows.marks);
             columns.hashes.push(&stored.head.hash);
         }
         for (id, (account, balance)) in balances {

@@ -17,7 +17,7 @@ use super::fault::{Fault, describe};
 use super::load::account_id;
 use super::rows::{self, get};
 use super::{migrate, records, statements};
-use crate::ledger::chain::Hash;
+use crate::ledger::chain::{Digested, Hash};
 use crate::ledger::{
     Mode, Record, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, User,
 };
@@ -150,7 +150,7 @@ impl JournalReader for PostgresJournal {
 
     fn blocks(&mut self, after: &Head, to: i64, rows: i64) -> Result<Vec<StoredBlock>, OpenError> {
         // Each block has one row at least, so that no more blocks than rows can be wanted.
-        let sql = "SELECT no, last_transaction, last_event, at, hash, digest FROM blocks \
+        let sql = "SELECT no, last_transaction, last_event, at, hash, digest, marks FROM blocks \
                    WHERE no > $1 AND no <= $2 ORDER BY no LIMIT $3";
         let mut blocks: Vec<StoredBlock> = Vec::new();
         for row in self.query(sql, &[&after.block, &to, &rows.max(1)])? {
@@ -158,7 +158,8 @@ impl JournalReader for PostgresJournal {
             if head.rows().saturating_sub(after.rows()) > rows && !blocks.is_empty() {
                 break;
             }
-            blocks.push(StoredBlock { head, digest: hash(&row, 5)? });
+            let rows = Digested { digest: hash(&row, 5)?, marks: get(&row, 6)? };
+            blocks.push(StoredBlock { head, rows });
         }
         Ok(blocks)
     }

@@ -9,7 +9,7 @@ use super::load::account_id;
 use super::records::Changed;
 use super::rows::get;
 use super::statements;
-use crate::ledger::chain::{BlockDigest, Hash};
+use crate::ledger::chain::{BlockDigest, Digested};
 use crate::ledger::{
     AccountKey, Decline, IdempotencyKey, RecordKey, SecurityEvent, Session, Timestamp, TopupMethod,
     Transaction, User, UserId, WorkingSet,
@@ -149,12 +149,13 @@ pub(super) async fn write(
     loaded: &Loaded,
 ) -> Result<Option<Committed>, Fault> {
     let columns = Columns::of(set, loaded)?;
-    let digest: &[u8] = &digest(set);
+    let rows = digest(set);
+    let (digest, marks): (&[u8], &[u8]) = (&rows.digest, &rows.marks);
     let appends = !set.changes.transactions.is_empty()
         || !set.changes.events.is_empty()
         || !columns.registered.ids.is_empty();
     let now = set.now.as_millis();
-    let append = columns.append_parameters(&batch, &now, &digest);
+    let append = columns.append_parameters(&batch, &now, &digest, &marks);
     let Columns { updated: u, sessions: s, spent, records: r, opened: o, .. } = &columns;
 
     // Sent in this order, and answered in one round trip. If one of them fails, COMMIT rolls back.
@@ -250,7 +251,7 @@ async fn run<const N: usize>(
     }
 }
 
-fn digest(set: &WorkingSet) -> Hash {
+fn digest(set: &WorkingSet) -> Digested {
     let mut digest = BlockDigest::default();
     for transaction in &set.changes.transactions {
         digest.transaction(transaction);
@@ -314,7 +315,8 @@ impl<'a> Columns<'a> {
         batch: &'p Uuid,
         now: &'p i64,
         digest: &'p &'p [u8],
-    ) -> [&'p (dyn ToSql + Sync); 43] {
+        marks: &'p &'p [u8],
+    ) -> [&'p (dyn ToSql + Sync); 44] {
         let (t, e, s, u) = (&self.transactions, &self.entries, &self.events, &self.registered);
         [
             batch,
@@ -360,6 +362,7 @@ impl<'a> Columns<'a> {
             &u.changed,
             &self.moved.ids,
             &self.moved.balances,
+            marks,
         ]
     }
 }

@@ -217,8 +217,8 @@ pub(super) const APPEND: &str = "WITH head AS ( \
    named AS (INSERT INTO batches (id) VALUES ($1::uuid)), \
    moved AS (UPDATE accounts a SET balance = w.balance FROM unnest($42::uuid[], $43::bigint[]) w (id, balance) \
      WHERE a.id = w.id RETURNING 1), \
-   new_block AS (INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, batch) \
-     SELECT h.block, h.last_transaction, h.last_event, h.at, $3::bytea, h.hash, $1::uuid FROM head h) \
+   new_block AS (INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, batch, marks) \
+     SELECT h.block, h.last_transaction, h.last_event, h.at, $3::bytea, h.hash, $1::uuid, $44::bytea FROM head h) \
    SELECT h.block, h.last_transaction, h.at, \
      1 / (CASE WHEN (SELECT count(*) FROM moved) = cardinality($42::uuid[]) THEN 1 ELSE 0 END) FROM head h";
 pub(super) const BLOCK_OF_BATCH: &str =
@@ -314,10 +314,9 @@ pub(super) const IMPORT_ENTRIES: &str = "INSERT INTO entries (no, transaction_no
 pub(super) const IMPORT_EVENTS: &str = "INSERT INTO security_events (no, at, id, event, severity, user_id, ip, user_agent, request, detail) \
      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[], \
      $9::uuid[], $10::text[])";
-pub(super) const IMPORT_BLOCKS: &str = "INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, batch) \
-     SELECT w.no, w.transaction, w.event, w.at, w.digest, w.hash, '00000000-0000-0000-0000-000000000000' FROM \
-     unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[]) \
-     w (no, transaction, event, at, digest, hash)";
+pub(super) const IMPORT_BLOCKS: &str = "INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, marks, batch) \
+     SELECT w.*, '00000000-0000-0000-0000-000000000000' FROM \
+     unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[]) w";
 pub(super) const IMPORT_HEAD: &str =
     "UPDATE chain SET block = $1, last_transaction = $2, last_event = $3, at = $4, hash = $5";
 pub(super) const IMPORT_USERS: &str = "INSERT INTO users (no, id, email, email_folded, name, password_hash, role, frozen, created_at, \

@@ -176,18 +176,22 @@ impl Engine {
         super::records::save(&self.connection, set)?;
         let mut digest = BlockDigest::default();
         self.write_transactions(self.head.transaction, &set.changes.transactions)?;
-        set.changes.transactions.iter().for_each(|transaction| digest.transaction(transaction));
+        for transaction in &set.changes.transactions {
+            digest.transaction(transaction);
+        }
         let mut head = self.head;
         super::save::events(&self.connection, &set.changes.events, head.event)?;
-        set.changes.events.iter().for_each(|event| digest.event(event));
+        for event in &set.changes.events {
+            digest.event(event);
+        }
         head.transaction = next(head.transaction, set.changes.transactions.len())?;
         head.event = next(head.event, set.changes.events.len())?;
         head.at = set.now;
         if head.transaction != self.head.transaction || head.event != self.head.event {
-            let digest = digest.finish();
+            let rows = digest.finish();
             head.block = next(head.block, 1)?;
-            head.hash = link(&head.hash, &digest, head.at);
-            super::save::block(&self.connection, &head, &digest)?;
+            head.hash = link(&head.hash, &rows.digest, head.at);
+            super::save::block(&self.connection, &head, &rows)?;
         }
         let began = Instant::now();
         self.connection.execute_batch("COMMIT").map_err(Fault::Commit)?;
@@ -232,7 +236,7 @@ impl Engine {
             self.write_transactions(head.transaction, transactions)?;
             super::save::events(&self.connection, events, head.event)?;
             head = stored.head;
-            super::save::block(&self.connection, &head, &stored.digest)?;
+            super::save::block(&self.connection, &head, &stored.rows)?;
         }
         self.connection.execute_batch("COMMIT").map_err(Fault::Commit)?;
         self.head = head;

@@ -10,6 +10,7 @@ use super::checks::Checks;
 use super::fault::Fault;
 use super::rows::{self, ENTRIES_PER_TRANSACTION};
 use super::{connect, load, properties, records, statements};
+use crate::ledger::chain::Digested;
 use crate::ledger::{Record, SecurityEvent, Session, SessionId, TokenHash, Transaction, User};
 use crate::store::OpenError;
 use crate::store::journal::{
@@ -44,7 +45,7 @@ impl JournalReader for SqliteJournal {
 
     fn blocks(&mut self, after: &Head, to: i64, rows: i64) -> Result<Vec<StoredBlock>, OpenError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT no, last_transaction, last_event, at, hash, digest FROM blocks WHERE no > ?1 AND no <= ?2 ORDER BY no",
+            "SELECT no, last_transaction, last_event, at, hash, digest, marks FROM blocks WHERE no > ?1 AND no <= ?2 ORDER BY no",
         )?;
         let mut found = statement.query([after.block, to])?;
         let mut blocks = Vec::new();
@@ -53,7 +54,7 @@ impl JournalReader for SqliteJournal {
             if head.rows().saturating_sub(after.rows()) > rows && !blocks.is_empty() {
                 break;
             }
-            blocks.push(StoredBlock { head, digest: row.get(5)? });
+            blocks.push(StoredBlock { head, rows: Digested { digest: row.get(5)?, marks: row.get(6)? } });
         }
         Ok(blocks)
     }

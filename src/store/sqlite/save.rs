@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::fault::Fault;
 use super::rows::{self, ENTRIES_PER_TRANSACTION};
 use super::statements;
-use crate::ledger::chain::Hash;
+use crate::ledger::chain::Digested;
 use crate::ledger::{AccountKey, SecurityEvent, Session, Transaction, User, UserId, WorkingSet};
 use crate::store::journal::Head;
 
@@ -119,14 +119,15 @@ pub(super) fn events(connection: &Connection, events: &[SecurityEvent], last: i6
 }
 
 /// The chain's next block.
-pub(super) fn block(connection: &Connection, head: &Head, digest: &Hash) -> Result<(), Fault> {
+pub(super) fn block(connection: &Connection, head: &Head, rows: &Digested) -> Result<(), Fault> {
     connection.prepare_cached(statements::ADD_BLOCK)?.execute(params![
         head.block,
         head.transaction,
         head.event,
         head.at.as_millis(),
-        digest,
+        rows.digest,
         head.hash,
+        rows.marks,
     ])?;
     Ok(())
 }

@@ -161,8 +161,7 @@ pub(super) const ADD_EVENT: &str = "INSERT INTO security_events (no, id, at, eve
 pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user, ip, user_agent, request, detail FROM security_events \
      WHERE user = ?1 AND no < ?2 ORDER BY no DESC LIMIT ?3";
 
-pub(super) const ADD_BLOCK: &str =
-    "INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) const ADD_BLOCK: &str = "INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, marks) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 pub(super) const LAST_BLOCK: &str =
     "SELECT no, last_transaction, last_event, at, hash FROM blocks ORDER BY no DESC LIMIT 1";
 
