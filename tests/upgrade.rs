@@ -121,7 +121,7 @@ fn a_start_that_is_killed_leaves_an_embedded_ledger_old_or_new() {
     for earlier in earlier() {
         let prepared = embedded(&earlier);
         let mut seen = Vec::new();
-        for _ in 0..count(15, 500) {
+        for _ in 0..count(8, 500) {
             let data = data_folder(&earlier);
             let file = data.path().join("farthing.db");
             fs::copy(prepared.path().join("farthing.db"), &file).unwrap();
@@ -147,7 +147,7 @@ fn a_start_that_is_killed_leaves_a_ledger_on_postgres_old_or_new() {
     let mut random = Random::new(Random::seed_of_this_run());
     for earlier in earlier() {
         let mut seen = Vec::new();
-        for _ in 0..count(3, 100) {
+        for _ in 0..count(2, 100) {
             let (database, data) = (database(&earlier), data_folder(&earlier));
             let mut server = Server::embedded().database(Arc::clone(&database)).data(data.path()).stopped();
             server.start_and_kill(Duration::from_millis(random.between(10, 150)));
