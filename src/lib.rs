@@ -10,14 +10,15 @@
 //! 5. [`webhook`] signs what is sent to other people's servers and guards where it goes.
 //! 6. [`teller`] is the one door: authorise, stamp time and ids, commit. HTTP and command line both go through it.
 //! 7. [`books`] writes journals and statements down for accountants.
-//! 8. [`http`] and [`cli`] translate between the world and the teller. [`telemetry`] watches, [`config`] refuses bad
-//!    settings at start.
+//! 8. [`http`], [`console`] and [`cli`] translate between the world and the teller. [`telemetry`] watches, [`config`]
+//!    refuses bad settings at start.
 
 pub mod auth;
 pub mod books;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod http;
 pub mod ledger;
 pub mod store;

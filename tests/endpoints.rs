@@ -18,7 +18,7 @@ use support::shape::assert_same_answer;
 use support::{PASSWORD, Request, Response, Server, User};
 
 /// The calls that anybody may make, each for a reason that stands in the route table's description.
-const PUBLIC: [&str; 12] = [
+const PUBLIC: [&str; 13] = [
     "POST /register",
     "POST /login",
     "POST /token/refresh",
@@ -31,6 +31,7 @@ const PUBLIC: [&str; 12] = [
     "GET /problems",
     "GET /problems/{code}",
     "GET /",
+    "GET /start",
 ];
 
 fn name(route: &Route) -> String {

@@ -19,6 +19,7 @@ use crate::auth::seal::Sealer;
 use crate::auth::throttle::Throttle;
 use crate::clock::Clock;
 use crate::config::{Loaded, Mode, Origin, Settings};
+use crate::console::CONSOLE;
 use crate::http::proxy::Proxies;
 use crate::http::spec::Table;
 use crate::http::{API, App, Surface};
@@ -33,7 +34,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// How long the database may take to close: what remains of the 10 s that a stop may take, after the requests.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// What is served: the API and the console.
-const TABLES: &[Table] = &[API];
+const TABLES: &[Table] = &[API, CONSOLE];
 /// What a new customer of a sandbox starts with: 1000.00 USD.
 const SANDBOX_GRANT_MINOR: i64 = 100_000;
 

@@ -10,7 +10,7 @@ use super::App;
 use super::extract::{self, Form, Query};
 use super::problem::{Code, Problem};
 use super::proxy::Source;
-use super::spec::Route;
+use super::spec::{Route, Tag};
 use crate::ledger::{IdempotencyKey, Origin, RequestId};
 use crate::teller::{Identity, Teller};
 
@@ -47,7 +47,8 @@ impl Call {
 
     /// The query's parameters.
     pub fn query(&self) -> Query<'_> {
-        Query::read(self.uri.query(), self.route.doc.query)
+        let read = if self.route.doc.tag == Tag::Console { Query::read_filled } else { Query::read };
+        read(self.uri.query(), self.route.doc.query)
     }
 
     /// Who calls.

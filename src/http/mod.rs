@@ -18,7 +18,7 @@ pub mod extract;
 mod limits;
 pub mod openapi;
 pub mod pages;
-mod payments;
+pub(crate) mod payments;
 pub mod problem;
 pub mod proxy;
 pub mod reply;
@@ -30,10 +30,10 @@ mod sessions;
 pub mod spec;
 mod statements;
 mod system;
-mod transactions;
-mod users;
+pub(crate) mod transactions;
+pub(crate) mod users;
 mod views;
-mod wallets;
+pub(crate) mod wallets;
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -130,6 +130,14 @@ impl App {
     /// The one door.
     pub fn teller(&self) -> &Teller {
         &self.teller
+    }
+
+    /// Proves who calls from the text of an access token.
+    ///
+    /// # Errors
+    /// 401; faults.
+    pub async fn authenticate(&self, token: &str, origin: &Origin) -> Result<Identity, Problem> {
+        Ok(self.teller.authenticate(token, origin).await?)
     }
 
     /// The figures.

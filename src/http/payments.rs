@@ -9,21 +9,33 @@ use super::problem::{Code, Problem, REPLAYED};
 use super::reply::{self, List, Reply};
 use super::spec::Answer;
 use super::views::PaymentView;
-use crate::ledger::{Memo, Refusal, TransactionKind};
+use crate::ledger::{IdempotencyKey, Memo, Refusal, TransactionKind};
 use crate::store::{HistoryFilter, PageRequest};
 use crate::telemetry::PaymentOutcome;
 use crate::teller::{self, PayRequest, TellerError};
 
 pub(super) async fn pay(call: Call) -> Answer {
-    let request = read_payment(&call)?;
-    let paid = call.teller().pay(call.who()?, call.origin.clone(), request).await;
-    call.app.telemetry().engine().payment(outcome(&paid));
-    let answer = paid?;
+    let request = read_payment(&call, call.idempotency_key()?)?;
+    let answer = pay_and_count(&call, request).await?;
     let reply = reply::json(StatusCode::CREATED, &PaymentView::new(&answer.transaction));
     Ok(mark_replay(reply, answer.replayed))
 }
 
-fn read_payment(call: &Call) -> Result<PayRequest, Problem> {
+/// Pays, and counts how it went.
+///
+/// # Errors
+/// Every refusal of a payment.
+pub(crate) async fn pay_and_count(call: &Call, request: PayRequest) -> Result<teller::Answer, Problem> {
+    let paid = call.teller().pay(call.who()?, call.origin.clone(), request).await;
+    call.app.telemetry().engine().payment(outcome(&paid));
+    Ok(paid?)
+}
+
+/// The payment that somebody wants to make.
+///
+/// # Errors
+/// 422 with every wrong field.
+pub(crate) fn read_payment(call: &Call, key: Option<IdempotencyKey>) -> Result<PayRequest, Problem> {
     let mut form = call.form()?;
     let money = form.money("amount", "currency");
     let to = match form.recipient("to") {
@@ -40,7 +52,7 @@ fn read_payment(call: &Call) -> Result<PayRequest, Problem> {
         form.refuse("capture", "unsupported", "must be \"automatic\": this version does not hold payments");
     }
     let money = form.finish(money)?;
-    Ok(PayRequest { to, money, memo, key: call.idempotency_key()? })
+    Ok(PayRequest { to, money, memo, key })
 }
 
 /// Says that an answer is the first one to its key, given again.

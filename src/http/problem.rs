@@ -107,6 +107,18 @@ catalogue! {
         "You may not do this",
         "Your role does not have the permission that this call needs.",
         "Ask an administrator for a role that has it.";
+    CrossSite = "cross_site", FORBIDDEN,
+        "This did not come from a page of ours",
+        "Forms of the console are taken from its own pages alone: the browser says that this one was sent from elsewhere, or says nothing. A proxy in front that changes the Host header has the same effect.",
+        "Open the page here and send its form. If this is your own server behind a proxy, let the proxy pass the Host header on.";
+    FormExpired = "form_expired", FORBIDDEN,
+        "The page was too old",
+        "The page was opened before you logged in or out, or the browser did not keep the cookie that its form needs. Nothing was done.",
+        "Go back, reload the page, and send it again; let the browser keep cookies of this site.";
+    HttpsRequired = "https_required", FORBIDDEN,
+        "The console needs HTTPS here",
+        "The page came over plain HTTP from another machine, where anybody between could read a password or a session.",
+        "Put TLS in front of the server, or open the console on the server itself.";
     AccountFrozen = "account_frozen", FORBIDDEN,
         "The account is frozen",
         "An operator has frozen this account: it can neither pay nor change anything.",
@@ -307,6 +319,16 @@ impl Problem {
     /// A member of the code's own.
     pub fn find_member(&self, name: &str) -> Option<&Value> {
         self.0.members.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// What happened this time.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// The headers that go with it.
+    pub fn into_headers(self) -> HeaderMap {
+        self.0.headers
     }
 
     /// The code.

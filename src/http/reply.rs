@@ -9,7 +9,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Entry, HeaderName,
-    HeaderValue, LINK, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    HeaderValue, LINK, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
@@ -110,6 +110,16 @@ pub fn html(body: impl Into<Bytes>, csp: &'static str) -> Reply {
     reply
 }
 
+/// 303: where to go on, so that a reload repeats nothing.
+pub fn see_other(address: &str) -> Reply {
+    let mut reply = Response::new(ReplyBody::Whole(Full::default()));
+    *reply.status_mut() = StatusCode::SEE_OTHER;
+    if let Ok(address) = HeaderValue::try_from(address) {
+        reply.headers_mut().insert(LOCATION, address);
+    }
+    reply
+}
+
 /// 204.
 pub fn no_content() -> Reply {
     let mut reply = Response::new(ReplyBody::Whole(Full::default()));
@@ -180,8 +190,20 @@ impl<T: Serialize> List<T> {
     }
 }
 
+/// An address with these parameters.
+pub fn query_string<'p>(path: &str, pairs: impl Iterator<Item = (&'p str, &'p str)>) -> String {
+    let mut address = path.to_owned();
+    for (at, (name, value)) in pairs.enumerate() {
+        address.push(if at == 0 { '?' } else { '&' });
+        percent_encode(&mut address, name);
+        address.push('=');
+        percent_encode(&mut address, value);
+    }
+    address
+}
+
 /// Percent-encodes all but the unreserved characters (RFC 3986 2.3).
-fn percent_encode(out: &mut String, text: &str) {
+pub fn percent_encode(out: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));

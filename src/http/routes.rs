@@ -555,8 +555,21 @@ pub static ROUTES: &[Route] = &[
         doc: plain(
             Tag::System,
             "root",
+            "The way to the console",
+            "Where people go; programs have the calls above.",
+            &[Success { status: 303, content: Content::Nothing, about: "To /console/." }],
+        ),
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/start",
+        access: Access::Public,
+        handler: handler!(system::start),
+        doc: plain(
+            Tag::System,
+            "start",
             "What runs here",
-            "And where to go on.",
+            "And the first steps, as lines to paste.",
             &[ok(Content::Html, "The page.")],
         ),
     },

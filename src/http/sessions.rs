@@ -8,7 +8,7 @@ use super::reply::{self, List, Reply};
 use super::spec::Answer;
 use super::views::{SessionView, UserView};
 use crate::auth::password::Password;
-use crate::ledger::{Email, Session, Timestamp};
+use crate::ledger::{Email, Lifetime, Session, Timestamp};
 use crate::store::PageRequest;
 use crate::teller::{Login, LoginRequest};
 
@@ -30,7 +30,11 @@ pub(super) async fn login(call: Call) -> Answer {
     let password = form.secret("password").map(|text| Password::new(&text));
     // Accounts without a second factor take a code and make nothing of it.
     form.text("otp");
-    let parsed = email.zip(password).map(|(email, password)| LoginRequest { email, password });
+    let parsed = email.zip(password).map(|(email, password)| LoginRequest {
+        email,
+        password,
+        lifetime: Lifetime::Refreshed,
+    });
     let request = form.finish(parsed)?;
     let login = call.teller().login(call.origin.clone(), request).await?;
     Ok(tokens(&login))

@@ -54,9 +54,14 @@ pub(super) async fn style(_: Call) -> Answer {
     Ok(reply::with_type(StatusCode::OK, "text/css; charset=utf-8", pages::STYLE))
 }
 
-pub(super) async fn root(call: Call) -> Answer {
+/// To the console.
+pub(super) async fn root(_: Call) -> Answer {
+    Ok(reply::see_other("/console/"))
+}
+
+pub(super) async fn start(call: Call) -> Answer {
     let rules = call.teller().rules();
-    let page = pages::root(&rules.house_name, rules.mode);
+    let page = pages::start(&rules.house_name, rules.mode);
     Ok(reply::html(pages::for_host(&page, host(&call)), PAGE_CSP))
 }
 

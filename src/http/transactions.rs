@@ -12,7 +12,7 @@ use crate::ledger::TransactionKind;
 use crate::store::{HistoryFilter, Page, PageRequest};
 
 /// What a movement can be; some of them come with later versions, and no movement is one yet.
-pub(super) const TYPES: &[&str] = &["payment", "topup", "deposit", "withdrawal", "refund", "grant"];
+pub(crate) const TYPES: &[&str] = &["payment", "topup", "deposit", "withdrawal", "refund", "grant"];
 /// How a movement can stand; likewise.
 pub(super) const STATUSES: &[&str] = &[
     "succeeded",

@@ -5,9 +5,9 @@
 
 use super::chain::Hash;
 use super::{
-    AccountKey, Caller, Currency, Email, EventDraft, IdempotencyKey, Memo, Money, Origin, PasswordHash,
-    PaymentId, PaymentShape, RecordKey, RecordKind, ResetLink, Role, SessionId, TokenHash, TopupMethod,
-    TransactionId, UserId,
+    AccountKey, Caller, Currency, Email, EventDraft, IdempotencyKey, Lifetime, Memo, Money, Origin,
+    PasswordHash, PaymentId, PaymentShape, RecordKey, RecordKind, ResetLink, Role, SessionId, TokenHash,
+    TopupMethod, TransactionId, UserId,
 };
 
 /// Something asked, and by whom.
@@ -78,6 +78,8 @@ pub struct OpenSession {
     pub session: SessionId,
     /// Its tokens.
     pub tokens: TokenPair,
+    /// How long it lasts.
+    pub lifetime: Lifetime,
 }
 
 /// The hashes of a new pair of tokens.

@@ -36,7 +36,7 @@ pub use key::{IdempotencyKey, IdempotencyKeyError};
 pub use money::{Balance, Currency, Money, MoneyError, Total};
 pub use record::{Filing, Record, RecordKey, RecordKind, ResetLink, Stored};
 pub use refusal::Refusal;
-pub use session::{Caller, Origin, Session, SessionEnd, network_of};
+pub use session::{Caller, Lifetime, Origin, Session, SessionEnd, network_of};
 pub use time::{Timestamp, date_of};
 pub use transaction::{
     Decline, Entry, Memo, Party, PaymentShape, TopupFailure, TopupMethod, Transaction, TransactionKind,

@@ -38,6 +38,16 @@ pub struct Caller {
     pub access: TokenHash,
 }
 
+/// How long a session lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// As long as its tokens are swapped for new ones in time.
+    Refreshed,
+    /// Milliseconds from the login, for one token that a browser keeps and nobody swaps: two pages that would swap it at
+    /// the same moment would look like a thief and a victim.
+    Fixed(i64),
+}
+
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionEnd {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::ledger::{
-    Action, Email, IdempotencyKey, Memo, Money, Origin, Pay, PaymentId, Refusal, Reply, Topup, TopupMethod,
-    Transaction, TransactionId, TransactionKind, UserId,
+    Action, Email, IdempotencyKey, Memo, Money, Origin, Party, Pay, PaymentId, Refusal, Reply, Topup,
+    TopupMethod, Transaction, TransactionId, TransactionKind, UserId,
 };
 use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest};
 
@@ -77,6 +77,22 @@ impl Teller {
         let PayRequest { money, memo, key, .. } = request;
         let pay = Pay { caller: who.caller, payment, payee, money, memo, key };
         self.move_money(origin, Action::Pay(pay)).await
+    }
+
+    /// Who would be paid, by the name that the payment would show.
+    ///
+    /// # Errors
+    /// [`Refusal::RecipientNotFound`]; faults of the store.
+    pub async fn payee(&self, to: &Recipient) -> Result<Party, TellerError> {
+        let user = match to {
+            Recipient::House => {
+                return Ok(Party { id: UserId::HOUSE, name: Some(self.rules.house_name.clone()) });
+            }
+            Recipient::Id(id) => self.store.user(*id).await?,
+            Recipient::Email(email) => self.store.user_by_email(email.folded().to_owned()).await?,
+        };
+        let user = user.ok_or(Refusal::RecipientNotFound)?;
+        Ok(Party { id: user.id, name: user.name.clone() })
     }
 
     /// Takes simulated money in. Answers once it is durable; the slow method after three seconds more.

@@ -6,7 +6,7 @@ use crate::auth::password::{Password, PasswordFault};
 use crate::auth::throttle::{Attempt, Settled};
 use crate::auth::token::{AccessToken, RefreshToken};
 use crate::ledger::{
-    Action, Caller, Email, EndSession, EventDraft, EventKind, OpenSession, Origin, PasswordHash,
+    Action, Caller, Email, EndSession, EventDraft, EventKind, Lifetime, OpenSession, Origin, PasswordHash,
     RefreshSession, Refusal, Reply, Role, Session, SessionId, TokenPair, User, check_session,
 };
 
@@ -31,6 +31,8 @@ pub struct LoginRequest {
     pub email: Option<Email>,
     /// Their password.
     pub password: Password,
+    /// How long their session shall last.
+    pub lifetime: Lifetime,
 }
 
 /// A password that was looked at.
@@ -91,7 +93,7 @@ impl Teller {
     /// # Errors
     /// [`TellerError::Throttled`], [`Refusal::InvalidCredentials`]; faults.
     pub async fn login(&self, origin: Origin, request: LoginRequest) -> Result<Login, TellerError> {
-        let LoginRequest { email, password } = request;
+        let LoginRequest { email, password, lifetime } = request;
         let account = email.as_ref().map(Email::folded).unwrap_or_default();
         let user = match &email {
             Some(_) => self.store.user_by_email(account.to_owned()).await?,
@@ -120,6 +122,7 @@ impl Teller {
             rehashed,
             session: SessionId::new(self.clock.uuid()?),
             tokens: TokenPair { access: access.hash(), refresh: refresh.hash() },
+            lifetime,
         };
         let (reply, _) = self.execute(origin, Action::OpenSession(open)).await?;
         with_tokens(reply, access, refresh)

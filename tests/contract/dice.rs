@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use farthing::ledger::{
     Action, Caller, ChangePassword, Command, Currency, Email, EndSession, EventDraft, EventKind,
-    IdempotencyKey, MakeResetLink, Memo, Money, OpenSession, Origin, Outcome, PasswordHash, Pay, PaymentId,
-    RefreshSession, Register, Rename, Reply, RequestId, ResetPassword, Role, SessionId, TokenHash, TokenPair,
-    Topup, TopupMethod, TransactionId, UserId,
+    IdempotencyKey, Lifetime, MakeResetLink, Memo, Money, OpenSession, Origin, Outcome, PasswordHash, Pay,
+    PaymentId, RefreshSession, Register, Rename, Reply, RequestId, ResetPassword, Role, SessionId, TokenHash,
+    TokenPair, Topup, TopupMethod, TransactionId, UserId,
 };
 use uuid::Uuid;
 
@@ -99,6 +99,7 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
             rehashed: (dice.below(8) == 0).then(|| password(0)),
             session: SessionId::new(dice.uuid()),
             tokens,
+            lifetime: if dice.below(4) == 0 { Lifetime::Fixed(40_000) } else { Lifetime::Refreshed },
         }),
         18..22 => {
             let shown = dice.pick(&world.refresh_tokens).unwrap_or(tokens.access);

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use farthing::auth::ledger_key::{KeyFingerprint, LedgerKey};
 use farthing::clock::Clock;
 use farthing::ledger::{
-    Action, Caller, Command, Currency, Email, IdempotencyKey, Memo, Mode, Money, OpenSession, Origin, Pay,
-    PaymentId, Register, Reply, RequestId, Role, Rules, SessionId, Timestamp, TokenPair, TransactionId,
-    UserId,
+    Action, Caller, Command, Currency, Email, IdempotencyKey, Lifetime, Memo, Mode, Money, OpenSession,
+    Origin, Pay, PaymentId, Register, Reply, RequestId, Role, Rules, SessionId, Timestamp, TokenPair,
+    TransactionId, UserId,
 };
 use farthing::store::memory::MemoryStore;
 use farthing::store::postgres::PostgresStore;
@@ -184,6 +184,7 @@ async fn pages_stay_whole(place: Place) {
             rehashed: None,
             session: SessionId::new(dice.uuid()),
             tokens: TokenPair { access: dice.hash(), refresh: dice.hash() },
+            lifetime: Lifetime::Refreshed,
         }),
     };
     let outcome = store.execute(open.clone()).await.unwrap();
@@ -261,7 +262,14 @@ async fn poison_fails_alone(place: Place) {
         role: Role::Customer,
     };
     assert!(run(Action::Register(register)).await.unwrap().result.is_ok());
-    let open = OpenSession { user, verified: password(0), rehashed: None, session, tokens };
+    let open = OpenSession {
+        user,
+        verified: password(0),
+        rehashed: None,
+        session,
+        tokens,
+        lifetime: Lifetime::Refreshed,
+    };
     assert!(run(Action::OpenSession(open)).await.unwrap().result.is_ok());
     let pay = |id: u128| {
         Action::Pay(Pay {

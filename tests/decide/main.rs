@@ -16,8 +16,9 @@ mod order;
 mod world;
 
 use farthing::ledger::{
-    Action, Caller, Command, Currency, Email, Mode, Money, OpenSession, Origin, PasswordHash, Register,
-    RequestId, Role, Rules, SessionId, TokenHash, TokenPair, TransactionId, UserId, WorkingSet, decide,
+    Action, Caller, Command, Currency, Email, Lifetime, Mode, Money, OpenSession, Origin, PasswordHash,
+    Register, RequestId, Role, Rules, SessionId, TokenHash, TokenPair, TransactionId, UserId, WorkingSet,
+    decide,
 };
 use random::Random;
 use uuid::Uuid;
@@ -86,7 +87,14 @@ fn make_user(rules: &Rules, set: &mut WorkingSet, dice: &mut Dice, number: usize
         role: Role::Customer,
     };
     let tokens = dice.tokens();
-    let open = OpenSession { user, verified: password, rehashed: None, session, tokens };
+    let open = OpenSession {
+        user,
+        verified: password,
+        rehashed: None,
+        session,
+        tokens,
+        lifetime: Lifetime::Refreshed,
+    };
     for action in [Action::Register(register), Action::OpenSession(open)] {
         let command = command(dice, action);
         assert!(decide(rules, set, &command).result.is_ok());

@@ -5,8 +5,8 @@ use std::path::Path;
 use farthing::auth::ledger_key::{KeyFingerprint, LedgerKey};
 use farthing::clock::Clock;
 use farthing::ledger::{
-    Action, Caller, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey, MakeResetLink, Memo,
-    Mode, Money, OpenSession, Origin, PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules,
+    Action, Caller, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey, Lifetime, MakeResetLink,
+    Memo, Mode, Money, OpenSession, Origin, PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules,
     SessionId, TokenHash, TokenPair, Topup, TopupMethod, TransactionId, UserId,
 };
 use farthing::store::{self, Location, Store};
@@ -76,6 +76,7 @@ impl Maker {
             rehashed: None,
             session,
             tokens,
+            lifetime: Lifetime::Refreshed,
         }))
         .await;
         Caller { user, session, access }

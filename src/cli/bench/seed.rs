@@ -11,8 +11,8 @@ use crate::auth::ledger_key::KeyFingerprint;
 use crate::auth::token::AccessToken;
 use crate::clock::Clock;
 use crate::ledger::{
-    Action, Caller, Command, Currency, Email, IdempotencyKey, Memo, Money, OpenSession, Origin, Outcome,
-    PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules, SessionId, TokenHash, TokenPair,
+    Action, Caller, Command, Currency, Email, IdempotencyKey, Lifetime, Memo, Money, OpenSession, Origin,
+    Outcome, PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules, SessionId, TokenHash, TokenPair,
     TransactionId, UserId,
 };
 use crate::store::{self, Answer, Location, Store};
@@ -109,8 +109,15 @@ impl Seeder<'_> {
             self.seeded.user_ids.push(user.to_string());
             let tokens = TokenPair { access: access.hash(), refresh };
             let verified = password.clone();
-            self.send(Action::OpenSession(OpenSession { user, verified, rehashed: None, session, tokens }))
-                .await?;
+            self.send(Action::OpenSession(OpenSession {
+                user,
+                verified,
+                rehashed: None,
+                session,
+                tokens,
+                lifetime: Lifetime::Refreshed,
+            }))
+            .await?;
         }
         self.drain(0).await
     }

@@ -76,6 +76,17 @@ impl<'a> Query<'a> {
         read
     }
 
+    /// The same of a form that was sent by GET, whose empty fields mean that nothing was asked there.
+    pub fn read_filled(query: Option<&'a str>, fields: &'static [Field]) -> Self {
+        let mut read = Self { fields, values: Vec::new(), errors: Errors::default() };
+        for (name, value) in query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')) {
+            if !value.is_empty() {
+                read.take(name, value);
+            }
+        }
+        read
+    }
+
     fn take(&mut self, name: &'a str, value: &'a str) {
         let Some(decoded) = decode(name) else {
             self.errors.push(name, "unknown", "is not a parameter of this call");
@@ -187,6 +198,15 @@ impl<'a> Query<'a> {
     fn get(&self, name: &str) -> Option<&str> {
         self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_ref())
     }
+}
+
+/// The pairs of a form that was sent, in their order; none if one cannot be decoded.
+pub fn decode_form(text: &str) -> Option<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| Some((decode(name)?, decode(value)?)))
+        .collect()
 }
 
 /// Undoes percent-encoding and `+`; none if what comes out is not UTF-8 or an escape is cut.

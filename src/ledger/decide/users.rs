@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::super::{
-    AccountKey, ChangePassword, Command, EndSession, EventDraft, EventKind, Mode, OpenSession, Party,
-    RefreshSession, RefreshState, Refusal, Register, Rename, Rules, Session, SessionEnd, SessionId,
+    AccountKey, ChangePassword, Command, EndSession, EventDraft, EventKind, Lifetime, Mode, OpenSession,
+    Party, RefreshSession, RefreshState, Refusal, Register, Rename, Rules, Session, SessionEnd, SessionId,
     Transaction, TransactionKind, User, UserId, WorkingSet,
 };
 use super::payments::two_entries;
@@ -81,6 +81,10 @@ pub(super) fn open_session(
         set.put_user(User { password: rehashed.clone(), ..User::clone(&user) });
         user = set.users.get(&open.user).cloned().ok_or(Refusal::InvalidCredentials)?;
     }
+    let (access_ms, refresh_ms) = match open.lifetime {
+        Lifetime::Refreshed => (rules.access_ttl_ms, rules.refresh_ttl_ms),
+        Lifetime::Fixed(milliseconds) => (milliseconds, milliseconds),
+    };
     let session = Session {
         id: open.session,
         user: user.id,
@@ -89,9 +93,9 @@ pub(super) fn open_session(
         ip: command.origin.ip,
         user_agent: command.origin.user_agent.clone(),
         access: open.tokens.access,
-        access_expires_at: set.now.plus_millis(rules.access_ttl_ms),
+        access_expires_at: set.now.plus_millis(access_ms),
         refresh: open.tokens.refresh,
-        refresh_expires_at: set.now.plus_millis(rules.refresh_ttl_ms),
+        refresh_expires_at: set.now.plus_millis(refresh_ms),
         ended: None,
     };
     set.put_session(session.clone());
