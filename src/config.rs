@@ -8,6 +8,7 @@ mod keys;
 mod limits;
 mod load;
 mod network;
+mod origins;
 mod values;
 
 use std::fmt;
@@ -24,12 +25,17 @@ pub use keys::{KEYS, Key};
 pub use limits::RateLimits;
 pub use load::{ConfigError, ConfigErrors, Loaded, Origin, Override, VARIABLE_PREFIX, load};
 pub use network::{Network, Networks, ProxyHeader};
+pub use origins::Origins;
 
 /// The whole configuration. Its fields are the sections and keys of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
     /// `[server]`
     pub server: Server,
+    /// `[tls]`
+    pub tls: Tls,
+    /// `[cors]`
+    pub cors: Cors,
     /// `[database]`
     pub database: Database,
     /// `[rate_limits]`
@@ -76,6 +82,20 @@ pub struct Server {
     pub trusted_proxies: Networks,
     /// How they say where a request came from.
     pub proxy_header: ProxyHeader,
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one address.
+    pub connections_per_address: usize,
+    /// How long a request's head may take, in seconds.
+    pub head_timeout_seconds: u64,
+    /// How long a body may take, in seconds.
+    pub body_timeout_seconds: u64,
+    /// How long a connection may wait for its next request, in seconds.
+    pub idle_timeout_seconds: u64,
+    /// How long a client may take nothing of an answer, in seconds.
+    pub write_timeout_seconds: u64,
+    /// How large a head may be, in bytes.
+    pub head_bytes: usize,
 }
 
 impl Default for Server {
@@ -88,8 +108,31 @@ impl Default for Server {
             house_name: "House".to_owned(),
             trusted_proxies: Networks::default(),
             proxy_header: ProxyHeader::default(),
+            connections: 10_000,
+            connections_per_address: 1_000,
+            head_timeout_seconds: 10,
+            body_timeout_seconds: 10,
+            idle_timeout_seconds: 60,
+            write_timeout_seconds: 10,
+            head_bytes: 32_768,
         }
     }
+}
+
+/// TLS of the server's own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// The certificate and those that lead to its root, in PEM.
+    pub certificate: Option<PathBuf>,
+    /// Its private key, in PEM.
+    pub key: Option<PathBuf>,
+}
+
+/// Other sites whose scripts may call.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cors {
+    /// Which.
+    pub origins: Origins,
 }
 
 /// Where the ledger is kept.

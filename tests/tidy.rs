@@ -421,7 +421,7 @@ fn every_problem_is_explained_and_caused_by_a_test() {
 }
 
 /// Tests of what all nouns have in common.
-const COMMON: [&str; 6] = ["main", "bodies", "conventions", "limits", "lists", "throttle"];
+const COMMON: [&str; 7] = ["main", "bodies", "conventions", "edge", "limits", "lists", "throttle"];
 
 #[test]
 fn every_noun_of_the_api_has_its_tests() {

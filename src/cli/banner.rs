@@ -9,6 +9,8 @@ use crate::config::{Loaded, Mode, Origin};
 /// What the banner says.
 #[derive(Debug, Clone)]
 pub struct Banner {
+    /// `http`, or `https` with TLS of our own.
+    pub scheme: &'static str,
     /// Where connections are accepted; with the port that the system gave.
     pub address: SocketAddr,
     /// The data folder, from the root.
@@ -30,6 +32,7 @@ impl Banner {
     pub fn new(loaded: &Loaded, mode: Mode, address: SocketAddr, warnings: Vec<String>) -> Self {
         let server = &loaded.settings.server;
         Self {
+            scheme: if loaded.settings.tls.certificate.is_some() { "https" } else { "http" },
             address,
             data: std::path::absolute(&server.data).unwrap_or_else(|_| server.data.clone()),
             database: loaded.settings.database.url.as_ref().map(crate::config::DatabaseUrl::masked),
@@ -42,7 +45,7 @@ impl Banner {
 
     /// The lines, with an empty one before and after.
     pub fn text(&self) -> String {
-        let url = format!("http://{}", reachable(self.address));
+        let url = format!("{}://{}", self.scheme, reachable(self.address));
         let money = match self.mode {
             Mode::Sandbox => "sandbox mode: play money",
             Mode::Live => "live mode: real money",
@@ -62,7 +65,7 @@ impl Banner {
         let program = shell_word(&self.program);
         let mut text = format!("\n  Farthing {} · {money}\n\n", env!("CARGO_PKG_VERSION"));
         for (label, value) in [
-            ("address", format!("http://{}", self.address)),
+            ("address", format!("{}://{}", self.scheme, self.address)),
             ("reference", format!("{url}/docs")),
             place,
             ("first admin", format!("{program} admin create --email you@example.com{folder}")),
@@ -101,9 +104,10 @@ fn settings_warnings(loaded: &Loaded, address: SocketAddr) -> Vec<String> {
     if !settings.risk.enabled {
         warnings.push("risk rules are off: for load tests only".to_owned());
     }
-    if !address.ip().is_loopback() {
+    if !address.ip().is_loopback() && settings.tls.certificate.is_none() {
         warnings.push(
-            "reachable from other machines without encryption: put a proxy with TLS in front".to_owned(),
+            "reachable from other machines without encryption: set [tls], or put a proxy with TLS in front"
+                .to_owned(),
         );
     }
     warnings
@@ -134,6 +138,7 @@ mod tests {
 
     fn banner(mode: Mode) -> Banner {
         Banner {
+            scheme: "http",
             address: "0.0.0.0:8080".parse().unwrap(),
             data: PathBuf::from("/srv/my ledger"),
             database: None,

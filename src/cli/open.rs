@@ -20,8 +20,9 @@ use crate::auth::throttle::Throttle;
 use crate::clock::Clock;
 use crate::config::{Loaded, Mode, Origin, Settings};
 use crate::console::CONSOLE;
-use crate::http::proxy::Proxies;
+use crate::http::edge::Edge;
 use crate::http::spec::Table;
+use crate::http::tls::{CertificateFiles, Tls};
 use crate::http::{API, App, Surface};
 use crate::ledger::{Currency, Email, Money, Refusal, Role, Rules};
 use crate::store::{self, Location, OpenError, PostgresSettings, Store};
@@ -44,7 +45,7 @@ pub struct Ledger {
     runtime: Runtime,
     teller: Arc<Teller>,
     telemetry: Telemetry,
-    proxies: Proxies,
+    edge: Edge,
     mode: Mode,
     is_new: bool,
     _lock: Option<FolderLock>,
@@ -122,9 +123,8 @@ pub fn ledger(loaded: &Loaded, lock: Option<FolderLock>) -> Result<Ledger, Failu
     let sealer = Sealer::new(key_file.keys().clone(), clock.clone());
     let parts = TellerParts { store, clock, rules, hasher, policy, throttle, sealer };
     let teller = Arc::new(Teller::new(parts));
-    let server = settings.server;
-    let proxies = Proxies { trusted: server.trusted_proxies, header: server.proxy_header };
-    Ok(Ledger { runtime, teller, telemetry, proxies, mode: server.mode, is_new, _lock: lock })
+    let edge = Edge::new(&settings);
+    Ok(Ledger { runtime, teller, telemetry, edge, mode: settings.server.mode, is_new, _lock: lock })
 }
 
 fn runtime(workers: usize) -> Result<Runtime, Failure> {
@@ -230,17 +230,30 @@ pub struct Listeners {
     pub api: TcpListener,
     /// For the metrics, if they have an address of their own.
     pub metrics: Option<TcpListener>,
+    /// What makes TLS of the API's connections, if that is wanted.
+    pub tls: Option<Tls>,
+}
+
+/// Reads the certificate, if there is to be TLS.
+///
+/// # Errors
+/// If certificate and key cannot be used.
+pub fn tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
+    let (Some(certificate), Some(key)) = (&settings.tls.certificate, &settings.tls.key) else {
+        return Ok(None);
+    };
+    let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
+    Tls::open(files).map(Some).map_err(|error| Failure::Usage(format!("tls: {error}")))
 }
 
 /// Serves until `stop` is done, and answers what was accepted.
 pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Output = ()>) {
     let surface = if listeners.metrics.is_some() { Surface::ApiWithoutMetrics } else { Surface::Api };
-    let app = |surface, proxies| {
-        App::new(Arc::clone(&ledger.teller), ledger.telemetry.clone(), surface, TABLES, proxies)
-    };
+    let app =
+        |surface, edge| App::new(Arc::clone(&ledger.teller), ledger.telemetry.clone(), surface, TABLES, edge);
     if let Some(metrics) = listeners.metrics {
-        let app = app(Surface::Metrics, Proxies::default());
-        tokio::spawn(crate::http::serve(metrics, app, std::future::pending()));
+        let app = app(Surface::Metrics, ledger.edge.for_metrics());
+        tokio::spawn(crate::http::serve(metrics, app, None, std::future::pending()));
     }
     let teller = Arc::clone(&ledger.teller);
     let flushing = tokio::spawn(async move {
@@ -251,7 +264,7 @@ pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Outp
             teller.flush_anonymous(false).await;
         }
     });
-    crate::http::serve(listeners.api, app(surface, ledger.proxies.clone()), stop).await;
+    crate::http::serve(listeners.api, app(surface, ledger.edge.clone()), listeners.tls, stop).await;
     flushing.abort();
 }
 

@@ -5,7 +5,9 @@
 //! that is not in it does not exist, and one that is works everywhere.
 
 use super::values::{Show, count, listen_address, log_filter, number, one_line, path, yes_or_no};
-use super::{ClassQuotas, DatabaseUrl, LogFormat, Mode, Networks, Passphrase, Ports, ProxyHeader, Settings};
+use super::{
+    ClassQuotas, DatabaseUrl, LogFormat, Mode, Networks, Origins, Passphrase, Ports, ProxyHeader, Settings,
+};
 
 /// One key of the configuration: `[section] name` in the file, `FARTHING_SECTION_NAME` in the environment.
 #[derive(Debug)]
@@ -125,6 +127,77 @@ pub static KEYS: &[Key] = &[
         "x-forwarded-for or forwarded",
         "x-forwarded-for",
         "The header in which those proxies name the client: X-Forwarded-For with X-Forwarded-Proto, or Forwarded."
+    ),
+    key!(
+        server.connections,
+        |text| count(text, 10, 1_000_000),
+        "a whole number from 10 to 1000000",
+        "10000",
+        "Connections at once; more wait."
+    ),
+    key!(
+        server.connections_per_address,
+        |text| count(text, 1, 1_000_000),
+        "a whole number from 1 to 1000000",
+        "1000",
+        "Connections at once from one address that is no trusted proxy; more are closed."
+    ),
+    key!(
+        server.head_timeout_seconds,
+        |text| number(text, 1, 600),
+        "seconds, from 1 to 600",
+        "10",
+        "How long a request's head may take to arrive."
+    ),
+    key!(
+        server.body_timeout_seconds,
+        |text| number(text, 1, 600),
+        "seconds, from 1 to 600",
+        "10",
+        "How long a request's body may take to arrive."
+    ),
+    key!(
+        server.idle_timeout_seconds,
+        |text| number(text, 1, 3_600),
+        "seconds, from 1 to 3600",
+        "60",
+        "How long a connection may wait for its next request."
+    ),
+    key!(
+        server.write_timeout_seconds,
+        |text| number(text, 1, 600),
+        "seconds, from 1 to 600",
+        "10",
+        "How long a client may take nothing of its answer."
+    ),
+    key!(
+        server.head_bytes,
+        |text| count(text, 8_192, 1_048_576),
+        "a whole number from 8192 to 1048576",
+        "32768",
+        "How large path, query and headers of a request may be together."
+    ),
+    key!(
+        tls.certificate,
+        |text| path(text).map(Some),
+        "the path of a file",
+        "(none: HTTP without TLS)",
+        "The certificate and those that lead to its root, in PEM; read again when it changes."
+    ),
+    key!(
+        tls.key,
+        |text| path(text).map(Some),
+        "the path of a file",
+        "(none)",
+        "The certificate's private key, in PEM; read again when it changes."
+    ),
+    key!(
+        cors.origins,
+        Origins::parse,
+        "origins such as https://shop.example",
+        "",
+        "Other sites whose scripts may call the API from a browser.",
+        list = true
     ),
     key!(
         database.url,

@@ -287,6 +287,11 @@ impl Loading {
                 tokens.refresh_ttl_seconds, tokens.access_ttl_seconds
             )));
         }
+        if self.settings.tls.certificate.is_some() != self.settings.tls.key.is_some() {
+            let (given, other) =
+                if self.settings.tls.key.is_some() { ("key", "certificate") } else { ("certificate", "key") };
+            self.errors.push(ConfigError::Conflict(format!("tls.{given} needs tls.{other} as well")));
+        }
         if self.settings.database.migration_url.is_some() && self.settings.database.url.is_none() {
             self.warnings.push("database.migration_url does nothing without database.url".to_owned());
         }

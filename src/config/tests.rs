@@ -58,6 +58,14 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         ("database.statement_timeout_seconds", "9"),
         ("server.trusted_proxies", "127.0.0.1, 10.0.0.0/8, 2001:db8::/32"),
         ("server.proxy_header", "forwarded"),
+        ("server.connections", "77"),
+        ("server.connections_per_address", "7"),
+        ("server.head_timeout_seconds", "3"),
+        ("server.body_timeout_seconds", "4"),
+        ("server.idle_timeout_seconds", "5"),
+        ("server.write_timeout_seconds", "6"),
+        ("server.head_bytes", "8192"),
+        ("cors.origins", "https://shop.example, http://localhost:3000"),
         ("rate_limits.enabled", "false"),
         ("rate_limits.login", "30/min per address"),
         ("rate_limits.register", "7/day per address"),
@@ -96,8 +104,8 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
             assert_eq!(by_short.settings, by_variable.settings, "{short}");
         }
     }
-    // And the passphrase, which is not shown again.
-    assert_eq!(KEYS.len(), 34, "a new key belongs into this test");
+    // And the passphrase, which is not shown again, and the two of TLS, which go together.
+    assert_eq!(KEYS.len(), 47, "a new key belongs into this test");
 }
 
 #[test]
@@ -113,6 +121,18 @@ fn a_list_of_the_file_may_be_written_as_one() {
     assert_eq!(settings.server.trusted_proxies.to_string(), "127.0.0.1, 10.0.0.0/8");
     let error = load_file("[server]\ntrusted_proxies = [1]\n").unwrap_err().to_string();
     assert!(error.contains("array is not allowed for server.trusted_proxies"), "{error}");
+}
+
+#[test]
+fn certificate_and_key_go_together() {
+    let both = load_file("[tls]\ncertificate = 'a.pem'\nkey = 'b.pem'\n").unwrap();
+    assert_eq!(load_file(&both.to_toml()).unwrap().settings, both.settings);
+    for (text, message) in [
+        ("[tls]\ncertificate = 'a.pem'\n", "tls.certificate needs tls.key as well"),
+        ("[tls]\nkey = 'b.pem'\n", "tls.key needs tls.certificate as well"),
+    ] {
+        assert_eq!(load_file(text).unwrap_err().to_string(), message);
+    }
 }
 
 #[test]

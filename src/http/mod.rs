@@ -7,13 +7,16 @@
 //! the door ([`extract`]) and asks the teller. Every "no" becomes an answer in [`problem`] and nowhere else; how callers
 //! of a table are met is up to its [`Door`].
 //!
-//! Bounds: a body has at most 64 KiB and arrives within 10 s; nothing is buffered for callers that are not let in.
+//! Bounds: a body has at most 64 KiB, and all else is bounded in [`edge`]; nothing is buffered for callers that are not
+//! let in.
 
 mod activity;
 pub mod body;
 pub mod call;
+pub mod cors;
 pub mod docs;
 mod door;
+pub mod edge;
 pub mod extract;
 mod limits;
 pub mod openapi;
@@ -30,10 +33,12 @@ mod sessions;
 pub mod spec;
 mod statements;
 mod system;
+pub mod tls;
 pub(crate) mod transactions;
 pub(crate) mod users;
 mod views;
 pub(crate) mod wallets;
+mod wire;
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -53,9 +58,11 @@ use crate::ledger::{EventKind, Origin, RequestId};
 use crate::telemetry::{RouteMetrics, Telemetry};
 use crate::teller::{Identity, Teller, tightest};
 use call::Call;
+use cors::Visit;
+use edge::Edge;
 use limits::PolicyHeaders;
 use problem::{Code, Problem};
-use proxy::{Proxies, Source};
+use proxy::Source;
 use reply::Reply;
 use router::{Found, Match, Router};
 use routes::ROUTES;
@@ -80,7 +87,7 @@ pub struct App {
     /// What each route of the tables records, and last what requests without a route do.
     route_metrics: Vec<RouteMetrics>,
     surface: Surface,
-    proxies: Proxies,
+    edge: Edge,
     policy_headers: PolicyHeaders,
     openapi: Bytes,
     docs: String,
@@ -104,7 +111,7 @@ impl App {
         telemetry: Telemetry,
         surface: Surface,
         tables: &'static [Table],
-        proxies: Proxies,
+        edge: Edge,
     ) -> Arc<Self> {
         let document = openapi::document(ROUTES);
         let mut route_metrics: Vec<RouteMetrics> = tables
@@ -121,7 +128,7 @@ impl App {
             telemetry,
             route_metrics,
             surface,
-            proxies,
+            edge,
             openapi: Bytes::from(document.to_string()),
             docs: docs::render(&document),
         })
@@ -143,6 +150,11 @@ impl App {
     /// The figures.
     pub fn telemetry(&self) -> &Telemetry {
         &self.telemetry
+    }
+
+    /// What stands between the network and the routes.
+    pub fn edge(&self) -> &Edge {
+        &self.edge
     }
 
     /// The OpenAPI document, as JSON.
@@ -172,7 +184,8 @@ impl App {
     {
         let started = Instant::now();
         let (parts, body) = request.into_parts();
-        let source = self.proxies.source(peer, &parts.headers);
+        let source = self.edge.proxies.source(peer, &parts.headers);
+        let visit = self.visit(&parts);
         let mut standing = None;
         let mut body = pin!(body);
         let asked = Asked { method: parts.method.clone(), uri: parts.uri.clone() };
@@ -185,6 +198,9 @@ impl App {
             _ if !is_named => (None, Err(Problem::new(Code::Unavailable).with_fault("no random bytes"))),
             _ if is_hidden => (None, Err(Problem::new(Code::NotFound))),
             Match::Nothing => (None, Err(Problem::new(Code::NotFound))),
+            Match::WrongMethod(allow) if visit.as_ref().is_some_and(Visit::is_preflight) => {
+                (None, Ok(Visit::preflight(allow)))
+            }
             Match::WrongMethod(allow) => (None, Err(Problem::method_not_allowed(allow))),
             Match::Found(found) => {
                 let entrance = Entrance { request_id, source, found, standing: &mut standing };
@@ -200,15 +216,54 @@ impl App {
         if let Some((class, standing)) = standing {
             self.policy_headers.write(reply.headers_mut(), class, standing);
         }
-        reply::finish(&mut reply, request_id);
+        reply::finish(&mut reply, request_id, self.edge.has_tls || source.by_https);
+        cors::vary(&self.edge.origins, reply.headers_mut());
+        if let Some(visit) = visit {
+            visit.write(reply.headers_mut());
+        }
         self.observe(&asked.method, found, request_id, &reply, started);
         reply
     }
 
     /// The door at which a request without a route is told no.
     fn door_of(&self, path: &str) -> &'static dyn Door {
+        self.table_of(path).map_or(&door::ApiDoor, |table| table.door)
+    }
+
+    fn table_of(&self, path: &str) -> Option<&'static Table> {
         let begins = self.tables.iter().filter(|table| path.starts_with(table.prefix));
-        begins.max_by_key(|table| table.prefix.len()).map_or(&door::ApiDoor, |table| table.door)
+        begins.max_by_key(|table| table.prefix.len())
+    }
+
+    /// Whether another site that is let in calls the API; pages are nobody's but ours.
+    fn visit(&self, parts: &Parts) -> Option<Visit> {
+        let visit = Visit::read(&self.edge.origins, parts)?;
+        self.table_of(parts.uri.path()).is_none_or(|table| table.prefix == API.prefix).then_some(visit)
+    }
+
+    /// The whole answer to a head that cannot be read.
+    pub fn refuse_head(&self, status: StatusCode, date: &str, peer: IpAddr) -> Vec<u8> {
+        let code =
+            if status == StatusCode::BAD_REQUEST { Code::MalformedRequest } else { Code::HeadTooLarge };
+        self.raw_refusal(Problem::new(code), date, peer)
+    }
+
+    /// The whole answer to a client that does not speak TLS where TLS is spoken.
+    pub fn refuse_plain(&self, peer: IpAddr) -> Vec<u8> {
+        let detail = "HTTPS is spoken here: use an address that begins with https://.";
+        self.raw_refusal(Problem::with_detail(Code::MalformedRequest, detail), "", peer)
+    }
+
+    fn raw_refusal(&self, problem: Problem, date: &str, peer: IpAddr) -> Vec<u8> {
+        let request = self.teller.request_id().unwrap_or(RequestId::new(Uuid::nil()));
+        let origin = Origin { request, ip: Some(peer.to_canonical()), user_agent: None };
+        self.teller.note_anonymous(EventKind::InputValidationFail, &origin);
+        let mut reply = problem.into_reply(request);
+        reply::finish(&mut reply, request, self.edge.has_tls);
+        if let Some(metrics) = self.route_metrics.last() {
+            metrics.record(reply.status().as_u16(), std::time::Duration::ZERO);
+        }
+        reply::to_bytes(reply, date)
     }
 
     async fn answer<B>(self: Arc<Self>, entrance: Entrance<'_>, parts: Parts, body: Pin<&mut B>) -> Answer
@@ -228,7 +283,8 @@ impl App {
             *standing = Some(class).zip(tightest([by_address.flatten(), by_caller]));
         }
         let body = if route.verb.has_body() {
-            table.door.body(route, &parts, body::read(body).await?)?
+            let body = body::read(body, self.edge.bounds.body_timeout).await?;
+            table.door.body(route, &parts, body)?
         } else {
             Bytes::new()
         };

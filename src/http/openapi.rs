@@ -47,8 +47,7 @@ pub fn document(routes: &[Route]) -> Value {
 const ABOUT: &str = "\
 JSON in and out. Money is a decimal string in major units with its currency; it is never a float. Times are RFC 3339 in \
 UTC with milliseconds. Lists are newest first and go on at the cursor in `next`. Every answer carries `Request-Id`, and \
-every error is a problem (RFC 9457) whose `code` is stable and whose `type` is a page that explains it; but for a head \
-that is no HTTP or too large, which gets a bare 400, 414 or 431 and ends the connection. A payment with an \
+every error is a problem (RFC 9457) whose `code` is stable and whose `type` is a page that explains it. A payment with an \
 `Idempotency-Key` happens exactly once, however often it is sent.";
 
 fn operation(route: &Route, order: usize) -> Value {

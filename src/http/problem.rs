@@ -71,6 +71,10 @@ catalogue! {
         "The body is not JSON",
         "The body is not valid JSON in UTF-8, is nested too deeply, or has something after its end.",
         "Send one JSON object. The detail names the line and column where reading stopped.";
+    MalformedRequest = "malformed_request", BAD_REQUEST,
+        "The request is not HTTP",
+        "The head of the request is not HTTP/1.1, or not in the way in which this port speaks it.",
+        "Send HTTP/1.1, over TLS where the server's address begins with https. The connection was closed.";
     IdempotencyKeyInvalid = "idempotency_key_invalid", BAD_REQUEST,
         "The Idempotency-Key header is not usable",
         "An Idempotency-Key is 1 to 255 printable ASCII characters, bare or as a quoted structured-field string, and is sent once.",
@@ -171,6 +175,10 @@ catalogue! {
         "Too many requests",
         "A limit was reached. The RateLimit and RateLimit-Policy headers say which, Retry-After says for how long.",
         "Wait for as many seconds as Retry-After says.";
+    HeadTooLarge = "head_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "The head of the request is too large",
+        "Path, query and headers together may have 32 KiB unless the operator says otherwise, and at most 100 headers.",
+        "Send less of them. The connection was closed.";
     InternalError = "internal_error", INTERNAL_SERVER_ERROR,
         "Something went wrong in the server",
         "A fault that is ours, not yours. It is in the server's log under the request id.",

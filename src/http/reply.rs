@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Entry, HeaderName,
-    HeaderValue, LINK, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    HeaderValue, LINK, LOCATION, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
@@ -67,6 +67,13 @@ impl Body for ReplyBody {
 
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+/// What is no page loads nothing, frames nothing and is framed by nothing, whatever a browser takes it for.
+const NO_PAGE: &str =
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox";
+/// Two years, the subdomains too.
+const STAY_SECURE: &str = "max-age=63072000; includeSubDomains";
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// An answer of any content type.
@@ -127,9 +134,10 @@ pub fn no_content() -> Reply {
     reply
 }
 
-/// Adds what every answer carries; what an answer has set itself stays.
-pub fn finish(reply: &mut Reply, request_id: RequestId) {
+/// Adds what every answer carries; what an answer has set itself stays. Over https a browser is told to stay there.
+pub fn finish(reply: &mut Reply, request_id: RequestId, by_https: bool) {
     let headers = reply.headers_mut();
+    let is_page = headers.get(CONTENT_TYPE).is_some_and(|value| value == HTML);
     if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
         headers.insert(REQUEST_ID, value);
     }
@@ -137,12 +145,43 @@ pub fn finish(reply: &mut Reply, request_id: RequestId) {
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
         (CACHE_CONTROL, "no-store"),
-        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (CONTENT_SECURITY_POLICY, NO_PAGE),
+        (RESOURCE_POLICY, "same-origin"),
     ] {
         if let Entry::Vacant(entry) = headers.entry(name) {
             entry.insert(HeaderValue::from_static(value));
         }
     }
+    if is_page {
+        headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
+    }
+    if by_https {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(STAY_SECURE));
+    }
+}
+
+/// An answer as it goes over the wire, for where no HTTP library stands between; the connection closes after it.
+pub fn to_bytes(reply: Reply, date: &str) -> Vec<u8> {
+    let (parts, mut body) = reply.into_parts();
+    let frame = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
+    let body = match frame {
+        Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+        _ => Bytes::new(),
+    };
+    let mut bytes = format!("HTTP/1.1 {}\r\n", parts.status).into_bytes();
+    for (name, value) in &parts.headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    if !date.is_empty() {
+        bytes.extend_from_slice(format!("date: {date}\r\n").as_bytes());
+    }
+    bytes
+        .extend_from_slice(format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()).as_bytes());
+    bytes.extend_from_slice(&body);
+    bytes
 }
 
 /// One page of a list.
@@ -243,7 +282,9 @@ mod tests {
     #[test]
     fn every_answer_carries_the_safe_headers_and_a_page_keeps_its_own() {
         let mut reply = html("<p>", "default-src 'self'");
-        finish(&mut reply, RequestId::new(Uuid::nil()));
+        finish(&mut reply, RequestId::new(Uuid::nil()), false);
+        assert!(!reply.headers().contains_key("strict-transport-security"));
+        assert_eq!(reply.headers()["cross-origin-opener-policy"], "same-origin");
         assert_eq!(reply.headers()["content-security-policy"], "default-src 'self'");
         assert_eq!(reply.headers()["x-content-type-options"], "nosniff");
         assert_eq!(reply.headers()["referrer-policy"], "no-referrer");

@@ -8,6 +8,7 @@ mod support;
 mod activity;
 mod bodies;
 mod conventions;
+mod edge;
 mod limits;
 mod lists;
 mod payments;
