@@ -198,11 +198,13 @@ impl Default for Tokens {
 pub struct Payments {
     /// How long the same payment without a key counts as a duplicate, in seconds; 0 is never.
     pub duplicate_window_seconds: u64,
+    /// How long money is held for a payment that is neither captured nor reviewed.
+    pub hold_seconds: u64,
 }
 
 impl Default for Payments {
     fn default() -> Self {
-        Self { duplicate_window_seconds: 60 }
+        Self { duplicate_window_seconds: 60, hold_seconds: 7 * 86_400 }
     }
 }
 

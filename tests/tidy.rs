@@ -16,7 +16,7 @@ const LINES: usize = 500;
 /// Files that are one thing though they are long, each with the lines that it may have.
 const LONG_FILES: [(&str, usize); 5] = [
     // Tables: a catalogue of problems, the routes, the metrics.
-    ("src/http/problem.rs", 560),
+    ("src/http/problem.rs", 580),
     ("src/http/routes.rs", 600),
     ("src/telemetry/metrics.rs", 520),
     // One reader of bodies, half of it its own tests.

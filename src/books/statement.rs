@@ -6,7 +6,7 @@
 use std::io;
 
 use super::{Span, camt053, csv, hledger};
-use crate::ledger::{Currency, Party, PaymentId, Timestamp, Total, Transaction, TransactionKind, UserId};
+use crate::ledger::{Currency, MovementType, Party, PaymentId, Timestamp, Total, Transaction, UserId};
 use crate::store::Movement;
 
 /// What a statement says before its first movement.
@@ -57,13 +57,12 @@ impl<'a> Line<'a> {
 
     /// What it is, in the words of the API.
     pub fn kind(&self) -> &'static str {
-        self.transaction().kind.name()
+        self.transaction().movement().map_or("payment", MovementType::name)
     }
 
     /// The payment that it belongs to.
     pub fn payment(&self) -> Option<PaymentId> {
-        let is_payment = self.transaction().kind == TransactionKind::Payment;
-        is_payment.then(|| self.transaction().id.into())
+        self.transaction().payment()
     }
 }
 

@@ -207,6 +207,7 @@ pub fn rules(settings: &Settings) -> Result<Rules, Failure> {
     Ok(Rules {
         mode: settings.server.mode,
         duplicate_window_ms: millis(settings.payments.duplicate_window_seconds),
+        hold_ttl_ms: millis(settings.payments.hold_seconds),
         access_ttl_ms: millis(settings.tokens.access_ttl_seconds),
         refresh_ttl_ms: millis(settings.tokens.refresh_ttl_seconds),
         grant: grant.map_err(|error| Failure::Usage(format!("the sandbox's grant {error}")))?,

@@ -331,6 +331,13 @@ pub static KEYS: &[Key] = &[
         "How long the same payment without an Idempotency-Key counts as a duplicate."
     ),
     key!(
+        payments.hold_seconds,
+        |text| number(text, 1, YEAR_SECONDS),
+        "seconds, from 1 to 31536000",
+        "604800",
+        "How long money is held for a payment that is neither captured nor reviewed."
+    ),
+    key!(
         passwords.breached_file,
         |text| path(text).map(Some),
         "the path of a file",

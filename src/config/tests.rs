@@ -79,6 +79,7 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         ("tokens.access_ttl_seconds", "7"),
         ("tokens.refresh_ttl_seconds", "86399"),
         ("payments.duplicate_window_seconds", "0"),
+        ("payments.hold_seconds", "1"),
         ("passwords.breached_file", "/etc/breached.txt"),
         ("passwords.hash_threads", "3"),
         ("passwords.hash_queue", "5"),

@@ -11,8 +11,8 @@ use crate::http::extract::Cursor;
 use crate::http::problem::Problem;
 use crate::http::reply::query_string;
 use crate::http::spec::Answer;
-use crate::ledger::{PaymentId, Transaction, TransactionId, TransactionKind, UserId};
-use crate::store::{HistoryFilter, Movement, PageRequest};
+use crate::ledger::{MovementType, PaymentId, Transaction, TransactionId, UserId};
+use crate::store::{HistoryFilter, Listing, Movement, PageRequest};
 
 /// How many movements a page has.
 const ROWS: usize = 25;
@@ -25,20 +25,22 @@ pub(super) async fn page(call: Call) -> Answer {
     let pairs = query.pairs();
     let found = query.pairs().into_iter().find(|(name, _)| *name == "q").and_then(|(_, text)| by_id(&text));
     let page = PageRequest { limit: ROWS, after: query.after() };
-    let kind = query.word("type").and_then(TransactionKind::from_name);
+    let kind = query.word("type").and_then(MovementType::from_name);
     let declined = query.word("status").map(|status| status == "declined");
     let currency = query.currency("currency");
     let (from, to) = (query.from("from"), query.until("to"));
     let values: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (*name, value.as_ref())).collect();
     let mut filled = Filled::with(&values);
-    let movements = match query.finish(HistoryFilter { currency, kind, declined, from, to }) {
-        _ if found.is_some() => return Ok(reply::see_other(&found.unwrap_or_default())),
-        Ok(filter) => call.teller().transactions(call.who()?, page, filter).await?,
-        Err(problem) => {
-            filled = filled.wrong(&problem);
-            crate::store::Page { rows: Vec::new(), next: None }
-        }
-    };
+    let movements =
+        match query.finish(HistoryFilter { listing: Listing::Movements(kind), currency, declined, from, to })
+        {
+            _ if found.is_some() => return Ok(reply::see_other(&found.unwrap_or_default())),
+            Ok(filter) => call.teller().transactions(call.who()?, page, filter).await?,
+            Err(problem) => {
+                filled = filled.wrong(&problem);
+                crate::store::Page { rows: Vec::new(), next: None }
+            }
+        };
     let is_filtered = pairs.iter().any(|(name, _)| *name != "after");
     let content = html! {
         h1 { "History" }
@@ -164,8 +166,8 @@ fn row(movement: &Movement, seer: UserId, now: crate::ledger::Timestamp) -> Mark
 
 /// Where a movement is told in full.
 fn address(transaction: &Transaction) -> String {
-    if transaction.kind == TransactionKind::Payment {
-        format!("/console/payments/{}", PaymentId::from(transaction.id))
+    if let Some(payment) = transaction.payment() {
+        format!("/console/payments/{payment}")
     } else {
         format!("/console/transactions/{}", transaction.id)
     }
@@ -174,11 +176,15 @@ fn address(transaction: &Transaction) -> String {
 /// A movement in a few words.
 pub(super) fn about(transaction: &Transaction, seer: UserId) -> String {
     let is_out = transaction.from.id == seer;
-    match transaction.kind {
-        TransactionKind::Payment if is_out => format!("To {}", party(&transaction.to)),
-        TransactionKind::Payment => format!("From {}", party(&transaction.from)),
-        TransactionKind::Topup => "Play money added".to_owned(),
-        TransactionKind::Grant => "Welcome money".to_owned(),
+    match transaction.movement().unwrap_or(MovementType::Payment) {
+        MovementType::Payment if is_out => format!("To {}", party(&transaction.to)),
+        MovementType::Payment => format!("From {}", party(&transaction.from)),
+        MovementType::Refund if is_out => format!("Refund to {}", party(&transaction.to)),
+        MovementType::Refund => format!("Refund from {}", party(&transaction.from)),
+        MovementType::Deposit => "Cash paid in".to_owned(),
+        MovementType::Withdrawal => "Cash paid out".to_owned(),
+        MovementType::Topup => "Play money added".to_owned(),
+        MovementType::Grant => "Welcome money".to_owned(),
     }
 }
 

@@ -8,7 +8,7 @@ use super::shell::{self, Place};
 use crate::http::call::Call;
 use crate::http::problem::{Code, Problem};
 use crate::http::spec::Answer;
-use crate::ledger::{Decline, Timestamp, Transaction, UserId};
+use crate::ledger::{Decline, Stage, Timestamp, Transaction, UserId};
 
 pub(super) async fn payment(call: Call) -> Answer {
     let mut query = call.query();
@@ -17,16 +17,19 @@ pub(super) async fn payment(call: Call) -> Answer {
     let who = call.who()?;
     let payment = call.teller().payment(who, call.id()?).await?;
     let payment = payment.ok_or_else(|| Problem::new(Code::NotFound))?;
-    show(&call, &payment, call.path_parameter(), note == Some("sent"))
+    let status = payment.state.map_or("declined", |state| state.status.name());
+    show(&call, &payment.first, status, call.path_parameter(), note == Some("sent"))
 }
 
 pub(super) async fn transaction(call: Call) -> Answer {
     let movement = call.teller().transaction(call.who()?, call.id()?).await?;
     let movement = movement.ok_or_else(|| Problem::new(Code::NotFound))?;
-    show(&call, &movement.transaction, &movement.transaction.id.to_string(), false)
+    let transaction = &movement.transaction;
+    let status = if transaction.decline.is_some() { "declined" } else { "succeeded" };
+    show(&call, transaction, status, &transaction.id.to_string(), false)
 }
 
-fn show(call: &Call, transaction: &Transaction, id: &str, was_sent: bool) -> Answer {
+fn show(call: &Call, transaction: &Transaction, state: &str, id: &str, was_sent: bool) -> Answer {
     let (seer, now) = (call.who()?.user.id, call.teller().clock().now());
     let is_out = transaction.from.id == seer;
     let is_declined = transaction.decline.is_some();
@@ -37,7 +40,6 @@ fn show(call: &Call, transaction: &Transaction, id: &str, was_sent: bool) -> Ans
     } else {
         Sign::In
     };
-    let state = if is_declined { "declined" } else { "succeeded" };
     let content = html! {
         p.crumb { a href="/console/history" { "History" } }
         @if was_sent && !is_declined { div.notice.good role="status" { p { strong { "Sent." } " " (party(&transaction.to)) " has it." } } }
@@ -95,7 +97,11 @@ fn metadata(text: &str) -> Vec<(String, String)> {
 }
 
 fn timeline(transaction: &Transaction, now: Timestamp) -> Markup {
-    let ends = if transaction.decline.is_some() { "Declined" } else { "Paid, durable in the ledger" };
+    let ends = match transaction.stage {
+        _ if transaction.decline.is_some() => "Declined",
+        Stage::Held(_) => "Held, durable in the ledger",
+        Stage::Whole | Stage::Step(_) => "Paid, durable in the ledger",
+    };
     html! {
         h2 { "Timeline" }
         ol.timeline {

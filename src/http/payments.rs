@@ -1,4 +1,4 @@
-//! Payments: make one, list one's own, look at one.
+//! Payments: make one, take it further, list one's own, look at one.
 
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
@@ -8,17 +8,55 @@ use super::extract::{Cursor, Recipient};
 use super::problem::{Code, Problem, REPLAYED};
 use super::reply::{self, List, Reply};
 use super::spec::Answer;
-use super::views::PaymentView;
-use crate::ledger::{IdempotencyKey, Memo, Refusal, TransactionKind};
+use super::views::{PaymentView, RefundView};
+use crate::ledger::{Capture, IdempotencyKey, Memo, PaymentStatus, Refusal, Settlement};
 use crate::store::{HistoryFilter, PageRequest};
 use crate::telemetry::PaymentOutcome;
-use crate::teller::{self, PayRequest, TellerError};
+use crate::teller::{self, PayRequest, SettleRequest, StepAnswer, TellerError};
 
 pub(super) async fn pay(call: Call) -> Answer {
     let request = read_payment(&call, call.idempotency_key()?)?;
     let answer = pay_and_count(&call, request).await?;
-    let reply = reply::json(StatusCode::CREATED, &PaymentView::new(&answer.transaction));
+    let transaction = &answer.transaction;
+    let state = transaction.payment_state();
+    let is_reviewed = state.is_some_and(|state| state.status == PaymentStatus::PendingReview);
+    let status = if is_reviewed { StatusCode::ACCEPTED } else { StatusCode::CREATED };
+    let reply = reply::json(status, &PaymentView::new(transaction, state));
     Ok(mark_replay(reply, answer.replayed))
+}
+
+pub(super) async fn capture(call: Call) -> Answer {
+    let mut form = call.form()?;
+    let amount = form.amount("amount");
+    form.finish(Some(()))?;
+    settled(&call, Settlement::Capture { amount }).await
+}
+
+pub(super) async fn void(call: Call) -> Answer {
+    call.form()?.finish(Some(()))?;
+    settled(&call, Settlement::Void).await
+}
+
+/// Takes the payment a step further, and answers with the payment as the step left it.
+async fn settled(call: &Call, settlement: Settlement) -> Answer {
+    let answer = settle(call, settlement).await?;
+    let view = PaymentView::new(&answer.first, answer.step.payment_state());
+    Ok(mark_replay(reply::json(StatusCode::OK, &view), answer.replayed))
+}
+
+pub(super) async fn refund(call: Call) -> Answer {
+    let mut form = call.form()?;
+    let amount = form.amount("amount");
+    let reason = form.text("reason").unwrap_or_default();
+    form.finish(Some(()))?;
+    let answer = settle(&call, Settlement::Refund { amount, reason }).await?;
+    let reply = reply::json(StatusCode::CREATED, &RefundView::new(&answer.step));
+    Ok(mark_replay(reply, answer.replayed))
+}
+
+async fn settle(call: &Call, settlement: Settlement) -> Result<StepAnswer, Problem> {
+    let request = SettleRequest { payment: call.id()?, settlement, key: call.idempotency_key()? };
+    Ok(call.teller().settle(call.who()?, call.origin.clone(), request).await?)
 }
 
 /// Pays, and counts how it went.
@@ -48,11 +86,9 @@ pub(crate) fn read_payment(call: &Call, key: Option<IdempotencyKey>) -> Result<P
         reference: form.text("reference").unwrap_or_default(),
         metadata: form.metadata("metadata").unwrap_or_default(),
     };
-    if form.word("capture") == Some("manual") {
-        form.refuse("capture", "unsupported", "must be \"automatic\": this version does not hold payments");
-    }
+    let capture = form.word("capture").and_then(Capture::from_name).unwrap_or_default();
     let money = form.finish(money)?;
-    Ok(PayRequest { to, money, memo, key })
+    Ok(PayRequest { to, money, memo, capture, key })
 }
 
 /// Says that an answer is the first one to its key, given again.
@@ -84,14 +120,13 @@ pub(super) async fn list(call: Call) -> Answer {
     let page = PageRequest { limit: query.limit(), after: query.after() };
     let pairs = query.pairs();
     query.finish(())?;
-    let filter = HistoryFilter { kind: Some(TransactionKind::Payment), ..HistoryFilter::default() };
-    let page = call.teller().transactions(call.who()?, page, filter).await?;
-    let rows = page.rows.iter().map(|movement| PaymentView::new(&movement.transaction)).collect();
+    let page = call.teller().payments(call.who()?, page, HistoryFilter::default()).await?;
+    let rows = page.rows.iter().map(|payment| PaymentView::new(&payment.first, payment.state)).collect();
     Ok(List::new(rows, page.next.map(Cursor::new)).into_reply("/payments", &pairs))
 }
 
 pub(super) async fn get(call: Call) -> Answer {
     let payment = call.teller().payment(call.who()?, call.id()?).await?;
     let payment = payment.ok_or_else(|| Problem::new(Code::NotFound))?;
-    Ok(reply::json(StatusCode::OK, &PaymentView::new(&payment)))
+    Ok(reply::json(StatusCode::OK, &PaymentView::new(&payment.first, payment.state)))
 }

@@ -109,8 +109,8 @@ catalogue! {
         "Use another method, with a new Idempotency-Key.";
     PermissionDenied = "permission_denied", FORBIDDEN,
         "You may not do this",
-        "Your role does not have the permission that this call needs.",
-        "Ask an administrator for a role that has it.";
+        "Your role does not have the permission that this call needs; or it has, and you are a party to the payment or wallet, which an operator's permission never reaches.",
+        "Ask an administrator for a role that has it, or somebody else who has it to do this.";
     CrossSite = "cross_site", FORBIDDEN,
         "This did not come from a page of ours",
         "Forms of the console are taken from its own pages alone: the browser says that this one was sent from elsewhere, or says nothing. A proxy in front that changes the Host header has the same effect.",
@@ -155,6 +155,10 @@ catalogue! {
         "This looks like the same payment again",
         "A payment to the same payee with the same amount, currency, description and reference was made moments ago, and this request has no Idempotency-Key. The member 'payment' is the id of the first.",
         "If you meant to pay twice, send an Idempotency-Key of its own with each payment.";
+    PaymentState = "payment_state", CONFLICT,
+        "The payment is not in a state that allows this",
+        "A payment is captured or voided while it is authorized, refunded once money of it was captured, and approved or rejected while it is under review. The member 'payment_status' says how it stands.",
+        "Look at the payment with GET /payment/{id}: what you want may have happened already, or not be possible any more.";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE,
         "The body is too large",
         "A body may have at most 64 KiB.",
@@ -362,11 +366,23 @@ impl From<Refusal> for Problem {
             Refusal::TokenReused => Self::new(Code::TokenReused),
             Refusal::InvalidCredentials => Self::new(Code::InvalidCredentials),
             Refusal::EmailTaken => Self::new(Code::EmailTaken),
-            Refusal::SessionNotFound | Refusal::UserNotFound | Refusal::ResetLinkInvalid => {
-                Self::new(Code::NotFound)
-            }
+            Refusal::SessionNotFound
+            | Refusal::PaymentNotFound
+            | Refusal::UserNotFound
+            | Refusal::ResetLinkInvalid => Self::new(Code::NotFound),
             Refusal::IdempotencyKeyReused { fields } => {
                 Self::new(Code::IdempotencyKeyReused).member("fields", fields)
+            }
+            Refusal::PermissionDenied => Self::new(Code::PermissionDenied),
+            Refusal::PaymentState { status } => {
+                let detail = format!("The payment is {}, which does not allow this.", status.name());
+                Self::with_detail(Code::PaymentState, detail).member("payment_status", status.name())
+            }
+            Refusal::AmountRefused { error } => Self::field("amount", error.code(), &error.to_string()),
+            Refusal::AmountTooLarge { most } => {
+                let message =
+                    format!("must be at most {most} {}, which is all that there is", most.currency());
+                Self::field("amount", "more_than_there_is", &message)
             }
             Refusal::AccountFrozen => Self::new(Code::AccountFrozen),
             Refusal::SandboxOnly => Self::new(Code::SandboxOnly),

@@ -269,7 +269,7 @@ pub static ROUTES: &[Route] = &[
                 Field::optional(
                     "capture",
                     Kind::OneOf(&["automatic", "manual"]),
-                    "\"automatic\"; this version does not hold payments.",
+                    "\"automatic\" unless told; with \"manual\" the money is held until the payee captures it.",
                 ),
             ],
             idempotent: true,
@@ -287,7 +287,14 @@ pub static ROUTES: &[Route] = &[
                 "Answered once the payment is durable. With an Idempotency-Key it happens exactly once, however often it is \
                  sent; without one, the same payment again within a minute is refused as a probable repeat. With too \
                  little money nothing moves, and the declined payment is kept in your history.",
-                &[Success { status: 201, content: Content::Json("Payment"), about: "The payment." }],
+                &[
+                    Success { status: 201, content: Content::Json("Payment"), about: "The payment." },
+                    Success {
+                        status: 202,
+                        content: Content::Json("Payment"),
+                        about: "The payment, which an operator is to look at; until then its money is held.",
+                    },
+                ],
             )
         },
     },
@@ -320,6 +327,70 @@ pub static ROUTES: &[Route] = &[
                 "Look at a payment",
                 "One of your own, from either side.",
                 &[ok(Content::Json("Payment"), "The payment.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/payment/{id}/capture",
+        access: OWN,
+        handler: handler!(payments::capture),
+        doc: Doc {
+            body: &[Field::optional(
+                "amount",
+                Kind::Amount,
+                "How much of what is held; left out: all of it.",
+            )],
+            idempotent: true,
+            errors: &[Code::NotFound, Code::PaymentState, Code::AccountFrozen],
+            example: r#"{"amount": "10.00"}"#,
+            ..plain(
+                Tag::Payments,
+                "capturePayment",
+                "Take the money of a held payment",
+                "For the payee, once, in whole or in part; the rest is released. A hold lapses after seven days; a \
+                 capture after that is refused.",
+                &[ok(Content::Json("Payment"), "The payment, captured.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/payment/{id}/void",
+        access: OWN,
+        handler: handler!(payments::void),
+        doc: Doc {
+            idempotent: true,
+            errors: &[Code::NotFound, Code::PaymentState, Code::AccountFrozen],
+            ..plain(
+                Tag::Payments,
+                "voidPayment",
+                "Release the money of a held payment",
+                "For the payee, or an operator with the permission who is no party to it.",
+                &[ok(Content::Json("Payment"), "The payment, voided.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/payment/{id}/refund",
+        access: OWN,
+        handler: handler!(payments::refund),
+        doc: Doc {
+            body: &[
+                Field::optional("amount", Kind::Amount, "How much; left out: all that is left."),
+                Field::optional("reason", Kind::Text(500), "Why; the payer reads it."),
+            ],
+            idempotent: true,
+            errors: &[Code::NotFound, Code::PaymentState, Code::InsufficientFunds, Code::AccountFrozen],
+            example: r#"{"amount": "2.50", "reason": "One of the two was cold"}"#,
+            ..plain(
+                Tag::Payments,
+                "refundPayment",
+                "Give money of a payment back",
+                "For the payee, or an operator with the permission who is no party to it; in one or several steps, and \
+                 never more than was captured. The money comes from the payee's wallet.",
+                &[Success { status: 201, content: Content::Json("Refund"), about: "The refund." }],
             )
         },
     },

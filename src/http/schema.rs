@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::extract::MAX_METADATA_PAIRS;
 use super::spec::{Field, Kind};
-use crate::ledger::{EventKind, Role, Severity, TransactionKind};
+use crate::ledger::{EventKind, MovementType, PaymentStatus, Role, Severity};
 
 /// A field's schema.
 pub fn of_kind(kind: Kind) -> Value {
@@ -62,6 +62,7 @@ pub fn components() -> Map<String, Value> {
         ("SecurityEvent", security_event()),
         ("Party", party()),
         ("Payment", payment()),
+        ("Refund", refund()),
         ("Transaction", transaction()),
         ("Wallet", wallet()),
         ("Wallets", json!({"type": "array", "items": {"$ref": "#/components/schemas/Wallet"}})),
@@ -188,7 +189,7 @@ fn party() -> Value {
 fn payment() -> Value {
     object(&[
         ("id", id("pay"), "The payment's id."),
-        ("status", one_of(&["succeeded", "declined"]), "How it stands."),
+        ("status", one_of(&PaymentStatus::ALL.map(PaymentStatus::name)), "How it stands."),
         ("amount", amount(), "In major units, with the currency's own number of decimals."),
         ("amount_captured", amount(), "What the payee got."),
         ("amount_refunded", amount(), "What went back."),
@@ -214,10 +215,25 @@ fn decline() -> Value {
     ])
 }
 
+fn refund() -> Value {
+    object(&[
+        ("id", id("rfd"), "The refund's id."),
+        ("payment", id("pay"), "The payment that it is of."),
+        ("transaction", id("txn"), "The movement that it is."),
+        ("status", one_of(&["succeeded"]), "How it went."),
+        ("amount", amount(), "What went back, in major units."),
+        ("currency", currency(), "ISO 4217."),
+        ("reason", text_or_null(), "Why."),
+        ("payment_status", one_of(&["refunded", "partially_refunded"]), "How the payment stood after it."),
+        ("amount_refunded", amount(), "All that had gone back of the payment after it."),
+        ("created_at", time(), "When it was made."),
+    ])
+}
+
 fn transaction() -> Value {
     object(&[
         ("id", id("txn"), "The movement's id."),
-        ("type", one_of(&TransactionKind::ALL.map(TransactionKind::name)), "What it is."),
+        ("type", one_of(&MovementType::ALL.map(MovementType::name)), "What it is."),
         ("direction", one_of(&["in", "out"]), "Which way the money went, seen from you."),
         ("amount", amount(), "In major units."),
         ("currency", currency(), "ISO 4217."),
@@ -301,7 +317,8 @@ fn problem() -> Value {
             "request_id": id("req"),
             "errors": {"type": "array", "items": reference("FieldError"), "description": "Of validation_failed: every wrong field."},
             "fields": {"type": "array", "items": {"type": "string"}, "description": "Of idempotency_key_reused: what differs."},
-            "payment": {"type": "string", "description": "Of insufficient_funds: the declined payment; of duplicate_payment: the first one."},
+            "payment": {"type": "string", "description": "Of insufficient_funds: the declined payment, or the payment that was to be refunded; of duplicate_payment: the first one."},
+            "payment_status": {"type": "string", "description": "Of payment_state: how the payment stands."},
             "available": {"type": "string", "description": "Of insufficient_funds: what could have been spent."},
             "currency": {"type": "string", "description": "Of insufficient_funds: the currency of 'available'."},
             "reason": {"type": "string", "description": "Of topup_failed: why."},

@@ -1,6 +1,7 @@
 //! What answers look like: the ledger's values as JSON, their fields in a fixed order.
 //!
-//! A payment is told from its row of the journal alone, so that a repeated key gets the same bytes as the first time.
+//! A payment is told from its first row of the journal and the state that a row about it left it in, neither of which
+//! ever changes, so that a repeated key gets the same bytes as the first time.
 
 use std::fmt::Display;
 
@@ -8,8 +9,8 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::ledger::{
-    Balance, Currency, Decline, Party, PaymentId, Role, SecurityEvent, Session, SessionId, Timestamp,
-    Transaction, TransactionId, TransactionKind, User, UserId,
+    Balance, Currency, Decline, MovementType, Party, PaymentId, PaymentState, PaymentStatus, RefundId, Role,
+    SecurityEvent, Session, SessionId, Timestamp, Transaction, TransactionId, TransactionKind, User, UserId,
 };
 use crate::store::Movement;
 
@@ -132,7 +133,7 @@ impl Serialize for PartyName {
 #[derive(Debug, Serialize)]
 pub(super) struct PaymentView<'a> {
     id: PaymentId,
-    status: &'static str,
+    status: PaymentStatus,
     amount: Text<Balance>,
     amount_captured: Text<Balance>,
     amount_refunded: Text<Balance>,
@@ -153,17 +154,17 @@ struct DeclineView {
 }
 
 impl<'a> PaymentView<'a> {
-    pub(super) fn new(transaction: &'a Transaction) -> Self {
+    /// The payment of that first row, as a row about it left it.
+    pub(super) fn new(transaction: &'a Transaction, state: Option<PaymentState>) -> Self {
         let currency = transaction.money.currency();
         let of = |amount_minor| Text(Balance { amount_minor, currency });
-        let amount_minor = transaction.money.amount_minor();
-        let captured_minor = if transaction.decline.is_some() { 0 } else { amount_minor };
+        let state = state.unwrap_or(PaymentState::without_capture(PaymentStatus::Declined));
         Self {
             id: transaction.id.into(),
-            status: status(transaction),
-            amount: of(amount_minor),
-            amount_captured: of(captured_minor),
-            amount_refunded: of(0),
+            status: state.status,
+            amount: of(transaction.money.amount_minor()),
+            amount_captured: of(state.captured_minor),
+            amount_refunded: of(state.refunded_minor),
             currency,
             from: PartyView::new(&transaction.from),
             to: PartyView::new(&transaction.to),
@@ -182,12 +183,47 @@ impl<'a> PaymentView<'a> {
     }
 }
 
+/// A refund that was made.
+#[derive(Debug, Serialize)]
+pub(super) struct RefundView<'a> {
+    id: RefundId,
+    payment: Option<PaymentId>,
+    transaction: TransactionId,
+    status: &'static str,
+    amount: Text<crate::ledger::Money>,
+    currency: Currency,
+    reason: Option<&'a str>,
+    payment_status: Option<PaymentStatus>,
+    amount_refunded: Text<Balance>,
+    created_at: Text<Timestamp>,
+}
+
+impl<'a> RefundView<'a> {
+    pub(super) fn new(transaction: &'a Transaction) -> Self {
+        let currency = transaction.money.currency();
+        let state = transaction.payment_state();
+        let amount_minor = state.map_or(0, |state| state.refunded_minor);
+        Self {
+            id: transaction.id.into(),
+            payment: transaction.payment(),
+            transaction: transaction.id,
+            status: status(transaction),
+            amount: Text(transaction.money),
+            currency,
+            reason: transaction.stage.step().and_then(|step| text_or_null(&step.note)),
+            payment_status: state.map(|state| state.status),
+            amount_refunded: Text(Balance { amount_minor, currency }),
+            created_at: Text(transaction.created_at),
+        }
+    }
+}
+
 /// A transaction, as one of its sides sees it.
 #[derive(Debug, Serialize)]
 pub(super) struct TransactionView<'a> {
     id: TransactionId,
     #[serde(rename = "type")]
-    kind: TransactionKind,
+    kind: Option<MovementType>,
     direction: &'static str,
     amount: Text<crate::ledger::Money>,
     currency: Currency,
@@ -204,17 +240,21 @@ impl<'a> TransactionView<'a> {
     pub(super) fn new(movement: &'a Movement, seer: UserId) -> Self {
         let transaction = &*movement.transaction;
         let is_out = transaction.from.id == seer;
+        let is_refund = transaction.kind == TransactionKind::Refund;
+        let step = transaction.stage.step().filter(|_| is_refund);
+        let reason = step.and_then(|step| text_or_null(&step.note));
         let currency = transaction.money.currency();
         Self {
             id: transaction.id,
-            kind: transaction.kind,
+            kind: transaction.movement(),
             direction: if is_out { "out" } else { "in" },
             amount: Text(transaction.money),
             currency,
             counterparty: PartyView::new(if is_out { &transaction.to } else { &transaction.from }),
-            payment: (transaction.kind == TransactionKind::Payment).then(|| transaction.id.into()),
+            payment: transaction.payment(),
             status: status(transaction),
-            description: text_or_null(&transaction.memo.description),
+            // A refund says why; where it does not, what the payment was for.
+            description: reason.or_else(|| text_or_null(&transaction.memo.description)),
             reference: text_or_null(&transaction.memo.reference),
             balance_after: movement
                 .balance_after_minor

@@ -11,7 +11,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Decline, SecurityEvent, Timestamp, Transaction};
+use super::{Capture, Decline, SecurityEvent, Stage, Timestamp, Transaction};
 
 /// A digest or a hash: 32 bytes.
 pub type Hash = [u8; 32];
@@ -69,6 +69,7 @@ impl BlockDigest {
             self.number(available_minor);
         }
         self.optional_text(transaction.key.as_ref().map(super::IdempotencyKey::as_str));
+        self.life(transaction);
         for entry in &transaction.entries {
             self.tag(b'E');
             self.bytes.extend(entry.account.owner.uuid().as_bytes());
@@ -78,6 +79,39 @@ impl BlockDigest {
             self.number(entry.balance_after_minor);
         }
         self.mark(begin)
+    }
+
+    /// What a transaction is in the life of a payment, each thing behind a tag of its own and only where there is
+    /// something to say.
+    fn life(&mut self, transaction: &Transaction) {
+        if transaction.capture == Capture::Manual {
+            self.tag(b'C');
+        }
+        match &transaction.stage {
+            Stage::Whole => {}
+            Stage::Held(hold) => {
+                self.tag(b'H');
+                self.text(hold.status().name());
+            }
+            Stage::Step(step) => {
+                self.tag(b'P');
+                self.bytes.extend(step.payment.uuid().as_bytes());
+                self.text(step.state.status.name());
+                self.number(step.state.captured_minor);
+                self.number(step.state.refunded_minor);
+                self.text(&step.note);
+            }
+        }
+        if let Some(actor) = transaction.actor {
+            self.tag(b'A');
+            self.bytes.extend(actor.uuid().as_bytes());
+        }
+        for (tag, balance) in [(b'F', transaction.after.from), (b'G', transaction.after.to)] {
+            if let Some(balance) = balance {
+                self.tag(tag);
+                self.number(balance);
+            }
+        }
     }
 
     /// Takes the next security event, all of it but its time.

@@ -5,9 +5,9 @@
 
 use super::chain::Hash;
 use super::{
-    AccountKey, Caller, Currency, Email, EventDraft, IdempotencyKey, Lifetime, Memo, Money, Origin,
-    PasswordHash, PaymentId, PaymentShape, RecordKey, RecordKind, ResetLink, Role, SessionId, TokenHash,
-    TopupMethod, TransactionId, UserId,
+    AccountKey, Amount, Caller, Capture, Currency, Deadline, Email, EventDraft, IdempotencyKey, Lifetime,
+    Memo, Money, Move, Origin, PasswordHash, PaymentId, PaymentShape, RecordKey, RecordKind, ResetLink,
+    Review, Role, SessionId, TokenHash, TopupMethod, TransactionId, UserId,
 };
 
 /// Something asked, and by whom.
@@ -42,6 +42,10 @@ pub enum Action {
     Rename(Rename),
     /// Pay somebody.
     Pay(Pay),
+    /// Take a payment a step further.
+    Settle(Settle),
+    /// Release what a payment held too long.
+    Expire(Expire),
     /// Take simulated money in.
     Topup(Topup),
     /// Write down events that change nothing else.
@@ -162,6 +166,8 @@ pub struct Pay {
     pub money: Money,
     /// What the payer says about it.
     pub memo: Memo,
+    /// When the payee gets it.
+    pub capture: Capture,
     /// The key under which the answer is repeated.
     pub key: Option<IdempotencyKey>,
 }
@@ -177,6 +183,83 @@ impl Pay {
             reference: self.memo.reference.clone(),
         }
     }
+}
+
+/// Take a payment a step further.
+#[derive(Debug, Clone)]
+pub struct Settle {
+    /// Who asks.
+    pub caller: Caller,
+    /// The caller's role, where it lets them do this to the payments of others. It is looked at again.
+    pub operator: Option<Role>,
+    /// Which payment.
+    pub payment: PaymentId,
+    /// The id that the step gets.
+    pub step: TransactionId,
+    /// Which step.
+    pub settlement: Settlement,
+    /// The key under which the answer is repeated.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// A step that somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// Take what is held.
+    Capture {
+        /// How much of it; all if none is said. The rest is released.
+        amount: Option<Amount>,
+    },
+    /// Release what is held.
+    Void,
+    /// Give back what was captured.
+    Refund {
+        /// How much of it; all that is left if none is said.
+        amount: Option<Amount>,
+        /// Why; empty if none is said.
+        reason: String,
+    },
+    /// Let a payment under review through.
+    Approve {
+        /// What the operator has to say about it.
+        note: String,
+    },
+    /// Stop a payment under review.
+    Reject {
+        /// What the operator has to say about it.
+        note: String,
+    },
+}
+
+impl Settlement {
+    /// The move that it asks for.
+    pub const fn step(&self) -> Move {
+        match self {
+            Self::Capture { .. } => Move::Capture,
+            Self::Void => Move::Void,
+            Self::Refund { .. } => Move::Refund,
+            Self::Approve { .. } => Move::Approve,
+            Self::Reject { .. } => Move::Reject,
+        }
+    }
+
+    /// What is said about it; empty if nothing is.
+    pub fn note(&self) -> &str {
+        match self {
+            Self::Capture { .. } | Self::Void => "",
+            Self::Refund { reason, .. } => reason,
+            Self::Approve { note } | Self::Reject { note } => note,
+        }
+    }
+}
+
+/// Release what a payment held too long.
+#[derive(Debug, Clone, Copy)]
+pub struct Expire {
+    /// Which payment.
+    pub payment: PaymentId,
+    /// The id that the step gets.
+    pub step: TransactionId,
 }
 
 /// Take simulated money in.
@@ -209,14 +292,29 @@ pub struct Needs {
     pub sessions_of: Vec<UserId>,
     /// Accounts.
     pub accounts: Vec<AccountKey>,
+    /// Payments, with the accounts of both their sides in their currency.
+    pub payments: Vec<PaymentId>,
     /// Transactions by their owner and idempotency key.
     pub keys: Vec<(UserId, IdempotencyKey)>,
-    /// The latest payment of this shape within the duplicate window.
+    /// The latest payments of this shape within the duplicate window that did not come to nothing: one more than
+    /// there are [`Needs::payments`], any of which this batch may undo.
     pub shapes: Vec<PaymentShape>,
     /// Records by key.
     pub records: Vec<RecordKey>,
     /// Records by what they are found by.
     pub record_lookups: Vec<(RecordKind, Hash)>,
+}
+
+impl Needs {
+    /// The wallets of both sides of a transaction, and what is held of them.
+    pub fn add_accounts(&mut self, sides: [UserId; 2], currency: Currency) {
+        for side in sides {
+            self.accounts.push(AccountKey::wallet(side, currency));
+            if !side.is_outside() {
+                self.accounts.push(AccountKey::holds(side, currency));
+            }
+        }
+    }
 }
 
 impl Command {
@@ -225,6 +323,7 @@ impl Command {
         match &self.action {
             Action::Register(register) => {
                 needs.emails.push(register.email.folded().to_owned());
+                // A user who is only being made holds nothing yet.
                 needs.accounts.push(AccountKey::wallet(UserId::SANDBOX, Currency::USD));
             }
             Action::OpenSession(open) => needs.users.push(open.user),
@@ -249,12 +348,16 @@ impl Command {
             }
             Action::Rename(rename) => add_caller(&rename.caller, needs),
             Action::Pay(pay) => add_payment(pay, needs),
+            Action::Settle(settle) => {
+                add_caller(&settle.caller, needs);
+                add_step(settle.payment, needs);
+                needs.keys.extend(settle.key.iter().map(|key| (settle.caller.user, key.clone())));
+            }
+            Action::Expire(expire) => add_step(expire.payment, needs),
             Action::Topup(topup) => {
                 add_caller(&topup.caller, needs);
                 let (user, currency) = (topup.caller.user, topup.money.currency());
-                needs
-                    .accounts
-                    .extend([user, UserId::SANDBOX].map(|owner| AccountKey::wallet(owner, currency)));
+                needs.add_accounts([user, UserId::SANDBOX], currency);
                 needs.keys.extend(topup.key.iter().map(|key| (user, key.clone())));
             }
             Action::Note(_) => {}
@@ -267,11 +370,17 @@ fn add_caller(caller: &Caller, needs: &mut Needs) {
     needs.sessions.push(caller.session);
 }
 
+fn add_step(payment: PaymentId, needs: &mut Needs) {
+    needs.payments.push(payment);
+    let uuid = payment.uuid();
+    needs.records.extend([RecordKey::of::<Deadline>(uuid), RecordKey::of::<Review>(uuid)]);
+}
+
 fn add_payment(pay: &Pay, needs: &mut Needs) {
     add_caller(&pay.caller, needs);
     needs.users.push(pay.payee);
     let currency = pay.money.currency();
-    needs.accounts.extend([pay.caller.user, pay.payee].map(|owner| AccountKey::wallet(owner, currency)));
+    needs.add_accounts([pay.caller.user, pay.payee], currency);
     match &pay.key {
         Some(key) => needs.keys.push((pay.caller.user, key.clone())),
         None => needs.shapes.push(pay.shape()),

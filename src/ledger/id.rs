@@ -71,6 +71,8 @@ ids! {
     PaymentId = "pay";
     /// A transaction of the journal. A payment's own transaction has the payment's UUID.
     TransactionId = "txn";
+    /// A refund. Its transaction has the refund's UUID.
+    RefundId = "rfd";
     /// A session: one login and the tokens that follow from it.
     SessionId = "ses";
     /// A security event.
@@ -102,6 +104,12 @@ impl From<PaymentId> for TransactionId {
 }
 
 impl From<TransactionId> for PaymentId {
+    fn from(id: TransactionId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<TransactionId> for RefundId {
     fn from(id: TransactionId) -> Self {
         Self(id.0)
     }

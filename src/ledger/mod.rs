@@ -16,6 +16,7 @@ mod event;
 mod id;
 mod key;
 mod money;
+mod payment;
 mod record;
 mod refusal;
 mod session;
@@ -26,20 +27,22 @@ mod working_set;
 
 pub use account::{AccountKey, AccountKind};
 pub use command::{
-    Action, ChangePassword, Command, EndSession, MakeResetLink, Needs, OpenSession, Pay, RefreshSession,
-    Register, Rename, ResetPassword, TokenPair, Topup,
+    Action, ChangePassword, Command, EndSession, Expire, MakeResetLink, Needs, OpenSession, Pay,
+    RefreshSession, Register, Rename, ResetPassword, Settle, Settlement, TokenPair, Topup,
 };
 pub use decide::{Outcome, Reply, check_session, decide};
 pub use event::{Detail, EventDraft, EventKind, SecurityEvent, Severity};
-pub use id::{IdError, PaymentId, RequestId, SecurityEventId, SessionId, TransactionId, UserId};
+pub use id::{IdError, PaymentId, RefundId, RequestId, SecurityEventId, SessionId, TransactionId, UserId};
 pub use key::{IdempotencyKey, IdempotencyKeyError};
-pub use money::{Balance, Currency, Money, MoneyError, Total};
-pub use record::{Filing, Record, RecordKey, RecordKind, ResetLink, Stored};
+pub use money::{Amount, Balance, Currency, Money, MoneyError, Total};
+pub use payment::{Capture, Hold, Move, PaymentState, PaymentStatus, Stage, Step};
+pub use record::{Deadline, Filing, Record, RecordKey, RecordKind, ResetLink, Review, Stored};
 pub use refusal::Refusal;
 pub use session::{Caller, Lifetime, Origin, Session, SessionEnd, network_of};
 pub use time::{Timestamp, date_of};
 pub use transaction::{
-    Decline, Entry, Memo, Party, PaymentShape, TopupFailure, TopupMethod, Transaction, TransactionKind,
+    BalancesAfter, Decline, Entry, Memo, MovementType, Party, PaymentShape, TopupFailure, TopupMethod,
+    Transaction, TransactionKind,
 };
 pub use user::{Email, EmailError, PasswordHash, Role, TokenHash, User};
-pub use working_set::{Changes, Mode, RecentPayment, RefreshState, Rules, WorkingSet};
+pub use working_set::{Changes, KnownPayment, Mode, RecentPayment, RefreshState, Rules, WorkingSet};

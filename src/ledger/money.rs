@@ -192,6 +192,37 @@ impl fmt::Display for Money {
     }
 }
 
+/// An amount whose currency is not known yet: a plain decimal above zero, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Amount(Box<str>);
+
+impl Amount {
+    /// Reads a plain decimal.
+    ///
+    /// # Errors
+    /// What is wrong in any currency: a sign, an exponent, a leading zero, zero.
+    pub fn parse(text: &str) -> Result<Self, MoneyError> {
+        if let Some(rest) = text.strip_prefix('-') {
+            return Err(if is_plain_decimal(rest) { MoneyError::Negative } else { MoneyError::Malformed });
+        }
+        if !is_plain_decimal(text) {
+            return Err(MoneyError::Malformed);
+        }
+        if text.bytes().all(|byte| matches!(byte, b'0' | b'.')) {
+            return Err(MoneyError::Zero);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// So much of that currency.
+    ///
+    /// # Errors
+    /// More decimals than the currency has, or too large.
+    pub fn of(&self, currency: Currency) -> Result<Money, MoneyError> {
+        Money::parse(&self.0, currency)
+    }
+}
+
 /// What an account holds, in minor units of its currency; negative only for the outside world's accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Balance {

@@ -47,6 +47,10 @@ macro_rules! records {
 records! {
     /// A link by which a user sets a new password, once.
     ResetLink = "reset_link": ResetLink;
+    /// When the money of a payment that is to be captured is released. It has the payment's UUID.
+    Deadline = "deadline": Deadline;
+    /// A payment that an operator is to look at, and when its money is released if nobody does. Likewise.
+    Review = "review": Review;
 }
 
 /// A value that is kept as a record. A type gets it by its line in the list above.
@@ -127,6 +131,17 @@ impl fmt::Debug for Record {
         let Self { key, filing, created_at, updated_at, version, .. } = self;
         write!(f, "Record({key} v{version} {filing:?} {created_at} {updated_at})")
     }
+}
+
+/// When the money of a payment that is to be captured is released, unless it was captured or voided before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadline {}
+
+/// A payment that an operator is to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// What made it so, such as the names of risk rules.
+    pub reasons: Vec<String>,
 }
 
 /// A link by which a user sets a new password, once, until it is due. It is found by the hash of its secret.

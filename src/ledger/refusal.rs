@@ -1,6 +1,6 @@
 //! Refusals: every business 'no', in order of precedence. A refusal is an answer; a fault is not in this list.
 
-use super::{Money, PaymentId, TopupFailure};
+use super::{Money, MoneyError, PaymentId, PaymentStatus, TopupFailure};
 
 /// Why the ledger said no.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub enum Refusal {
         /// The differing fields, by their names in the API; `call` if the key was used on another call.
         fields: Vec<&'static str>,
     },
+    /// No such payment that the caller may know of.
+    PaymentNotFound,
+    /// The caller's role may not do this; or may, but not to a payment or wallet of their own.
+    PermissionDenied,
     /// The caller's account is frozen.
     AccountFrozen,
     /// Only a sandbox does this.
@@ -38,6 +42,21 @@ pub enum Refusal {
     DuplicatePayment {
         /// The first one.
         payment: PaymentId,
+    },
+    /// The state of the payment does not allow this.
+    PaymentState {
+        /// How it stands.
+        status: PaymentStatus,
+    },
+    /// The amount is none in the payment's currency.
+    AmountRefused {
+        /// Why.
+        error: MoneyError,
+    },
+    /// More was asked for than is there to be captured or refunded.
+    AmountTooLarge {
+        /// The most that could have been asked for.
+        most: Money,
     },
     /// Too little money; the declined payment is kept.
     InsufficientFunds {

@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use super::chain::Hash;
 use super::{
-    AccountKey, Command, EventDraft, Filing, IdempotencyKey, Money, PaymentId, PaymentShape, Record,
-    RecordKey, RecordKind, SecurityEvent, SecurityEventId, Session, SessionId, Stored, Timestamp, TokenHash,
-    Transaction, User, UserId,
+    AccountKey, Command, EventDraft, Filing, IdempotencyKey, Money, PaymentId, PaymentShape, PaymentState,
+    Record, RecordKey, RecordKind, SecurityEvent, SecurityEventId, Session, SessionId, Stage, Stored,
+    Timestamp, TokenHash, Transaction, User, UserId,
 };
 
 /// What kind of money a ledger holds. Fixed when it is made.
@@ -47,6 +47,8 @@ pub struct Rules {
     pub mode: Mode,
     /// For how long an equal payment without a key is taken for a repeat, in milliseconds.
     pub duplicate_window_ms: i64,
+    /// How long money is held for a payment that is neither captured nor reviewed, in milliseconds.
+    pub hold_ttl_ms: i64,
     /// How long an access token counts, in milliseconds.
     pub access_ttl_ms: i64,
     /// How long a refresh token counts, in milliseconds.
@@ -73,6 +75,15 @@ pub struct RecentPayment {
     pub payment: PaymentId,
     /// When.
     pub at: Timestamp,
+}
+
+/// A payment, and where the newest row about it left it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownPayment {
+    /// Its first row.
+    pub first: Arc<Transaction>,
+    /// How it stands.
+    pub state: PaymentState,
 }
 
 /// What a batch changed, in the order in which it happened.
@@ -126,8 +137,10 @@ pub struct WorkingSet {
     pub accounts: HashMap<AccountKey, i64>,
     /// Transactions by owner and key.
     pub keys: HashMap<(UserId, IdempotencyKey), Arc<Transaction>>,
-    /// The latest payment of each shape within the window.
-    pub shapes: HashMap<PaymentShape, RecentPayment>,
+    /// Payments by id.
+    pub payments: HashMap<PaymentId, KnownPayment>,
+    /// The latest payments of each shape within the window, none of which came to nothing, oldest first.
+    pub shapes: HashMap<PaymentShape, Vec<RecentPayment>>,
     /// Records by key.
     pub records: HashMap<RecordKey, Arc<Record>>,
     /// Records' keys by what they are found by.
@@ -218,8 +231,31 @@ impl WorkingSet {
         if let Some(key) = &transaction.key {
             self.keys.insert((transaction.owner(), key.clone()), Arc::clone(&transaction));
         }
+        self.follow(&transaction);
         self.changes.transactions.push(Arc::clone(&transaction));
         transaction
+    }
+
+    /// Keeps what is known of payments in step with a transaction that was posted.
+    fn follow(&mut self, transaction: &Arc<Transaction>) {
+        let Some(state) = transaction.payment_state() else { return };
+        if let Stage::Step(step) = &transaction.stage {
+            if let Some(known) = self.payments.get_mut(&step.payment) {
+                known.state = state;
+                if state.status.is_undone()
+                    && let Some(recent) = self.shapes.get_mut(&known.first.shape())
+                {
+                    recent.retain(|recent| recent.payment != step.payment);
+                }
+            }
+        } else {
+            let payment = transaction.id.into();
+            self.payments.insert(payment, KnownPayment { first: Arc::clone(transaction), state });
+            if !state.status.is_undone() {
+                let recent = RecentPayment { payment, at: self.now };
+                self.shapes.entry(transaction.shape()).or_default().push(recent);
+            }
+        }
     }
 
     pub(super) fn record(&mut self, command: &Command, draft: &EventDraft) {

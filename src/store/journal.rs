@@ -4,7 +4,7 @@
 //! snapshot, and the rows up to there, which never change, are read behind it. All calls block; an engine that talks
 //! asynchronously brings a runtime of its own and is called from a thread that may wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::OpenError;
 use crate::ledger::chain::{Digested, Hash};
 use crate::ledger::{
-    AccountKey, Mode, Record, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, User,
+    AccountKey, Capture, Mode, PaymentId, Record, SecurityEvent, Session, SessionId, Stage, Timestamp,
+    TokenHash, Transaction, User,
 };
 
 /// How many entries a transaction can have: their numbers follow from the transaction's.
@@ -96,6 +97,42 @@ pub struct StoredEntry {
     pub balance_after_minor: i64,
 }
 
+/// What a transaction is in the life of a payment, column by column; nothing where it is settled by itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Life<'a> {
+    /// `manual` where the payee is to capture it.
+    pub capture: Option<&'static str>,
+    /// The payment that a later step is about.
+    pub about: Option<Uuid>,
+    /// How it leaves the payment.
+    pub status: Option<&'static str>,
+    /// What the payee got, in minor units.
+    pub captured: Option<i64>,
+    /// What of that went back, in minor units.
+    pub refunded: Option<i64>,
+    /// What was said about the step.
+    pub note: Option<&'a str>,
+}
+
+impl<'a> Life<'a> {
+    /// The columns of that transaction.
+    pub fn of(transaction: &'a Transaction) -> Self {
+        let capture = (transaction.capture == Capture::Manual).then_some(Capture::Manual.name());
+        match &transaction.stage {
+            Stage::Whole => Self { capture, ..Self::default() },
+            Stage::Held(hold) => Self { capture, status: Some(hold.status().name()), ..Self::default() },
+            Stage::Step(step) => Self {
+                capture,
+                about: Some(step.payment.uuid()),
+                status: Some(step.state.status.name()),
+                captured: Some(step.state.captured_minor),
+                refunded: Some(step.state.refunded_minor),
+                note: Some(step.note.as_str()).filter(|note| !note.is_empty()),
+            },
+        }
+    }
+}
+
 /// Rows with their numbers, in the order of these; and what is wrong with them.
 #[derive(Debug)]
 pub struct Numbered<T> {
@@ -116,6 +153,8 @@ pub struct Beginning {
     pub users: u64,
     /// How many records there are.
     pub records: u64,
+    /// The payments that later steps are about.
+    pub settled: HashSet<PaymentId>,
     /// What is wrong with the journal's ends: rows before the first or behind the last that the chain knows.
     pub discrepancies: Vec<String>,
 }

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::Clock;
 use crate::ledger::chain::Hash;
 use crate::ledger::{
-    AccountKey, Balance, Changes, Command, IdempotencyKey, Needs, Outcome, PaymentShape, RecentPayment,
-    Record, RecordKey, RecordKind, RefreshState, Rules, SecurityEvent, Session, SessionId, Timestamp,
-    TokenHash, Transaction, TransactionId, User, UserId, WorkingSet, decide, network_of,
+    AccountKey, Balance, Changes, Command, IdempotencyKey, KnownPayment, Needs, Outcome, PaymentId,
+    PaymentShape, PaymentState, RecentPayment, Record, RecordKey, RecordKind, RefreshState, Rules,
+    SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, TransactionId, User, UserId,
+    WorkingSet, decide, network_of,
 };
 
 use super::{
@@ -37,7 +38,8 @@ struct State {
     accounts: BTreeMap<AccountKey, i64>,
     transactions: Vec<Arc<Transaction>>,
     keys: HashMap<(UserId, IdempotencyKey), Arc<Transaction>>,
-    shapes: HashMap<PaymentShape, RecentPayment>,
+    payments: HashMap<PaymentId, KnownPayment>,
+    shapes: HashMap<PaymentShape, Vec<RecentPayment>>,
     events: Vec<SecurityEvent>,
     records: BTreeMap<u64, Arc<Record>>,
     last_record: u64,
@@ -69,6 +71,10 @@ impl Store for MemoryStore {
         state.now = state.now.max(self.clock.now());
         let mut needs = Needs::default();
         command.add_needs(&mut needs);
+        for known in needs.payments.clone().iter().filter_map(|payment| state.payments.get(payment)) {
+            let first = &known.first;
+            needs.add_accounts([first.from.id, first.to.id], first.money.currency());
+        }
         let mut set = state.load(&needs, self.rules.duplicate_window_ms);
         let outcome = decide(&self.rules, &mut set, &command);
         state.save(set);
@@ -150,6 +156,14 @@ impl Store for MemoryStore {
 
     fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>> {
         self.answer(|state| state.movements(user).find(|movement| movement.transaction.id == id))
+    }
+
+    fn payment_states(&self, payments: Vec<PaymentId>) -> Answer<'_, HashMap<PaymentId, PaymentState>> {
+        self.answer(|state| {
+            let steps = state.transactions.iter().filter_map(|transaction| transaction.stage.step());
+            let wanted = steps.filter(|step| payments.contains(&step.payment));
+            wanted.map(|step| (step.payment, step.state)).collect()
+        })
     }
 
     fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>> {
@@ -287,11 +301,6 @@ impl State {
         set.accounts.extend(needs.accounts.iter().filter_map(|key| Some((*key, *self.accounts.get(key)?))));
         set.keys
             .extend(needs.keys.iter().filter_map(|key| Some((key.clone(), self.keys.get(key).cloned()?))));
-        set.shapes.extend(needs.shapes.iter().filter_map(|shape| {
-            let recent = *self.shapes.get(shape)?;
-            let is_recent = self.now < recent.at.plus_millis(duplicate_window_ms);
-            is_recent.then(|| (shape.clone(), recent))
-        }));
         for record in self.records.values() {
             let is_looked_up = needs
                 .record_lookups
@@ -301,7 +310,33 @@ impl State {
                 set.add_record(Arc::clone(record));
             }
         }
+        set.payments.extend(
+            needs.payments.iter().filter_map(|payment| Some((*payment, self.payments.get(payment)?.clone()))),
+        );
+        for shape in &needs.shapes {
+            let is_recent = |recent: &&RecentPayment| self.now < recent.at.plus_millis(duplicate_window_ms);
+            let recent = self.shapes.get(shape).into_iter().flatten().filter(is_recent).copied();
+            set.shapes.insert(shape.clone(), recent.collect());
+        }
         set
+    }
+
+    /// Keeps payments, and which of them are recent, in step with a new transaction.
+    fn follow(&mut self, transaction: &Arc<Transaction>) {
+        let (Some(payment), Some(state)) = (transaction.payment(), transaction.payment_state()) else {
+            return;
+        };
+        let known = self
+            .payments
+            .entry(payment)
+            .or_insert_with(|| KnownPayment { first: Arc::clone(transaction), state });
+        known.state = state;
+        let recent = self.shapes.entry(known.first.shape()).or_default();
+        if state.status.is_undone() {
+            recent.retain(|recent| recent.payment != payment);
+        } else if known.first.id == transaction.id {
+            recent.push(RecentPayment { payment, at: transaction.created_at });
+        }
     }
 
     fn save(&mut self, set: WorkingSet) {
@@ -334,10 +369,7 @@ impl State {
             if let Some(key) = &transaction.key {
                 self.keys.insert((transaction.owner(), key.clone()), Arc::clone(transaction));
             }
-            if transaction.decline.is_none() {
-                let recent = RecentPayment { payment: transaction.id.into(), at: transaction.created_at };
-                self.shapes.insert(transaction.shape(), recent);
-            }
+            self.follow(transaction);
         }
         if !transactions.is_empty() || !events.is_empty() {
             self.blocks = self.blocks.saturating_add(1);

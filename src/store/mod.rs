@@ -11,6 +11,7 @@ pub mod sqlite;
 pub mod transfer;
 pub mod verification;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
@@ -31,8 +32,9 @@ pub use transfer::TransferError;
 
 use crate::ledger::chain::Hash;
 use crate::ledger::{
-    AccountKind, Balance, Command, Currency, Mode, Outcome, Record, RecordKey, RecordKind, Rules,
-    SecurityEvent, Session, Timestamp, TokenHash, Transaction, TransactionId, TransactionKind, User, UserId,
+    AccountKind, Balance, Command, Currency, Mode, MovementType, Outcome, PaymentId, PaymentState, Record,
+    RecordKey, RecordKind, Rules, SecurityEvent, Session, Stage, Timestamp, TokenHash, Transaction,
+    TransactionId, TransactionKind, User, UserId,
 };
 use uuid::Uuid;
 
@@ -302,6 +304,9 @@ pub trait Store: Send + Sync {
     /// One transaction, with its entries, if the user sees it.
     fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>>;
 
+    /// Where the newest later step left each of these payments; those that have none are left out.
+    fn payment_states(&self, payments: Vec<PaymentId>) -> Answer<'_, HashMap<PaymentId, PaymentState>>;
+
     /// The security events that concern a user, newest first.
     fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>>;
 
@@ -402,10 +407,10 @@ pub struct WalletQuery {
 /// What a transaction must be to be listed; an absent condition lets everything pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HistoryFilter {
+    /// Movements of money, or payments.
+    pub listing: Listing,
     /// In this currency.
     pub currency: Option<Currency>,
-    /// Of this kind.
-    pub kind: Option<TransactionKind>,
     /// Declined, or not.
     pub declined: Option<bool>,
     /// At or after this time.
@@ -414,11 +419,48 @@ pub struct HistoryFilter {
     pub to: Option<Timestamp>,
 }
 
+/// What a history lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// What moved money, and what was declined; of one type, or all of them.
+    Movements(Option<MovementType>),
+    /// Payments, each once, whatever became of it.
+    Payments,
+}
+
+impl Default for Listing {
+    fn default() -> Self {
+        Self::Movements(None)
+    }
+}
+
 impl HistoryFilter {
+    /// The kinds of transactions that are listed.
+    pub fn kinds(&self) -> impl Iterator<Item = TransactionKind> + use<> {
+        let types: &'static [MovementType] = match self.listing {
+            Listing::Movements(None) => &MovementType::ALL,
+            Listing::Movements(Some(_)) | Listing::Payments => &[],
+        };
+        let kinds = match self.listing {
+            Listing::Movements(None) => &[],
+            Listing::Movements(Some(one)) => one.kinds(),
+            Listing::Payments => &[TransactionKind::Payment],
+        };
+        types.iter().flat_map(|kind| kind.kinds()).chain(kinds).copied()
+    }
+
+    /// Whether what only holds money is listed, too.
+    pub fn takes_held(&self) -> bool {
+        self.listing == Listing::Payments
+    }
+
     /// Whether the transaction is one of these.
     pub fn matches(&self, transaction: &Transaction) -> bool {
-        self.currency.is_none_or(|currency| transaction.money.currency() == currency)
-            && self.kind.is_none_or(|kind| transaction.kind == kind)
+        let is_held = matches!(transaction.stage, Stage::Held(_))
+            || transaction.stage.step().is_some_and(|step| step.state.status.is_held());
+        self.kinds().any(|kind| transaction.kind == kind)
+            && (!is_held || self.takes_held())
+            && self.currency.is_none_or(|currency| transaction.money.currency() == currency)
             && self.declined.is_none_or(|declined| transaction.decline.is_some() == declined)
             && self.from.is_none_or(|from| transaction.created_at >= from)
             && self.to.is_none_or(|to| transaction.created_at < to)

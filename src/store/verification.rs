@@ -2,7 +2,10 @@
 //!
 //! It works while a server writes: where the journal ends and the balances are taken at one moment, and the rows up to
 //! there, which never change, are read in pieces. What an engine keeps beside the journal it checks itself, from the
-//! transactions that it is shown. Memory: a piece, the accounts, and 16 bytes for each idempotency key.
+//! transactions that it is shown. Memory: a piece, the accounts, the payments that have later steps, and 16 bytes for each
+//! idempotency key.
+
+mod lives;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -15,6 +18,7 @@ use super::journal::{
 use super::{OpenError, VerifyReport};
 use crate::ledger::chain::{BlockDigest, GENESIS, Hash, Mark, link};
 use crate::ledger::{AccountKey, Entry, SecurityEvent, Timestamp, Transaction};
+use lives::Lives;
 
 /// Transactions and events that are read at a time.
 pub(super) const PIECE: i64 = 20_000;
@@ -46,6 +50,7 @@ pub fn audit(reader: &mut dyn JournalReader) -> Result<Audit, OpenError> {
         due.entry(stored.as_of).or_default().push(stored.row);
         accounts.insert(stored.row, Account { stored, sum: 0 });
     }
+    let lives = Lives::new(beginning.settled);
     let report = VerifyReport {
         accounts: u64::try_from(accounts.len()).unwrap_or(u64::MAX),
         users: beginning.users,
@@ -53,8 +58,15 @@ pub fn audit(reader: &mut dyn JournalReader) -> Result<Audit, OpenError> {
         discrepancies: beginning.discrepancies,
         ..VerifyReport::default()
     };
-    let verification =
-        Verification { report, end: beginning.head, accounts, due, keys: HashSet::new(), hash: GENESIS };
+    let verification = Verification {
+        report,
+        end: beginning.head,
+        accounts,
+        due,
+        keys: HashSet::new(),
+        lives,
+        hash: GENESIS,
+    };
     verification.run(reader)
 }
 
@@ -71,6 +83,7 @@ struct Verification {
     /// The accounts that are to be compared once the transaction of that number is counted in.
     due: BTreeMap<i64, Vec<AccountRow>>,
     keys: HashSet<[u8; 16]>,
+    lives: Lives,
     hash: Hash,
 }
 
@@ -230,7 +243,7 @@ impl Verification {
 
     fn check_transaction(&mut self, no: i64, transaction: &Transaction) {
         self.report.transactions = self.report.transactions.saturating_add(1);
-        if let Err(why) = check_entries(transaction) {
+        if let Err(why) = self.lives.check(transaction) {
             self.wrong(format!("transactions row {no} ({}): {why}", transaction.id));
         }
         if let Some(key) = &transaction.key
@@ -238,7 +251,7 @@ impl Verification {
             && !self.keys.insert(*half)
         {
             self.wrong(format!(
-                "transactions row {no} ({}): its payer used the same idempotency key before",
+                "transactions row {no} ({}): who asked for it used the same idempotency key before",
                 transaction.id
             ));
         }
@@ -283,26 +296,6 @@ fn between<T>(rows: &[(i64, T)], after: i64, to: i64) -> &[(i64, T)] {
     let start = rows.partition_point(|(number, _)| *number <= after);
     let end = rows.partition_point(|(number, _)| *number <= to);
     rows.get(start..end).unwrap_or_default()
-}
-
-/// Exactly the entries that the transaction's kind and outcome call for.
-fn check_entries(transaction: &Transaction) -> Result<(), String> {
-    if transaction.decline.is_some() {
-        let is_empty = transaction.entries.is_empty();
-        return if is_empty { Ok(()) } else { Err("it was declined and has entries".into()) };
-    }
-    let sum: i128 = transaction.entries.iter().map(|entry| i128::from(entry.amount_minor)).sum();
-    if sum != 0 {
-        return Err(format!("its entries sum to {sum} and not to zero"));
-    }
-    let money = transaction.money;
-    let expected = [
-        (AccountKey::wallet(transaction.from.id, money.currency()), money.amount_minor().saturating_neg()),
-        (AccountKey::wallet(transaction.to.id, money.currency()), money.amount_minor()),
-    ];
-    let is_expected =
-        transaction.entries.iter().map(|entry| (entry.account, entry.amount_minor)).eq(expected);
-    if is_expected { Ok(()) } else { Err("its entries are not those of its parties and amount".into()) }
 }
 
 /// The rows of a block as they were found.

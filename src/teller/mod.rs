@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 pub use accounts::{NewUser, OperatorRequest, Registration};
 pub use limits::tightest;
-pub use money::{Answer, PayRequest, Recipient, TopupRequest};
+pub use money::{Answer, PayRequest, PaymentNow, Recipient, SettleRequest, StepAnswer, TopupRequest};
 pub use sessions::{Identity, Login, LoginRequest};
 pub use statements::{StatementBounds, StatementRequest};
 

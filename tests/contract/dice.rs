@@ -3,10 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use farthing::ledger::{
-    Action, Caller, ChangePassword, Command, Currency, Email, EndSession, EventDraft, EventKind,
-    IdempotencyKey, Lifetime, MakeResetLink, Memo, Money, OpenSession, Origin, Outcome, PasswordHash, Pay,
-    PaymentId, RefreshSession, Register, Rename, Reply, RequestId, ResetPassword, Role, SessionId, TokenHash,
-    TokenPair, Topup, TopupMethod, TransactionId, UserId,
+    Action, Amount, Caller, Capture, ChangePassword, Command, Currency, Email, EndSession, EventDraft,
+    EventKind, Expire, IdempotencyKey, Lifetime, MakeResetLink, Memo, Money, OpenSession, Origin, Outcome,
+    PasswordHash, Pay, PaymentId, RefreshSession, Register, Rename, Reply, RequestId, ResetPassword, Role,
+    SessionId, Settle, Settlement, TokenHash, TokenPair, Topup, TopupMethod, TransactionId, TransactionKind,
+    UserId,
 };
 use uuid::Uuid;
 
@@ -48,6 +49,10 @@ pub struct World {
     pub refresh_tokens: Vec<TokenHash>,
     pub reset_links: Vec<(UserId, TokenHash)>,
     pub transactions: Vec<TransactionId>,
+    /// Payments, with their payer and payee.
+    pub payments: Vec<(PaymentId, [UserId; 2])>,
+    /// How many later steps of payments were made.
+    pub steps: u32,
 }
 
 pub fn password(version: u64) -> PasswordHash {
@@ -132,6 +137,10 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
         40..43 => {
             Action::Note(vec![EventDraft::new(EventKind::AuthzFail, Some(user)).with("permission", "test")])
         }
+        43..46 => {
+            Action::Expire(Expire { payment: payment(dice, world), step: TransactionId::new(dice.uuid()) })
+        }
+        46..66 => settle(dice, world, caller, key),
         _ => {
             let memo = Memo {
                 description: dice.pick(&["", "lunch", "'; DROP TABLE users; --"]).unwrap_or_default().into(),
@@ -139,10 +148,49 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
                 metadata: dice.pick(&["", "{\"a\":\"b\"}"]).unwrap_or_default().into(),
             };
             let payee = if dice.below(4) == 0 { UserId::HOUSE } else { user };
-            Action::Pay(Pay { caller, payment: PaymentId::new(dice.uuid()), payee, money, memo, key })
+            let capture = dice.pick(&[Capture::Automatic, Capture::Automatic, Capture::Manual]).unwrap();
+            Action::Pay(Pay {
+                caller,
+                payment: PaymentId::new(dice.uuid()),
+                payee,
+                money,
+                memo,
+                capture,
+                key,
+            })
         }
     };
     Command { origin, action }
+}
+
+/// A payment made lately, so that most of them are at hand.
+fn payment(dice: &mut Dice, world: &World) -> PaymentId {
+    let lately = world.payments.len().saturating_sub(30);
+    let payment = dice.pick(&world.payments[lately..]);
+    payment.map_or_else(|| PaymentId::new(dice.uuid()), |(payment, _)| payment)
+}
+
+fn settle(dice: &mut Dice, world: &World, caller: Caller, key: Option<IdempotencyKey>) -> Action {
+    let amount = dice.pick(&["", "", "0.01", "3", "250"]).and_then(|amount| Amount::parse(amount).ok());
+    let settlement = match dice.below(8) {
+        0..3 => Settlement::Capture { amount },
+        3 => Settlement::Void,
+        4..7 => Settlement::Refund { amount, reason: dice.pick(&["", "cold"]).unwrap().to_owned() },
+        _ => Settlement::Approve { note: "well".to_owned() },
+    };
+    let payment = payment(dice, world);
+    // Mostly somebody who is a party to it, so that something comes of it.
+    let sides = world.payments.iter().find(|(id, _)| *id == payment).map(|(_, sides)| *sides);
+    let party = sides.map(|[from, to]| if dice.below(5) == 0 { from } else { to });
+    let by_party = world.callers.iter().rev().find(|caller| Some(caller.user) == party).copied();
+    Action::Settle(Settle {
+        caller: by_party.unwrap_or(caller),
+        operator: (dice.below(3) == 0).then_some(Role::Support),
+        payment,
+        step: TransactionId::new(dice.uuid()),
+        settlement,
+        key,
+    })
 }
 
 pub fn learn(world: &mut World, command: &Command, outcome: &Outcome) {
@@ -155,7 +203,17 @@ pub fn learn(world: &mut World, command: &Command, outcome: &Outcome) {
             world.callers.push(Caller { user: user.id, session: session.id, access: session.access });
             world.refresh_tokens.push(session.refresh);
         }
-        (Ok(Reply::Transaction(transaction)), _) => world.transactions.push(transaction.id),
+        (Ok(Reply::Transaction(transaction)), _) => {
+            world.transactions.push(transaction.id);
+            if transaction.kind == TransactionKind::Payment {
+                let sides = [transaction.from.id, transaction.to.id];
+                world.payments.push((transaction.id.into(), sides));
+            }
+        }
+        (Ok(Reply::Step { step, .. }), _) => {
+            world.transactions.push(step.id);
+            world.steps += 1;
+        }
         _ => {}
     }
 }

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use farthing::auth::ledger_key::{KeyFingerprint, LedgerKey};
 use farthing::clock::Clock;
 use farthing::ledger::{
-    Action, Caller, Command, Currency, Email, IdempotencyKey, Lifetime, Memo, Mode, Money, OpenSession,
-    Origin, Pay, PaymentId, Register, Reply, RequestId, Role, Rules, SessionId, Timestamp, TokenPair,
-    TransactionId, UserId,
+    Action, Caller, Capture, Command, Currency, Email, IdempotencyKey, Lifetime, Memo, Mode, Money,
+    OpenSession, Origin, Pay, PaymentId, Register, Reply, RequestId, Role, Rules, SessionId, Timestamp,
+    TokenPair, TransactionId, UserId,
 };
 use farthing::store::memory::MemoryStore;
 use farthing::store::postgres::PostgresStore;
@@ -45,6 +45,7 @@ fn rules() -> Rules {
     Rules {
         mode: Mode::Sandbox,
         duplicate_window_ms: 60_000,
+        hold_ttl_ms: 120_000,
         access_ttl_ms: 15 * 60_000,
         refresh_ttl_ms: 30 * 86_400_000,
         grant: Money::from_minor(100_000, Currency::USD).unwrap(),
@@ -202,6 +203,7 @@ async fn pages_stay_whole(place: Place) {
                     payee,
                     money: Money::from_minor(1, Currency::USD).unwrap(),
                     memo: Memo::default(),
+                    capture: Capture::Automatic,
                     key: IdempotencyKey::parse(&format!("k{number}")).ok(),
                 };
                 let origin = Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None };
@@ -278,6 +280,7 @@ async fn poison_fails_alone(place: Place) {
             payee: UserId::HOUSE,
             money: Money::from_minor(1, Currency::USD).unwrap(),
             memo: Memo::default(),
+            capture: Capture::Automatic,
             key: IdempotencyKey::parse(&format!("k{id}")).ok(),
         })
     };

@@ -1,7 +1,11 @@
 //! Everything that can be read of a ledger.
 
-use farthing::ledger::{Currency, RecordKey, RecordKind, ResetLink, Timestamp, TransactionKind, UserId};
-use farthing::store::{HistoryFilter, HistoryQuery, Order, PageRequest, RecordQuery, Store, WalletQuery};
+use std::collections::BTreeMap;
+
+use farthing::ledger::{Currency, MovementType, RecordKey, RecordKind, ResetLink, Timestamp, UserId};
+use farthing::store::{
+    HistoryFilter, HistoryQuery, Listing, Order, PageRequest, RecordQuery, Store, WalletQuery,
+};
 use uuid::Uuid;
 
 use super::dice::{World, address};
@@ -21,7 +25,7 @@ pub async fn everything(store: &dyn Store, world: &World, limit: usize) -> Strin
             HistoryFilter::default(),
             HistoryFilter { currency: Some(Currency::USD), ..HistoryFilter::default() },
             HistoryFilter {
-                kind: Some(TransactionKind::Payment),
+                listing: Listing::Movements(Some(MovementType::Payment)),
                 declined: Some(true),
                 ..HistoryFilter::default()
             },
@@ -54,6 +58,12 @@ pub async fn everything(store: &dyn Store, world: &World, limit: usize) -> Strin
             let rows = rows.iter().map(|row| (row.sequence, row.balance_after_minor));
             seen += &format!("{:?}\n", rows.collect::<Vec<_>>());
         }
+        let payments = HistoryFilter { listing: Listing::Payments, ..HistoryFilter::default() };
+        let query = HistoryQuery { user, page: PageRequest { after: None, limit: 100 }, filter: payments };
+        let firsts = store.history(query).await.unwrap();
+        let ids = firsts.rows.iter().map(|movement| movement.transaction.id.into()).collect();
+        let states: BTreeMap<_, _> = store.payment_states(ids).await.unwrap().into_iter().collect();
+        seen += &format!("{states:?}\n");
         for transaction in world.transactions.iter().rev().take(20) {
             seen += &format!("{:?}\n", store.transaction(user, *transaction).await.unwrap());
         }
@@ -97,5 +107,8 @@ async fn every_record(store: &dyn Store, world: &World, limit: usize) -> String 
         }
     }
     let until = Timestamp::from_millis(1_800_002_000_000);
-    seen + &format!("{:?}\n", store.due_records(kind, until, limit).await.unwrap())
+    for kind in [kind, RecordKind::Deadline] {
+        seen += &format!("{:?}\n", store.due_records(kind, until, limit).await.unwrap());
+    }
+    seen
 }

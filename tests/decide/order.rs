@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use farthing::ledger::{
-    AccountKey, Action, Caller, Currency, Memo, Money, Pay, PaymentId, RecentPayment, SessionEnd, Timestamp,
-    WorkingSet, decide,
+    AccountKey, Action, Caller, Capture, Currency, Memo, Money, Pay, PaymentId, RecentPayment, SessionEnd,
+    Timestamp, WorkingSet, decide,
 };
 
 use super::random::Random;
@@ -27,7 +27,7 @@ fn refusals_come_in_their_order() {
         }),
         ("RecipientNotFound", |set, _, pay| drop(set.users.remove(&pay.payee))),
         ("DuplicatePayment", |set, _, pay| {
-            set.shapes.insert(pay.shape(), RecentPayment { payment: pay.payment, at: set.now });
+            set.shapes.insert(pay.shape(), vec![RecentPayment { payment: pay.payment, at: set.now }]);
         }),
         ("InsufficientFunds", |set, caller, _| {
             set.accounts.insert(AccountKey::wallet(caller.user, Currency::USD), 0);
@@ -47,6 +47,7 @@ fn refusals_come_in_their_order() {
             payee: payee.user,
             money: Money::from_minor(1, Currency::USD).unwrap(),
             memo: Memo::default(),
+            capture: Capture::Automatic,
             key: None,
         };
         for (_, wrong) in &breaks[first..] {

@@ -7,7 +7,7 @@ use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
 use farthing::ledger::{
-    AccountKey, Action, Caller, Changes, Currency, IdempotencyKey, Memo, Mode, Money, Outcome, Pay,
+    AccountKey, Action, Caller, Capture, Changes, Currency, IdempotencyKey, Memo, Mode, Money, Outcome, Pay,
     PaymentId, RefreshSession, Rules, Timestamp, TokenHash, Topup, TopupFailure, TopupMethod, TransactionId,
     UserId, WorkingSet, decide,
 };
@@ -120,7 +120,7 @@ impl World {
         match method {
             None => {
                 let payment = PaymentId::new(self.dice.uuid());
-                Action::Pay(Pay { caller, payment, payee, money, memo, key })
+                Action::Pay(Pay { caller, payment, payee, money, memo, capture: Capture::Automatic, key })
             }
             Some(method) => {
                 let transaction = TransactionId::new(self.dice.uuid());

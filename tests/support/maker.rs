@@ -5,9 +5,9 @@ use std::path::Path;
 use farthing::auth::ledger_key::{KeyFingerprint, LedgerKey};
 use farthing::clock::Clock;
 use farthing::ledger::{
-    Action, Caller, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey, Lifetime, MakeResetLink,
-    Memo, Mode, Money, OpenSession, Origin, PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules,
-    SessionId, TokenHash, TokenPair, Topup, TopupMethod, TransactionId, UserId,
+    Action, Caller, Capture, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey, Lifetime,
+    MakeResetLink, Memo, Mode, Money, OpenSession, Origin, PasswordHash, Pay, PaymentId, Register, RequestId,
+    Role, Rules, SessionId, TokenHash, TokenPair, Topup, TopupMethod, TransactionId, UserId,
 };
 use farthing::store::{self, Location, Store};
 
@@ -16,6 +16,7 @@ pub fn rules() -> Rules {
     Rules {
         mode: Mode::Sandbox,
         duplicate_window_ms: 60_000,
+        hold_ttl_ms: 7 * 86_400_000,
         access_ttl_ms: 900_000,
         refresh_ttl_ms: 900_000,
         grant: Money::from_minor(100_000, Currency::USD).unwrap(),
@@ -90,6 +91,7 @@ impl Maker {
             payee,
             money: Money::from_minor(minor, Currency::USD).unwrap(),
             memo: Memo { description: "lunch".into(), ..Memo::default() },
+            capture: Capture::Automatic,
             key: IdempotencyKey::parse(key).ok(),
         }))
         .await;

@@ -191,6 +191,17 @@ impl Server {
         User::register(self.client(), name)
     }
 
+    /// Makes the one operator of that role and logs them in.
+    pub fn operator(&self, role: &str) -> User {
+        let email = format!("{role}@example.com");
+        let made = self.run(&["admin", "create", "--email", &email, "--role", role]);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let said = String::from_utf8(made.stdout).expect("text");
+        let password = said.lines().find_map(|line| line.trim().strip_prefix("password"));
+        let password = password.unwrap_or_else(|| panic!("no password in {said}")).trim_matches([' ', ':']);
+        User::log_in(self.client(), role, &email, password)
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::{Errors, currency};
 use crate::http::problem::{Code, Problem};
 use crate::http::spec::{Field, Kind};
-use crate::ledger::{Currency, Email, Money, MoneyError, UserId};
+use crate::ledger::{Amount, Currency, Email, Money, MoneyError, UserId};
 
 /// The most pairs that metadata may have.
 pub const MAX_METADATA_PAIRS: usize = 50;
@@ -192,6 +192,12 @@ impl<'a> Form<'a> {
         };
         self.errors.push(amount, error.code(), error.to_string());
         None
+    }
+
+    /// An amount whose currency is known elsewhere.
+    pub fn amount(&mut self, name: &'static str) -> Option<Amount> {
+        let text = self.amount_text(name)?;
+        Amount::parse(&text).map_err(|error| self.errors.push(name, error.code(), error.to_string())).ok()
     }
 
     /// Pairs of strings, as a JSON object with sorted keys; absent, null and `{}` are all none.

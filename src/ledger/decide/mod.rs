@@ -6,6 +6,7 @@
 
 mod payments;
 mod resets;
+mod steps;
 mod users;
 
 use std::sync::Arc;
@@ -30,6 +31,13 @@ pub enum Reply {
     Session(Arc<Session>, Arc<User>),
     /// The transaction that was written.
     Transaction(Arc<Transaction>),
+    /// The step that was written, and the first row of the payment that it is about.
+    Step {
+        /// The payment's first row.
+        first: Arc<Transaction>,
+        /// The step.
+        step: Arc<Transaction>,
+    },
     /// Done; there is nothing to say about it.
     Done,
 }
@@ -59,6 +67,8 @@ pub fn decide(rules: &Rules, set: &mut WorkingSet, command: &Command) -> Outcome
         Action::ResetPassword(reset) => resets::reset_password(set, command, reset).into(),
         Action::Rename(rename) => users::rename(set, rename).into(),
         Action::Pay(pay) => payments::pay(rules, set, command, pay),
+        Action::Settle(settle) => steps::settle(rules, set, command, settle),
+        Action::Expire(expire) => steps::expire(rules, set, *expire).into(),
         Action::Topup(topup) => payments::topup(rules, set, command, topup),
         Action::Note(drafts) => {
             for draft in drafts {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::super::{
-    AccountKey, ChangePassword, Command, EndSession, EventDraft, EventKind, Lifetime, Mode, OpenSession,
-    Party, RefreshSession, RefreshState, Refusal, Register, Rename, Rules, Session, SessionEnd, SessionId,
-    Transaction, TransactionKind, User, UserId, WorkingSet,
+    AccountKey, BalancesAfter, Capture, ChangePassword, Command, EndSession, EventDraft, EventKind, Lifetime,
+    Mode, OpenSession, Party, RefreshSession, RefreshState, Refusal, Register, Rename, Rules, Session,
+    SessionEnd, SessionId, Stage, Transaction, TransactionKind, User, UserId, WorkingSet,
 };
 use super::payments::two_entries;
 use super::{Reply, caller_user};
@@ -59,6 +59,10 @@ fn welcome_grant(
         money: rules.grant,
         memo: super::super::Memo::default(),
         method: None,
+        capture: Capture::Automatic,
+        stage: Stage::Whole,
+        actor: None,
+        after: BalancesAfter::default(),
         decline: None,
         key: None,
         created_at: set.now,

@@ -19,7 +19,7 @@ use super::rows::{self, get};
 use super::{migrate, records, statements};
 use crate::ledger::chain::{Digested, Hash};
 use crate::ledger::{
-    Mode, Record, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, User,
+    Mode, PaymentId, Record, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, User,
 };
 use crate::store::OpenError;
 use crate::store::journal::{
@@ -284,6 +284,10 @@ async fn begin(snapshot: &Snapshot<'_>) -> Result<Beginning, OpenError> {
     let row = snapshot.query_one(sql, &[]).await.map_err(unusable)?;
     beginning.users = u64::try_from(get::<i64>(&row, 0)?).unwrap_or_default();
     beginning.records = u64::try_from(get::<i64>(&row, 1)?).unwrap_or_default();
+    let sql = "SELECT DISTINCT about FROM transactions WHERE about IS NOT NULL";
+    for row in snapshot.query(sql, &[]).await.map_err(unusable)? {
+        beginning.settled.insert(PaymentId::new(get(&row, 0)?));
+    }
     Ok(beginning)
 }
 

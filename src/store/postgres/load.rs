@@ -1,7 +1,7 @@
 //! Load: everything that a batch can touch, in one round trip (statements that need no answer of an earlier one are sent
 //! together); a second one only where a key is given again, for the entries of its transaction.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use deadpool_postgres::ClientWrapper;
@@ -15,15 +15,17 @@ use super::records;
 use super::rows::{self, SESSION_COLUMNS, USER_COLUMNS, get};
 use super::statements;
 use crate::ledger::{
-    AccountKey, Action, Command, Needs, RecentPayment, RefreshState, Timestamp, Transaction, TransactionId,
-    UserId, WorkingSet,
+    AccountKey, AccountKind, Action, Command, KnownPayment, Needs, RecentPayment, RefreshState, Timestamp,
+    Transaction, TransactionId, UserId, WorkingSet,
 };
 
 /// What a batch asks of the database before it decides.
 pub(super) struct Wanted {
     needs: Needs,
     locked_users: Vec<Uuid>,
-    accounts: HashMap<Uuid, AccountKey>,
+    /// The ids of wallets, and of what is held of them.
+    wallets: Vec<Uuid>,
+    holds: Vec<Uuid>,
 }
 
 impl Wanted {
@@ -35,8 +37,12 @@ impl Wanted {
             command.add_needs(&mut needs);
             locked_users.extend(locked_user(&command.action).map(UserId::uuid));
         }
-        let accounts = needs.accounts.iter().map(|key| (account_id(key), *key)).collect();
-        Self { needs, locked_users, accounts }
+        let ids = |kind| {
+            let keys: HashSet<&AccountKey> = needs.accounts.iter().filter(|key| key.kind == kind).collect();
+            keys.into_iter().map(account_id).collect()
+        };
+        let (wallets, holds) = (ids(AccountKind::Wallet), ids(AccountKind::Holds));
+        Self { needs, locked_users, wallets, holds }
     }
 }
 
@@ -54,6 +60,8 @@ fn locked_user(action: &Action) -> Option<UserId> {
         | Action::Register(_)
         | Action::TouchSession(_)
         | Action::Pay(_)
+        | Action::Settle(_)
+        | Action::Expire(_)
         | Action::Topup(_)
         | Action::Note(_) => None,
     }
@@ -91,7 +99,9 @@ pub(super) async fn load(
     let sessions: Vec<Uuid> = needs.sessions.iter().map(|id| id.uuid()).collect();
     let sessions_of: Vec<Uuid> = needs.sessions_of.iter().map(|id| id.uuid()).collect();
     let tokens: Vec<&[u8]> = needs.refresh_tokens.iter().map(|token| &token.0[..]).collect();
-    let accounts: Vec<Uuid> = wanted.accounts.keys().copied().collect();
+    let Wanted { wallets, holds, .. } = wanted;
+    let payments: Vec<Uuid> = needs.payments.iter().map(|id| id.uuid()).collect();
+    let no_payments = payments.is_empty();
     let (owners, keys): (Vec<Uuid>, Vec<&str>) =
         needs.keys.iter().map(|(owner, key)| (owner.uuid(), key.as_str())).unzip();
     let r = records::Wanted::by(needs);
@@ -103,7 +113,12 @@ pub(super) async fn load(
         begun,
         locked,
         record_rows,
-        account_rows,
+        wallet_rows,
+        side_rows,
+        hold_rows,
+        side_hold_rows,
+        payment_rows,
+        state_rows,
         user_rows,
         email_rows,
         session_rows,
@@ -116,7 +131,12 @@ pub(super) async fn load(
         client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),
         query(client, lock_nobody, statements::LOCK_USERS, [&wanted.locked_users, &tokens]),
         query(client, r.is_empty(), statements::LOCK_RECORDS, [&r.kinds, &r.ids, &r.lookup_kinds, &r.lookups]),
-        query(client, accounts.is_empty(), statements::LOCK_ACCOUNTS, [&accounts]),
+        query(client, wallets.is_empty() || !no_payments, statements::LOCK_WALLETS, [wallets]),
+        query(client, no_payments, statements::LOCK_WALLETS_AND_SIDES, [wallets, &payments]),
+        query(client, holds.is_empty(), statements::HOLDS, [holds]),
+        query(client, no_payments, statements::HOLDS_OF_SIDES, [&payments]),
+        query(client, no_payments, statements::PAYMENTS_BY_ID, [&payments]),
+        query(client, no_payments, statements::STATES_OF, [&payments]),
         query(client, false, statements::TIME_AND_USERS, [&time.fixed_ms, &users]),
         query(client, needs.emails.is_empty(), statements::USERS_BY_EMAIL, [&needs.emails]),
         query(client, sessions.is_empty(), statements::SESSIONS_BY_ID, [&sessions]),
@@ -134,12 +154,10 @@ pub(super) async fn load(
     for row in record_rows? {
         set.add_record(records::record(&row)?.1);
     }
-    for row in account_rows? {
-        let id: Uuid = get(&row, 0)?;
-        if let Some(account) = wanted.accounts.get(&id) {
-            set.accounts.insert(*account, get(&row, 1)?);
-        }
+    for row in [wallet_rows?, side_rows?, hold_rows?, side_hold_rows?].iter().flatten() {
+        set.accounts.insert(rows::account_key(row, 0)?, get(row, 3)?);
     }
+    take_payments(client, &payment_rows?, &state_rows?, &mut set).await?;
     for row in &user_rows {
         // The only row where no user was found is all NULL but for the time.
         if get::<Option<Uuid>>(row, 0)?.is_some() {
@@ -172,6 +190,24 @@ pub(super) async fn load(
         }
     }
     Ok(set)
+}
+
+/// Payments, and where their newest later steps left them.
+async fn take_payments(
+    client: &ClientWrapper,
+    payments: &[Row],
+    states: &[Row],
+    set: &mut WorkingSet,
+) -> Result<(), Fault> {
+    let states = states.iter().map(rows::state_of).collect::<Result<HashMap<_, _>, _>>()?;
+    for (_, first) in with_entries(client, payments).await? {
+        let payment = first.id.into();
+        let state = states.get(&payment).copied().or_else(|| first.payment_state());
+        if let Some(state) = state {
+            set.payments.insert(payment, KnownPayment { first: Arc::new(first), state });
+        }
+    }
+    Ok(())
 }
 
 /// Runs a prepared statement; asks nothing where there is nothing to ask.
@@ -228,11 +264,14 @@ struct Shapes<'a> {
     currencies: Vec<&'a str>,
     descriptions: Vec<&'a str>,
     references: Vec<&'a str>,
+    /// How many payments of each shape.
+    wanted: i64,
 }
 
 impl<'a> Shapes<'a> {
     fn of(needs: &'a Needs) -> Self {
-        let mut columns = Self::default();
+        let wanted = i64::try_from(needs.payments.len().saturating_add(1)).unwrap_or(i64::MAX);
+        let mut columns = Self { wanted, ..Self::default() };
         for shape in &needs.shapes {
             columns.payers.push(shape.payer.uuid());
             columns.payees.push(shape.payee.uuid());
@@ -245,10 +284,10 @@ impl<'a> Shapes<'a> {
     }
 
     async fn query(&self, client: &ClientWrapper, time: LoadTime) -> Result<Vec<Row>, Fault> {
-        let Self { payers, payees, amounts, currencies, descriptions, references } = self;
+        let Self { payers, payees, amounts, currencies, descriptions, references, wanted } = self;
         let (now, window) = (&time.fixed_ms, &time.duplicate_window_ms);
-        let parameters: [&(dyn ToSql + Sync); 8] =
-            [now, window, payers, payees, amounts, currencies, descriptions, references];
+        let parameters: [&(dyn ToSql + Sync); 9] =
+            [now, window, payers, payees, amounts, currencies, descriptions, references, wanted];
         query(client, payers.is_empty(), statements::RECENT_PAYMENTS, parameters).await
     }
 }
@@ -262,7 +301,11 @@ fn take_recent(needs: &Needs, found: &[Row], time: LoadTime, set: &mut WorkingSe
         if let Some(shape) = shape
             && set.now < recent.at.plus_millis(time.duplicate_window_ms)
         {
-            set.shapes.insert(shape.clone(), recent);
+            // Newest first; and a shape that is needed twice has its rows twice.
+            let known = set.shapes.entry(shape.clone()).or_default();
+            if !known.contains(&recent) {
+                known.insert(0, recent);
+            }
         }
     }
     Ok(())

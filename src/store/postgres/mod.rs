@@ -28,6 +28,7 @@ mod rows;
 mod save;
 mod statements;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -47,8 +48,8 @@ use crate::auth::throttle::ThrottleNews;
 use crate::clock::Clock;
 use crate::ledger::chain::Hash;
 use crate::ledger::{
-    Command, Mode, Outcome, Record, RecordKey, RecordKind, Rules, SecurityEvent, Session, Timestamp,
-    TokenHash, TransactionId, User, UserId,
+    Command, Mode, Outcome, PaymentId, PaymentState, Record, RecordKey, RecordKind, Rules, SecurityEvent,
+    Session, Timestamp, TokenHash, TransactionId, User, UserId,
 };
 use crate::telemetry::Telemetry;
 pub use connect::PostgresSettings;
@@ -362,6 +363,10 @@ impl Store for PostgresStore {
 
     fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>> {
         Self::read(reads::transaction(&self.shared, user, id))
+    }
+
+    fn payment_states(&self, payments: Vec<PaymentId>) -> Answer<'_, HashMap<PaymentId, PaymentState>> {
+        Self::read(async move { reads::payment_states(&self.shared, &payments).await })
     }
 
     fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>> {

@@ -16,8 +16,8 @@ use super::fault::Fault;
 use super::rows::{self, SESSION_COLUMNS, TRANSACTION_COLUMNS, USER_COLUMNS, get};
 use super::{Shared, load, statements};
 use crate::ledger::{
-    Balance, Currency, SecurityEvent, Session, Timestamp, TokenHash, Transaction, TransactionId,
-    TransactionKind, User, UserId, network_of,
+    Balance, Currency, PaymentId, PaymentState, SecurityEvent, Session, Timestamp, TokenHash, Transaction,
+    TransactionId, TransactionKind, User, UserId, network_of,
 };
 use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest, WalletQuery};
 
@@ -142,16 +142,18 @@ pub(super) async fn wallets(shared: &Shared, user: UserId) -> Result<Vec<Account
 }
 
 pub(super) async fn history(shared: &Shared, asked: &HistoryQuery) -> Result<Page<Movement>, Fault> {
-    let HistoryFilter { currency, kind, declined, from, to } = asked.filter;
+    let HistoryFilter { currency, declined, from, to, .. } = asked.filter;
+    let kinds: Vec<&str> = asked.filter.kinds().map(TransactionKind::name).collect();
+    let takes_held = asked.filter.takes_held();
     let (user, before) = (asked.user.uuid(), position(asked.page.after, i64::MAX));
     let limit = one_more(asked.page.limit);
-    let (currency, kind) = (currency.map(Currency::code), kind.map(TransactionKind::name));
+    let currency = currency.map(Currency::code);
     let from = from.map_or(i64::MIN, Timestamp::as_millis);
     let to = to.map(Timestamp::as_millis);
     let found = query(
         shared,
         statements::HISTORY,
-        &[&user, &before, &limit, &currency, &kind, &declined, &from, &to],
+        &[&user, &before, &limit, &currency, &kinds, &declined, &from, &to, &takes_held],
     )
     .await?;
     let mut numbered = Vec::new();
@@ -194,6 +196,17 @@ pub(super) async fn transaction(
     }
     let balance_after = transaction.balance_after(user);
     Ok(Some(movement(no, transaction, balance_after)))
+}
+
+pub(super) async fn payment_states(
+    shared: &Shared,
+    payments: &[PaymentId],
+) -> Result<HashMap<PaymentId, PaymentState>, Fault> {
+    if payments.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let ids: Vec<Uuid> = payments.iter().map(|payment| payment.uuid()).collect();
+    query(shared, statements::STATES_OF, &[&ids]).await?.iter().map(rows::state_of).collect()
 }
 
 pub(super) async fn events(

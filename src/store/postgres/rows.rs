@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use super::fault::Fault;
 use crate::ledger::{
-    AccountKey, AccountKind, Currency, Decline, Email, Entry, EventKind, IdempotencyKey, Memo, Money, Party,
-    PasswordHash, RequestId, Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, Severity,
-    Timestamp, TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId, TransactionKind, User,
-    UserId,
+    AccountKey, AccountKind, BalancesAfter, Capture, Currency, Decline, Email, Entry, EventKind, Hold,
+    IdempotencyKey, Memo, Money, Party, PasswordHash, PaymentId, PaymentState, PaymentStatus, RequestId,
+    Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, Severity, Stage, Step, Timestamp,
+    TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId, TransactionKind, User, UserId,
 };
 
 /// How many columns `transaction_columns!` names.
-pub(super) const TRANSACTION_COLUMNS: usize = 17;
+pub(super) const TRANSACTION_COLUMNS: usize = 26;
 /// How many columns `session_columns!` names.
 pub(super) const SESSION_COLUMNS: usize = 12;
 /// How many columns `user_columns!` names.
@@ -42,6 +42,9 @@ pub(super) fn transaction(row: &Row) -> Result<(i64, Transaction), Fault> {
     let key = get::<Option<&str>>(row, 15)?
         .map(|key| IdempotencyKey::from_stored(key).ok_or_else(|| damaged("idempotency_key")))
         .transpose()?;
+    let capture = get::<Option<&str>>(row, 17)?
+        .map(|name| Capture::from_name(name).ok_or_else(|| damaged("capture")))
+        .transpose()?;
     let transaction = Transaction {
         id: TransactionId::new(get(row, 1)?),
         kind,
@@ -50,12 +53,45 @@ pub(super) fn transaction(row: &Row) -> Result<(i64, Transaction), Fault> {
         money: Money::from_minor(get(row, 7)?, currency).map_err(|_| damaged("amount"))?,
         memo: Memo { description: get(row, 9)?, reference: get(row, 10)?, metadata: get(row, 11)? },
         method,
+        capture: capture.unwrap_or_default(),
+        stage: stage(row)?.ok_or_else(|| damaged("status"))?,
+        actor: get::<Option<Uuid>>(row, 23)?.map(UserId::new),
+        after: BalancesAfter { from: get(row, 24)?, to: get(row, 25)? },
         decline,
         key,
         created_at: Timestamp::from_millis(get(row, 16)?),
         entries: Vec::new(),
     };
     Ok((no, transaction))
+}
+
+/// What a transaction is in the life of a payment; none if its columns do not fit together.
+fn stage(row: &Row) -> Result<Option<Stage>, Fault> {
+    let about: Option<Uuid> = get(row, 18)?;
+    let Some(status) = get::<Option<&str>>(row, 19)? else {
+        return Ok(about.is_none().then_some(Stage::Whole));
+    };
+    let Some(about) = about else { return Ok(Hold::of_status(status).map(Stage::Held)) };
+    let note: Option<String> = get(row, 22)?;
+    let state = state(status, get(row, 20)?, get(row, 21)?);
+    Ok(state.map(|state| {
+        let payment = PaymentId::new(about);
+        Stage::Step(Box::new(Step { payment, state, note: note.unwrap_or_default() }))
+    }))
+}
+
+/// Where a row leaves a payment.
+fn state(status: &str, captured: Option<i64>, refunded: Option<i64>) -> Option<PaymentState> {
+    let status = PaymentStatus::from_name(status)?;
+    Some(PaymentState { status, captured_minor: captured?, refunded_minor: refunded? })
+}
+
+/// A payment and where its newest later step left it, from `STATES_OF`.
+pub(super) fn state_of(row: &Row) -> Result<(PaymentId, PaymentState), Fault> {
+    let payment = PaymentId::new(get(row, 0)?);
+    let damaged = || Fault::Damaged(format!("transactions about {payment}: status is not readable"));
+    let state = state(get(row, 1)?, get(row, 2)?, get(row, 3)?).ok_or_else(damaged)?;
+    Ok((payment, state))
 }
 
 fn decline(kind: TransactionKind, name: &str, available: Option<i64>) -> Option<Decline> {

@@ -14,6 +14,7 @@ use crate::ledger::{
     AccountKey, Decline, IdempotencyKey, RecordKey, SecurityEvent, Session, Timestamp, TopupMethod,
     Transaction, User, UserId, WorkingSet,
 };
+use crate::store::journal::Life;
 
 /// What a committed batch learned about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +98,15 @@ pub(super) struct Transactions<'a> {
     pub(super) declines: Vec<Option<&'a str>>,
     pub(super) available: Vec<Option<i64>>,
     pub(super) keys: Vec<Option<&'a str>>,
+    pub(super) captures: Vec<Option<&'a str>>,
+    pub(super) about: Vec<Option<Uuid>>,
+    pub(super) statuses: Vec<Option<&'a str>>,
+    pub(super) captured: Vec<Option<i64>>,
+    pub(super) refunded: Vec<Option<i64>>,
+    pub(super) notes: Vec<Option<&'a str>>,
+    pub(super) actors: Vec<Option<Uuid>>,
+    pub(super) from_after: Vec<Option<i64>>,
+    pub(super) to_after: Vec<Option<i64>>,
 }
 
 #[derive(Default)]
@@ -316,7 +326,7 @@ impl<'a> Columns<'a> {
         now: &'p i64,
         digest: &'p &'p [u8],
         marks: &'p &'p [u8],
-    ) -> [&'p (dyn ToSql + Sync); 44] {
+    ) -> [&'p (dyn ToSql + Sync); 53] {
         let (t, e, s, u) = (&self.transactions, &self.entries, &self.events, &self.registered);
         [
             batch,
@@ -363,6 +373,15 @@ impl<'a> Columns<'a> {
             &self.moved.ids,
             &self.moved.balances,
             marks,
+            &t.captures,
+            &t.about,
+            &t.statuses,
+            &t.captured,
+            &t.refunded,
+            &t.notes,
+            &t.actors,
+            &t.from_after,
+            &t.to_after,
         ]
     }
 }
@@ -446,6 +465,16 @@ impl<'a> Transactions<'a> {
             Some(Decline::Topup(_)) | None => None,
         });
         self.keys.push(transaction.key.as_ref().map(IdempotencyKey::as_str));
+        let life = Life::of(transaction);
+        self.captures.push(life.capture);
+        self.about.push(life.about);
+        self.statuses.push(life.status);
+        self.captured.push(life.captured);
+        self.refunded.push(life.refunded);
+        self.notes.push(life.note);
+        self.actors.push(transaction.actor.map(UserId::uuid));
+        self.from_after.push(transaction.after.from);
+        self.to_after.push(transaction.after.to);
     }
 }
 

@@ -6,7 +6,25 @@
 macro_rules! transaction_columns {
     () => {
         "t.no, t.id, t.kind, t.from_user, t.from_name, t.to_user, t.to_name, t.amount, t.currency, t.description, \
-         t.reference, t.metadata, t.method, t.decline, t.available, t.idempotency_key, t.created_at"
+         t.reference, t.metadata, t.method, t.decline, t.available, t.idempotency_key, t.created_at, t.capture, t.about, \
+         t.status, t.captured, t.refunded, t.note, t.actor, t.from_after, t.to_after"
+    };
+}
+
+/// What the user $1 had after the transaction `t`, with what is held.
+macro_rules! balance_after {
+    () => {
+        "CASE WHEN t.status IS NULL OR t.status NOT IN ('authorized', 'pending_review', 'voided', 'expired', 'rejected') \
+         THEN coalesce(CASE WHEN t.from_user = $1 THEN t.from_after ELSE t.to_after END, \
+         (SELECT e.balance_after FROM entries e JOIN accounts a ON a.id = e.account \
+         WHERE e.no >= t.no * 8 AND e.no < t.no * 8 + 8 AND a.owner = $1 AND a.kind = 'wallet' ORDER BY e.no LIMIT 1)) END"
+    };
+}
+
+/// Whether the transaction `x` moved money from one side to the other, and did not only hold or release it.
+macro_rules! is_movement {
+    () => {
+        "(x.status IS NULL OR x.status NOT IN ('authorized', 'pending_review', 'voided', 'expired', 'rejected'))"
     };
 }
 
@@ -80,8 +98,6 @@ pub(super) const LOCK_USERS: &str = "SELECT u.id FROM users u WHERE u.id IN ( \
      UNION SELECT s.user_id FROM sessions s WHERE s.refresh_hash = ANY($2::bytea[]) \
      UNION SELECT s.user_id FROM spent_tokens p JOIN sessions s ON s.id = p.session_id WHERE p.hash = ANY($2::bytea[])) \
      ORDER BY u.id FOR NO KEY UPDATE OF u";
-pub(super) const LOCK_ACCOUNTS: &str =
-    "SELECT a.id, a.balance FROM accounts a WHERE a.id = ANY($1::uuid[]) ORDER BY a.id FOR NO KEY UPDATE";
 pub(super) const LOCK_RECORDS: &str = concat!(
     "SELECT ",
     record_columns!(),
@@ -90,6 +106,27 @@ pub(super) const LOCK_RECORDS: &str = concat!(
      UNION SELECT k.no FROM unnest($3::text[], $4::bytea[]) w (kind, lookup) \
      JOIN records k ON k.kind = w.kind AND k.lookup = w.lookup) ORDER BY r.kind, r.id FOR UPDATE"
 );
+/// Wallets. What is held of one is written under the lock of the wallet, and is read in a later statement.
+pub(super) const LOCK_WALLETS: &str = "SELECT a.owner, a.kind, a.currency, a.balance FROM accounts a \
+     WHERE a.id = ANY($1::uuid[]) ORDER BY a.id FOR NO KEY UPDATE";
+/// The same, with the wallets of both sides of payments. A payment's later steps all wait at its payer's wallet.
+pub(super) const LOCK_WALLETS_AND_SIDES: &str = "SELECT a.owner, a.kind, a.currency, a.balance FROM accounts a \
+     WHERE a.id IN (SELECT unnest($1::uuid[]) UNION SELECT s.id FROM transactions t JOIN accounts s \
+     ON s.owner IN (t.from_user, t.to_user) AND s.kind = 'wallet' AND s.currency = t.currency \
+     WHERE t.id = ANY($2::uuid[])) ORDER BY a.id FOR NO KEY UPDATE";
+pub(super) const HOLDS: &str =
+    "SELECT a.owner, a.kind, a.currency, a.balance FROM accounts a WHERE a.id = ANY($1::uuid[])";
+pub(super) const HOLDS_OF_SIDES: &str = "SELECT s.owner, s.kind, s.currency, s.balance FROM transactions t \
+     JOIN accounts s ON s.owner IN (t.from_user, t.to_user) AND s.kind = 'holds' AND s.currency = t.currency \
+     WHERE t.id = ANY($1::uuid[])";
+pub(super) const PAYMENTS_BY_ID: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    " FROM transactions t WHERE t.id = ANY($1::uuid[]) AND t.kind = 'payment'"
+);
+/// Where the newest later step left each of these payments.
+pub(super) const STATES_OF: &str = "SELECT DISTINCT ON (t.about) t.about, t.status, t.captured, t.refunded FROM transactions t \
+     WHERE t.about = ANY($1::uuid[]) ORDER BY t.about, t.no DESC";
 /// The batch's time, and the users beside it: one row at least.
 pub(super) const TIME_AND_USERS: &str = concat!(
     "SELECT ",
@@ -129,7 +166,8 @@ pub(super) const TRANSACTIONS_BY_KEY: &str = concat!(
     " FROM unnest($1::uuid[], $2::text[]) k (owner, key) \
      JOIN transactions t ON t.owner = k.owner AND t.idempotency_key = k.key"
 );
-/// The latest payment of each shape within the window, by the shape's place in the arrays.
+/// The latest payments of each shape within the window that did not come to nothing, by the shape's place in the arrays,
+/// newest first: one, and one more for each payment that the batch may undo.
 pub(super) const RECENT_PAYMENTS: &str = concat!(
     "SELECT w.place, r.id, r.created_at FROM (SELECT coalesce((SELECT b.last_transaction FROM blocks b WHERE b.at <= \
      greatest((SELECT c.at FROM chain c), ",
@@ -140,7 +178,8 @@ pub(super) const RECENT_PAYMENTS: &str = concat!(
      CROSS JOIN LATERAL (SELECT t.id, t.created_at FROM transactions t WHERE t.from_user = w.payer AND t.no > f.after \
      AND t.kind = 'payment' AND t.decline IS NULL AND t.to_user = w.payee AND t.amount = w.amount \
      AND t.currency = w.currency AND t.description = w.description AND t.reference = w.reference \
-     ORDER BY t.no DESC LIMIT 1) r"
+     AND NOT EXISTS (SELECT 1 FROM transactions s WHERE s.about = t.id AND s.status IN ('rejected', 'voided', 'expired')) \
+     ORDER BY t.no DESC LIMIT $9::bigint) r"
 );
 pub(super) const ENTRIES_OF: &str = "SELECT e.transaction_no, a.owner, a.kind, a.currency, e.amount, e.balance_after \
      FROM unnest($1::bigint[]) w (no) JOIN entries e ON e.no >= w.no * 8 AND e.no < w.no * 8 + 8 \
@@ -196,14 +235,18 @@ pub(super) const APPEND: &str = "WITH head AS ( \
      FROM head h, unnest($33::uuid[], $34::text[], $35::text[], $36::text[], $37::text[], $38::text[], $39::boolean[], \
        $40::bigint[], $41::bigint[]) WITH ORDINALITY w (id, email, folded, name, hash, role, frozen, created, changed, place)), \
    new_transactions AS (INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, owner, amount, \
-       currency, description, reference, metadata, method, decline, available, idempotency_key, created_at) \
+       currency, description, reference, metadata, method, decline, available, idempotency_key, created_at, capture, \
+       about, status, captured, refunded, note, actor, from_after, to_after) \
      SELECT h.last_transaction - cardinality($4::uuid[]) + w.place, w.id, w.kind, w.from_user, w.from_name, w.to_user, \
        w.to_name, w.owner, w.amount, w.currency, w.description, w.reference, w.metadata, w.method, w.decline, w.available, \
-       w.key, h.at \
+       w.key, h.at, w.capture, w.about, w.status, w.captured, w.refunded, w.note, w.actor, w.from_after, w.to_after \
      FROM head h, unnest($4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::uuid[], $9::text[], $10::uuid[], $11::bigint[], \
-       $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::bigint[], $19::text[]) \
+       $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::bigint[], $19::text[], \
+       $45::text[], $46::uuid[], $47::text[], $48::bigint[], $49::bigint[], $50::text[], $51::uuid[], $52::bigint[], \
+       $53::bigint[]) \
        WITH ORDINALITY w (id, kind, from_user, from_name, to_user, to_name, owner, amount, currency, description, \
-       reference, metadata, method, decline, available, key, place)), \
+       reference, metadata, method, decline, available, key, capture, about, status, captured, refunded, note, actor, \
+       from_after, to_after, place)), \
    new_entries AS (INSERT INTO entries (no, transaction_no, account, amount, balance_after) \
      SELECT (h.last_transaction - cardinality($4::uuid[]) + w.transaction) * 8 + w.index, \
        h.last_transaction - cardinality($4::uuid[]) + w.transaction, w.account, w.amount, w.balance_after \
@@ -244,18 +287,21 @@ pub(super) const TRANSACTION_BY_ID: &str =
 pub(super) const HISTORY: &str = concat!(
     "SELECT ",
     transaction_columns!(),
-    ", (SELECT e.balance_after FROM entries e JOIN accounts a ON a.id = e.account \
-     WHERE e.no >= t.no * 8 AND e.no < t.no * 8 + 8 AND a.owner = $1 ORDER BY e.no LIMIT 1) \
+    ", ",
+    balance_after!(),
+    " \
      FROM (SELECT f.no FROM (SELECT coalesce((SELECT b.last_transaction FROM blocks b WHERE b.at < $7::bigint \
      ORDER BY b.at DESC, b.no DESC LIMIT 1), 0) AS after) r CROSS JOIN LATERAL ( \
      (SELECT x.no FROM transactions x WHERE x.from_user = $1 AND x.no < $2 AND x.no > r.after \
-     AND (x.decline IS NULL OR x.owner = $1) \
-     AND ($4::text IS NULL OR x.currency = $4) AND ($5::text IS NULL OR x.kind = $5) \
+     AND (x.decline IS NULL OR x.kind NOT IN ('topup', 'grant', 'deposit')) \
+     AND ($4::text IS NULL OR x.currency = $4) AND x.kind = ANY($5::text[]) \
+     AND ($9::boolean OR x.status IS NULL OR x.status NOT IN ('authorized', 'pending_review')) \
      AND ($6::boolean IS NULL OR (x.decline IS NOT NULL) = $6) AND ($8::bigint IS NULL OR x.created_at < $8) \
      ORDER BY x.no DESC LIMIT $3) UNION ALL \
      (SELECT x.no FROM transactions x WHERE x.to_user = $1 AND x.from_user <> $1 AND x.no < $2 AND x.no > r.after \
-     AND (x.decline IS NULL OR x.owner = $1) \
-     AND ($4::text IS NULL OR x.currency = $4) AND ($5::text IS NULL OR x.kind = $5) \
+     AND (x.decline IS NULL OR x.kind IN ('topup', 'grant', 'deposit')) \
+     AND ($4::text IS NULL OR x.currency = $4) AND x.kind = ANY($5::text[]) \
+     AND ($9::boolean OR x.status IS NULL OR x.status NOT IN ('authorized', 'pending_review')) \
      AND ($6::boolean IS NULL OR (x.decline IS NOT NULL) = $6) AND ($8::bigint IS NULL OR x.created_at < $8) \
      ORDER BY x.no DESC LIMIT $3)) f ORDER BY f.no DESC LIMIT $3) h \
      JOIN transactions t ON t.no = h.no ORDER BY t.no DESC"
@@ -264,12 +310,17 @@ pub(super) const HISTORY: &str = concat!(
 pub(super) const WALLET_MOVEMENTS: &str = concat!(
     "SELECT ",
     transaction_columns!(),
-    ", (SELECT e.balance_after FROM entries e JOIN accounts a ON a.id = e.account \
-     WHERE e.no >= t.no * 8 AND e.no < t.no * 8 + 8 AND a.owner = $1 ORDER BY e.no LIMIT 1) FROM ( \
+    ", ",
+    balance_after!(),
+    " FROM ( \
      (SELECT x.no FROM transactions x WHERE x.from_user = $1 AND x.no > $2 AND x.no <= $3 AND x.decline IS NULL \
-     AND x.currency = $4 ORDER BY x.no LIMIT $5) UNION \
+     AND ",
+    is_movement!(),
+    " AND x.currency = $4 ORDER BY x.no LIMIT $5) UNION \
      (SELECT x.no FROM transactions x WHERE x.to_user = $1 AND x.no > $2 AND x.no <= $3 AND x.decline IS NULL \
-     AND x.currency = $4 ORDER BY x.no LIMIT $5) ORDER BY no LIMIT $5) h \
+     AND ",
+    is_movement!(),
+    " AND x.currency = $4 ORDER BY x.no LIMIT $5) ORDER BY no LIMIT $5) h \
      JOIN transactions t ON t.no = h.no ORDER BY t.no"
 );
 pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user_id, ip, user_agent, request, detail FROM security_events \
@@ -304,10 +355,12 @@ pub(super) const IMPORT_ACCOUNTS: &str = "INSERT INTO accounts (id, owner, kind,
      SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[]) \
      ON CONFLICT (id) DO UPDATE SET balance = excluded.balance";
 pub(super) const IMPORT_TRANSACTIONS: &str = "INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, owner, \
-     amount, currency, description, reference, metadata, method, decline, available, idempotency_key, created_at) \
+     amount, currency, description, reference, metadata, method, decline, available, idempotency_key, created_at, capture, \
+     about, status, captured, refunded, note, actor, from_after, to_after) \
      SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::uuid[], \
      $9::bigint[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bigint[], $17::text[], \
-     $18::bigint[])";
+     $18::bigint[], $19::text[], $20::uuid[], $21::text[], $22::bigint[], $23::bigint[], $24::text[], $25::uuid[], \
+     $26::bigint[], $27::bigint[])";
 pub(super) const IMPORT_ENTRIES: &str = "INSERT INTO entries (no, transaction_no, account, amount, balance_after) \
      SELECT w.no * 8 + w.index, w.no, w.account, w.amount, w.balance FROM \
      unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[]) w (no, index, account, amount, balance)";
@@ -345,11 +398,16 @@ pub(super) const FORGET_NEWS: &str = "DELETE FROM throttle_news WHERE at < now()
 /// What a writing connection needs.
 pub(super) const WRITER: &[&str] = &[
     LOCK_USERS,
-    LOCK_RECORDS,
-    REMOVE_RECORDS,
-    UPDATE_RECORDS,
     ADD_RECORDS,
-    LOCK_ACCOUNTS,
+    HOLDS,
+    HOLDS_OF_SIDES,
+    LOCK_RECORDS,
+    LOCK_WALLETS,
+    LOCK_WALLETS_AND_SIDES,
+    PAYMENTS_BY_ID,
+    REMOVE_RECORDS,
+    STATES_OF,
+    UPDATE_RECORDS,
     TIME_AND_USERS,
     USERS_BY_EMAIL,
     SESSIONS_BY_ID,
@@ -388,6 +446,7 @@ pub(super) const READER: &[&str] = &[
     TRANSACTION_BY_ID,
     ENTRIES_OF,
     HISTORY,
+    STATES_OF,
     WALLET_MOVEMENTS,
     EVENTS_OF,
     HEAD,

@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::rows::{self, ENTRIES_PER_TRANSACTION};
 use super::{connect, load, properties, records, statements};
 use crate::ledger::chain::Digested;
-use crate::ledger::{Record, SecurityEvent, Session, SessionId, TokenHash, Transaction, User};
+use crate::ledger::{PaymentId, Record, SecurityEvent, Session, SessionId, TokenHash, Transaction, User};
 use crate::store::OpenError;
 use crate::store::journal::{
     AccountRow, Beginning, Head, JournalReader, Numbered, Properties, StoredAccount, StoredBlock, StoredEntry,
@@ -175,6 +175,10 @@ fn begin(connection: &Connection) -> Result<Beginning, Fault> {
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     beginning.users = u64::try_from(count("SELECT count(*) FROM users")?).unwrap_or_default();
     beginning.records = u64::try_from(count("SELECT count(*) FROM records")?).unwrap_or_default();
+    let mut statement =
+        connection.prepare("SELECT DISTINCT about FROM transactions WHERE about IS NOT NULL")?;
+    let settled = statement.query_map([], |row| row.get(0).map(PaymentId::new))?;
+    beginning.settled = settled.collect::<Result<_, _>>()?;
     Ok(beginning)
 }
 

@@ -31,6 +31,7 @@ mod statements;
 mod tail;
 mod writer;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -48,8 +49,8 @@ use crate::auth::ledger_key::KeyFingerprint;
 use crate::clock::Clock;
 use crate::ledger::chain::Hash;
 use crate::ledger::{
-    Command, Outcome, Record, RecordKey, RecordKind, Rules, SecurityEvent, Session, Timestamp, TokenHash,
-    TransactionId, User, UserId,
+    Command, Outcome, PaymentId, PaymentState, Record, RecordKey, RecordKind, Rules, SecurityEvent, Session,
+    Timestamp, TokenHash, TransactionId, User, UserId,
 };
 
 use crate::telemetry::Telemetry;
@@ -226,6 +227,10 @@ impl Store for SqliteStore {
 
     fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>> {
         self.readers.read(move |connection| reads::transaction(connection, user, id))
+    }
+
+    fn payment_states(&self, payments: Vec<PaymentId>) -> Answer<'_, HashMap<PaymentId, PaymentState>> {
+        self.readers.read(move |connection| reads::payment_states(connection, &payments))
     }
 
     fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>> {

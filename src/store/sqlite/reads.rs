@@ -1,17 +1,18 @@
 //! What readers ask: each function runs on a read-only connection. Where rows may not be folded yet, what the tail knows
 //! is taken first and the snapshot second (see `tail.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
 use super::fault::Fault;
+use super::rows::TRANSACTION_COLUMNS;
 use super::{Shared, load, rows, statements};
 use crate::ledger::{
-    AccountKey, Balance, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
-    network_of,
+    AccountKey, Balance, PaymentId, PaymentState, SecurityEvent, Session, Timestamp, TokenHash,
+    TransactionId, User, UserId, network_of,
 };
 use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest, WalletQuery};
 
@@ -144,27 +145,24 @@ fn folded_history(
 ) -> Result<(), Fault> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let user = query.user.uuid();
-    let HistoryFilter { currency, kind, declined, from, to } = query.filter;
-    let mut statement;
-    let mut rows = if query.filter == HistoryFilter::default() {
-        statement = connection.prepare_cached(statements::HISTORY)?;
-        statement.query(params![user, below, limit])?
-    } else {
-        statement = connection.prepare_cached(statements::FILTERED_HISTORY)?;
-        statement.query(params![
-            user,
-            below,
-            limit,
-            currency.map(crate::ledger::Currency::code),
-            kind.map(crate::ledger::TransactionKind::name),
-            declined,
-            from.map(Timestamp::as_millis),
-            to.map(Timestamp::as_millis),
-        ])?
-    };
+    let HistoryFilter { currency, declined, from, to, .. } = query.filter;
+    // Each kind with a comma behind it, so that none is found within another.
+    let kinds = query.filter.kinds().fold(String::new(), |kinds, kind| kinds + kind.name() + ",");
+    let mut statement = connection.prepare_cached(statements::HISTORY)?;
+    let mut rows = statement.query(params![
+        user,
+        below,
+        limit,
+        currency.map(crate::ledger::Currency::code),
+        kinds,
+        declined,
+        from.map(Timestamp::as_millis),
+        to.map(Timestamp::as_millis),
+        query.filter.takes_held(),
+    ])?;
     while let Some(row) = rows.next()? {
         let (no, transaction) = rows::transaction(row)?;
-        found.push((no, movement_row(no, transaction, row.get(17)?)));
+        found.push((no, movement_row(no, transaction, row.get(TRANSACTION_COLUMNS)?)));
     }
     Ok(())
 }
@@ -192,7 +190,7 @@ pub(super) fn wallet_movements(
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             let (no, transaction) = rows::transaction(row)?;
-            found.push(movement_row(no, transaction, row.get(17)?));
+            found.push(movement_row(no, transaction, row.get(TRANSACTION_COLUMNS)?));
         }
         for movement in unfolded.iter().filter(|movement| movement.no > watermark) {
             if found.len() >= query.limit {
@@ -223,6 +221,19 @@ pub(super) fn transaction(
     }
     let balance_after = transaction.balance_after(user);
     Ok(Some(movement_row(no, transaction, balance_after)))
+}
+
+pub(super) fn payment_states(
+    connection: &Connection,
+    payments: &[PaymentId],
+) -> Result<HashMap<PaymentId, PaymentState>, Fault> {
+    let mut states = HashMap::new();
+    for payment in payments {
+        if let Some(state) = load::state(connection, *payment)? {
+            states.insert(*payment, state);
+        }
+    }
+    Ok(states)
 }
 
 pub(super) fn events(

@@ -8,12 +8,16 @@ use uuid::Uuid;
 
 use super::fault::Fault;
 use crate::ledger::{
-    AccountKey, AccountKind, Currency, Decline, Email, Entry, EventKind, IdempotencyKey, Memo, Money, Party,
-    PasswordHash, RequestId, Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, Severity,
-    Timestamp, TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId, TransactionKind, User,
-    UserId,
+    AccountKey, AccountKind, BalancesAfter, Capture, Currency, Decline, Email, Entry, EventKind, Hold,
+    IdempotencyKey, Memo, Money, Party, PasswordHash, PaymentId, PaymentState, PaymentStatus, RequestId,
+    Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, Severity, Stage, Step, Timestamp,
+    TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId, TransactionKind, User, UserId,
 };
 pub(super) use crate::store::journal::ENTRIES_PER_TRANSACTION;
+use crate::store::journal::Life;
+
+/// How many columns `transaction_columns!` names.
+pub(super) const TRANSACTION_COLUMNS: usize = 26;
 
 /// A transaction and its number, without its entries.
 pub(super) fn transaction(row: &Row<'_>) -> Result<(i64, Transaction), Fault> {
@@ -38,6 +42,10 @@ pub(super) fn transaction(row: &Row<'_>) -> Result<(i64, Transaction), Fault> {
         None => None,
         Some(key) => Some(IdempotencyKey::from_stored(key).ok_or_else(|| damaged("idempotency_key"))?),
     };
+    let capture = match row.get_ref(17)?.as_str_or_null().map_err(|_| damaged("capture"))? {
+        None => None,
+        Some(name) => Some(Capture::from_name(name).ok_or_else(|| damaged("capture"))?),
+    };
     let transaction = Transaction {
         id: TransactionId::new(row.get(1)?),
         kind,
@@ -46,12 +54,37 @@ pub(super) fn transaction(row: &Row<'_>) -> Result<(i64, Transaction), Fault> {
         money: Money::from_minor(row.get(7)?, currency).map_err(|_| damaged("amount"))?,
         memo: Memo { description: text(9)?, reference: text(10)?, metadata: text(11)? },
         method,
+        capture: capture.unwrap_or_default(),
+        stage: stage(row)?.ok_or_else(|| damaged("status"))?,
+        actor: row.get::<_, Option<Uuid>>(23)?.map(UserId::new),
+        after: BalancesAfter { from: row.get(24)?, to: row.get(25)? },
         decline,
         key,
         created_at: Timestamp::from_millis(row.get(16)?),
         entries: Vec::new(),
     };
     Ok((no, transaction))
+}
+
+/// What a transaction is in the life of a payment; none if its columns do not fit together.
+fn stage(row: &Row<'_>) -> Result<Option<Stage>, Fault> {
+    let about: Option<Uuid> = row.get(18)?;
+    let Some(status) = row.get::<_, Option<String>>(19)? else {
+        return Ok(about.is_none().then_some(Stage::Whole));
+    };
+    let Some(about) = about else { return Ok(Hold::of_status(&status).map(Stage::Held)) };
+    let state = state(&status, row.get(20)?, row.get(21)?);
+    let note: Option<String> = row.get(22)?;
+    Ok(state.map(|state| {
+        let payment = PaymentId::new(about);
+        Stage::Step(Box::new(Step { payment, state, note: note.unwrap_or_default() }))
+    }))
+}
+
+/// Where a row leaves a payment.
+pub(super) fn state(status: &str, captured: Option<i64>, refunded: Option<i64>) -> Option<PaymentState> {
+    let status = PaymentStatus::from_name(status)?;
+    Some(PaymentState { status, captured_minor: captured?, refunded_minor: refunded? })
 }
 
 fn decline(kind: TransactionKind, name: &str, available: Option<i64>) -> Option<Decline> {
@@ -74,6 +107,7 @@ pub(super) fn with_transaction_params<T>(
         Some(Decline::InsufficientFunds { available_minor }) => Some(available_minor),
         Some(Decline::Topup(_)) | None => None,
     };
+    let life = Life::of(transaction);
     run(params![
         no,
         transaction.id.uuid(),
@@ -92,6 +126,15 @@ pub(super) fn with_transaction_params<T>(
         available,
         transaction.key.as_ref().map(IdempotencyKey::as_str),
         transaction.created_at.as_millis(),
+        life.capture,
+        life.about,
+        life.status,
+        life.captured,
+        life.refunded,
+        life.note,
+        transaction.actor.map(UserId::uuid),
+        transaction.after.from,
+        transaction.after.to,
     ])
 }
 

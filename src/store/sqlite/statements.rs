@@ -6,7 +6,8 @@ use rusqlite::Connection;
 macro_rules! transaction_columns {
     () => {
         "t.no, t.id, t.kind, t.from_user, t.from_name, t.to_user, t.to_name, t.amount, t.currency, t.description, \
-         t.reference, t.metadata, t.method, t.decline, t.available, t.idempotency_key, t.created_at"
+         t.reference, t.metadata, t.method, t.decline, t.available, t.idempotency_key, t.created_at, t.capture, t.about, \
+         t.status, t.captured, t.refunded, t.note, t.actor, t.from_after, t.to_after"
     };
 }
 
@@ -122,8 +123,14 @@ pub(super) const TRANSACTIONS_BETWEEN: &str = concat!(
 );
 pub(super) const CREATED_AT: &str = "SELECT created_at FROM transactions WHERE no = ?1";
 pub(super) const ADD_TRANSACTION: &str = "INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, amount, currency, description, \
-     reference, metadata, method, decline, available, idempotency_key, created_at) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+     reference, metadata, method, decline, available, idempotency_key, created_at, capture, about, status, captured, \
+     refunded, note, actor, from_after, to_after) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
+     ?24, ?25, ?26)";
+/// Where the newest row about a payment leaves it: status, captured, refunded.
+pub(super) const STATE_OF: &str =
+    "SELECT status, captured, refunded FROM transactions WHERE about = ?1 ORDER BY no DESC LIMIT 1";
+pub(super) const HOLDING: &str = "SELECT owner, kind, currency FROM accounts WHERE kind = 'holds'";
 pub(super) const ENTRIES_OF: &str = "SELECT a.owner, a.kind, a.currency, e.amount, e.balance_after \
      FROM entries e JOIN accounts a ON a.no = e.account WHERE e.no >= ?1 AND e.no < ?2 ORDER BY e.no";
 pub(super) const ENTRIES_FROM: &str =
@@ -139,15 +146,10 @@ pub(super) const HISTORY: &str = concat!(
     "SELECT ",
     transaction_columns!(),
     ", m.balance_after FROM movements m JOIN transactions t ON t.no = m.txn \
-     WHERE m.user = ?1 AND m.txn < ?2 ORDER BY m.txn DESC LIMIT ?3"
-);
-pub(super) const FILTERED_HISTORY: &str = concat!(
-    "SELECT ",
-    transaction_columns!(),
-    ", m.balance_after FROM movements m JOIN transactions t ON t.no = m.txn \
-     WHERE m.user = ?1 AND m.txn < ?2 AND (?4 IS NULL OR t.currency = ?4) AND (?5 IS NULL OR t.kind = ?5) \
+     WHERE m.user = ?1 AND m.txn < ?2 AND (?4 IS NULL OR t.currency = ?4) AND instr(?5, t.kind || ',') > 0 \
      AND (?6 IS NULL OR (t.decline IS NOT NULL) = ?6) AND (?7 IS NULL OR t.created_at >= ?7) \
-     AND (?8 IS NULL OR t.created_at < ?8) ORDER BY m.txn DESC LIMIT ?3"
+     AND (?8 IS NULL OR t.created_at < ?8) \
+     AND (?9 OR t.status IS NULL OR t.status NOT IN ('authorized', 'pending_review')) ORDER BY m.txn DESC LIMIT ?3"
 );
 pub(super) const WALLET_MOVEMENTS: &str = concat!(
     "SELECT ",
@@ -208,6 +210,9 @@ pub(super) const WRITER: &[&str] = &[
     OPEN_ACCOUNT,
     FOLD_ACCOUNT,
     TRANSACTION,
+    TRANSACTION_BY_ID,
+    STATE_OF,
+    HOLDING,
     TRANSACTIONS_BETWEEN,
     CREATED_AT,
     ADD_TRANSACTION,
@@ -244,7 +249,7 @@ pub(super) const READER: &[&str] = &[
     ENTRIES_OF,
     FOLDED_TO,
     HISTORY,
-    FILTERED_HISTORY,
+    STATE_OF,
     WALLET_MOVEMENTS,
     EVENTS_OF,
 ];
