@@ -34,6 +34,9 @@ const PUBLIC: [&str; 13] = [
     "GET /start",
 ];
 
+/// The calls to an object whose id is what lets one in: who knows it may make them.
+const CAPABILITIES: [&str; 2] = ["GET /requests/{id}", "POST /requests/{id}/pay"];
+
 fn name(route: &Route) -> String {
     format!("{} {}", route.verb.name(), route.path)
 }
@@ -56,7 +59,8 @@ fn good_call(route: &Route, user: &mut User) -> Request {
         "PATCH /me" => json!({"name": "A new name"}),
         "POST /me/password" => json!({"current_password": PASSWORD, "new_password": PASSWORD}),
         "POST /payment" => json!({"amount": "1.23", "currency": "USD", "reference": "a good call"}),
-        "POST /topup" => json!({"amount": "1.23", "currency": "USD"}),
+        "POST /topup" | "POST /requests" => json!({"amount": "1.23", "currency": "USD"}),
+        "POST /requests/{id}/pay" => json!({}),
         "GET /statement" => return Request::get("/statement?currency=USD"),
         "POST /logout"
         | "POST /payment/{id}/capture"
@@ -82,7 +86,15 @@ fn own_object(call: &str, user: &mut User) -> String {
         let is_own = |payment: &&Value| payment["status"] == status && payment["to"]["id"] == user.id;
         return payments.iter().find(is_own).unwrap()["id"].as_str().unwrap().to_owned();
     }
+    if call == "POST /requests/{id}/pay" {
+        let told =
+            |payment: &Value| payment["description"].as_str().is_some_and(|text| text.starts_with("plk_"));
+        let payments = user.list("/payments");
+        let payment = payments.iter().find(|payment| told(payment)).unwrap();
+        return payment["description"].as_str().unwrap().to_owned();
+    }
     let list = match call {
+        "GET /requests/{id}" | "DELETE /requests/{id}" => "/requests",
         "DELETE /sessions/{id}" => "/sessions",
         "GET /payment/{id}" => "/payments",
         "GET /transactions/{id}" => "/transactions",
@@ -107,6 +119,11 @@ fn somebody(server: &Server, who: &str) -> User {
             .pay(&json!({"amount": "3", "currency": "USD", "to": user.id, "capture": capture, "description": capture}))
             .expect(201);
     }
+    user.client.post("/requests", &json!({"amount": "2", "currency": "USD"})).expect(201);
+    // Somebody else's request, and how the user knows of it.
+    let asked =
+        payer.client.post("/requests", &json!({"amount": "2", "currency": "USD"})).expect(201).str("id");
+    payer.pay(&json!({"amount": "1", "currency": "USD", "to": user.id, "description": asked})).expect(201);
     user
 }
 
@@ -269,7 +286,7 @@ fn check_foreign_objects(server: &Server, owner: &mut User, stranger: &str, but_
     let mut routes = 0;
     for (route, permission) in guarded() {
         let Some((before_id, after_id)) = route.path.split_once("{id}") else { continue };
-        if but_for.contains(&after_id) {
+        if but_for.contains(&after_id) || CAPABILITIES.contains(&name(route).as_str()) {
             continue;
         }
         assert_eq!(permission, Permission::OwnAccount, "{}: whose objects may be seen?", name(route));

@@ -17,7 +17,7 @@ const LINES: usize = 500;
 const LONG_FILES: [(&str, usize); 5] = [
     // Tables: a catalogue of problems, the routes, the metrics.
     ("src/http/problem.rs", 580),
-    ("src/http/routes.rs", 600),
+    ("src/http/routes.rs", 800),
     ("src/telemetry/metrics.rs", 520),
     // One reader of bodies, half of it its own tests.
     ("src/http/extract/form.rs", 540),

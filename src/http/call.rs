@@ -77,6 +77,16 @@ impl Call {
         self.parameter.and_then(|(start, end)| self.uri.path().get(start..end)).unwrap_or_default()
     }
 
+    /// Where the client reaches this server, as it says itself; empty if it says nothing that can be an address.
+    pub fn own_origin(&self) -> String {
+        let host = self.headers.get(hyper::header::HOST).and_then(|host| host.to_str().ok());
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        let host = host.filter(|host| !host.is_empty() && host.len() <= 255 && host.chars().all(is_plain));
+        let is_secure = self.headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+        let scheme = if is_secure { "https" } else { "http" };
+        host.map(|host| format!("{scheme}://{host}")).unwrap_or_default()
+    }
+
     /// The idempotency key, if one is sent.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ pub(crate) mod payments;
 pub mod problem;
 pub mod proxy;
 pub mod reply;
+pub mod requests;
 pub mod router;
 pub mod routes;
 pub mod schema;

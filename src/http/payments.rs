@@ -9,7 +9,9 @@ use super::problem::{Code, Problem, REPLAYED};
 use super::reply::{self, List, Reply};
 use super::spec::Answer;
 use super::views::{PaymentView, RefundView};
-use crate::ledger::{Capture, IdempotencyKey, Memo, PaymentStatus, Refusal, Settlement};
+use crate::ledger::{
+    Capture, IdempotencyKey, Memo, PaymentRequestId, PaymentStatus, Refusal, Settlement,
+};
 use crate::store::{HistoryFilter, PageRequest};
 use crate::telemetry::PaymentOutcome;
 use crate::teller::{self, PayRequest, SettleRequest, StepAnswer, TellerError};
@@ -17,12 +19,16 @@ use crate::teller::{self, PayRequest, SettleRequest, StepAnswer, TellerError};
 pub(super) async fn pay(call: Call) -> Answer {
     let request = read_payment(&call, call.idempotency_key()?)?;
     let answer = pay_and_count(&call, request).await?;
+    Ok(paid(&answer))
+}
+
+/// The answer to a payment, however it was asked for.
+pub(super) fn paid(answer: &teller::Answer) -> Reply {
     let transaction = &answer.transaction;
     let state = transaction.payment_state();
     let is_reviewed = state.is_some_and(|state| state.status == PaymentStatus::PendingReview);
     let status = if is_reviewed { StatusCode::ACCEPTED } else { StatusCode::CREATED };
-    let reply = reply::json(status, &PaymentView::new(transaction, state));
-    Ok(mark_replay(reply, answer.replayed))
+    mark_replay(reply::json(status, &PaymentView::new(transaction, state)), answer.replayed)
 }
 
 pub(super) async fn capture(call: Call) -> Answer {
@@ -65,8 +71,13 @@ async fn settle(call: &Call, settlement: Settlement) -> Result<StepAnswer, Probl
 /// Every refusal of a payment.
 pub(crate) async fn pay_and_count(call: &Call, request: PayRequest) -> Result<teller::Answer, Problem> {
     let paid = call.teller().pay(call.who()?, call.origin.clone(), request).await;
-    call.app.telemetry().engine().payment(outcome(&paid));
+    count(call, &paid);
     Ok(paid?)
+}
+
+/// Counts how a payment went.
+pub(super) fn count(call: &Call, paid: &Result<teller::Answer, TellerError>) {
+    call.app.telemetry().engine().payment(outcome(paid));
 }
 
 /// The payment that somebody wants to make.
@@ -86,6 +97,10 @@ pub(crate) fn read_payment(call: &Call, key: Option<IdempotencyKey>) -> Result<P
         reference: form.text("reference").unwrap_or_default(),
         metadata: form.metadata("metadata").unwrap_or_default(),
     };
+    if memo.reference.parse::<PaymentRequestId>().is_ok() {
+        let message = "must not be the id of a payment request; POST /requests/{id}/pay pays one";
+        form.refuse("reference", "reserved", message);
+    }
     let capture = form.word("capture").and_then(Capture::from_name).unwrap_or_default();
     let money = form.finish(money)?;
     Ok(PayRequest { to, money, memo, capture, key })

@@ -159,6 +159,10 @@ catalogue! {
         "The payment is not in a state that allows this",
         "A payment is captured or voided while it is authorized, refunded once money of it was captured, and approved or rejected while it is under review. The member 'payment_status' says how it stands.",
         "Look at the payment with GET /payment/{id}: what you want may have happened already, or not be possible any more.";
+    RequestState = "request_state", CONFLICT,
+        "The payment request is not open",
+        "A payment request is paid at most once, and only while it is open; one that was paid is not taken back. The member 'request_status' says how it stands.",
+        "Look at it with GET /requests/{id}; if it expired or was taken back, ask for a new one.";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE,
         "The body is too large",
         "A body may have at most 64 KiB.",
@@ -368,6 +372,7 @@ impl From<Refusal> for Problem {
             Refusal::EmailTaken => Self::new(Code::EmailTaken),
             Refusal::SessionNotFound
             | Refusal::PaymentNotFound
+            | Refusal::RequestNotFound
             | Refusal::UserNotFound
             | Refusal::ResetLinkInvalid => Self::new(Code::NotFound),
             Refusal::IdempotencyKeyReused { fields } => {
@@ -377,6 +382,10 @@ impl From<Refusal> for Problem {
             Refusal::PaymentState { status } => {
                 let detail = format!("The payment is {}, which does not allow this.", status.name());
                 Self::with_detail(Code::PaymentState, detail).member("payment_status", status.name())
+            }
+            Refusal::RequestState { status } => {
+                let detail = format!("The payment request is {}.", status.name());
+                Self::with_detail(Code::RequestState, detail).member("request_status", status.name())
             }
             Refusal::AmountRefused { error } => Self::field("amount", error.code(), &error.to_string()),
             Refusal::AmountTooLarge { most } => {

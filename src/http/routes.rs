@@ -5,7 +5,7 @@ use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success,
 use super::statements::{FORMAT_TYPES, FORMATS};
 use super::transactions::{STATUSES, TYPES};
 use super::wallets::METHODS;
-use super::{activity, payments, sessions, statements, system, transactions, users, wallets};
+use super::{activity, payments, requests, sessions, statements, system, transactions, users, wallets};
 use crate::ledger::User;
 
 const OWN: Access = Access::Needs(Permission::OwnAccount);
@@ -391,6 +391,121 @@ pub static ROUTES: &[Route] = &[
                 "For the payee, or an operator with the permission who is no party to it; in one or several steps, and \
                  never more than was captured. The money comes from the payee's wallet.",
                 &[Success { status: 201, content: Content::Json("Refund"), about: "The refund." }],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/requests",
+        access: OWN,
+        handler: handler!(requests::make),
+        doc: Doc {
+            body: &[
+                AMOUNT,
+                CURRENCY,
+                Field::optional("description", Kind::Text(500), "What for; the payment will say it."),
+                Field::optional(
+                    "expires_in",
+                    Kind::Number(1, 31_536_000),
+                    "For how many seconds it can be paid; left out: for ever.",
+                ),
+            ],
+            errors: &[Code::AccountFrozen],
+            example: r#"{"amount": "12.50", "currency": "USD", "description": "Two tickets", "expires_in": 86400}"#,
+            ..plain(
+                Tag::Payments,
+                "makeRequest",
+                "Ask for a payment",
+                "Makes a link that whoever knows it can pay, once: its id is 128 random bits.",
+                &[Success {
+                    status: 201,
+                    content: Content::Json("PaymentRequestWithCode"),
+                    about: "The request, and its page as a QR code.",
+                }],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/requests",
+        access: OWN,
+        handler: handler!(requests::list),
+        doc: Doc {
+            query: &[LIMIT, AFTER],
+            ..plain(
+                Tag::Payments,
+                "requests",
+                "List your payment requests",
+                "Those that you made, newest first.",
+                &[ok(Content::List("PaymentRequest"), "A page of requests.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/requests/{id}",
+        access: OWN,
+        handler: handler!(requests::get),
+        doc: Doc {
+            errors: &[Code::NotFound],
+            ..plain(
+                Tag::Payments,
+                "request",
+                "Look at a payment request",
+                "Whoever knows the id may.",
+                &[ok(Content::Json("PaymentRequestWithCode"), "The request, and its page as a QR code.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/requests/{id}/pay",
+        access: OWN,
+        handler: handler!(requests::pay),
+        doc: Doc {
+            body: &[
+                Field::optional(
+                    "amount",
+                    Kind::Amount,
+                    "What you mean to pay; anything but what is asked is refused.",
+                ),
+                Field::optional("currency", Kind::Currency, "Likewise."),
+            ],
+            idempotent: true,
+            errors: &[
+                Code::NotFound,
+                Code::RequestState,
+                Code::InsufficientFunds,
+                Code::AccountFrozen,
+                Code::DuplicatePayment,
+            ],
+            example: r#"{"amount": "12.50", "currency": "USD"}"#,
+            ..plain(
+                Tag::Payments,
+                "payRequest",
+                "Pay a payment request",
+                "As a whole and at most once, whoever else pays it at the same moment. With too little money it stays open.",
+                &[Success {
+                    status: 201,
+                    content: Content::Json("Payment"),
+                    about: "The payment; its reference is the request's id.",
+                }],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Delete,
+        path: "/requests/{id}",
+        access: OWN,
+        handler: handler!(requests::cancel),
+        doc: Doc {
+            errors: &[Code::NotFound, Code::RequestState, Code::AccountFrozen],
+            ..plain(
+                Tag::Payments,
+                "cancelRequest",
+                "Take a payment request back",
+                "One of your own that was not paid.",
+                NO_CONTENT,
             )
         },
     },

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::extract::MAX_METADATA_PAIRS;
 use super::spec::{Field, Kind};
-use crate::ledger::{EventKind, MovementType, PaymentStatus, Role, Severity};
+use crate::ledger::{EventKind, MovementType, PaymentStatus, RequestStatus, Role, Severity};
 
 /// A field's schema.
 pub fn of_kind(kind: Kind) -> Value {
@@ -25,6 +25,7 @@ pub fn of_kind(kind: Kind) -> Value {
             "additionalProperties": {"type": "string", "maxLength": 500},
         }),
         Kind::OneOf(words) => json!({"type": "string", "enum": words}),
+        Kind::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Kind::Limit => json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
         Kind::Token | Kind::After => json!({"type": "string"}),
         Kind::Moment => json!({"anyOf": [
@@ -67,6 +68,8 @@ pub fn components() -> Map<String, Value> {
         ("Wallet", wallet()),
         ("Wallets", json!({"type": "array", "items": {"$ref": "#/components/schemas/Wallet"}})),
         ("Statement", statement()),
+        ("PaymentRequest", payment_request(false)),
+        ("PaymentRequestWithCode", payment_request(true)),
         ("Topup", topup()),
         ("Health", health()),
         ("FieldError", field_error()),
@@ -260,6 +263,31 @@ fn wallet() -> Value {
     ])
 }
 
+fn payment_request(has_code: bool) -> Value {
+    let statuses = RequestStatus::ALL.map(RequestStatus::name);
+    let mut fields = vec![
+        ("id", id("plk"), "The request's id. Who knows it may see and pay the request."),
+        ("status", one_of(&statuses), "How it stands."),
+        ("amount", amount(), "In major units."),
+        ("currency", currency(), "ISO 4217."),
+        ("description", text_or_null(), "What for."),
+        ("to", reference("Party"), "Who asks."),
+        ("payment", text_or_null(), "The payment, for its two sides; null until it is paid."),
+        ("url", text(), "The page to pay it at."),
+        ("created_at", time(), "When it was made."),
+        ("expires_at", time_or_null(), "From when on it cannot be paid; null for ever."),
+        ("ended_at", time_or_null(), "When it was paid or taken back."),
+    ];
+    if has_code {
+        fields.push(("qr_svg", text_or_null(), "The page's address as a QR code, an SVG image."));
+    }
+    object(&fields)
+}
+
+fn time_or_null() -> Value {
+    json!({"type": ["string", "null"], "format": "date-time"})
+}
+
 fn statement() -> Value {
     object(&[
         ("currency", currency(), "ISO 4217."),
@@ -321,6 +349,7 @@ fn problem() -> Value {
             "payment_status": {"type": "string", "description": "Of payment_state: how the payment stands."},
             "available": {"type": "string", "description": "Of insufficient_funds: what could have been spent."},
             "currency": {"type": "string", "description": "Of insufficient_funds: the currency of 'available'."},
+            "request_status": {"type": "string", "description": "Of request_state: how the payment request stands."},
             "reason": {"type": "string", "description": "Of topup_failed: why."},
         },
     })

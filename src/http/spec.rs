@@ -259,6 +259,8 @@ pub enum Kind {
     Metadata,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// A whole number between these two.
+    Number(i64, i64),
     /// A page size, 1 to 100.
     Limit,
     /// A cursor.

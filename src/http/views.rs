@@ -111,7 +111,11 @@ pub(super) struct PartyView<'a> {
 
 impl<'a> PartyView<'a> {
     fn new(party: &'a Party) -> Self {
-        Self { id: PartyName(party.id), name: party.name.as_deref() }
+        Self::named(party.id, party.name.as_deref())
+    }
+
+    pub(super) fn named(id: UserId, name: Option<&'a str>) -> Self {
+        Self { id: PartyName(id), name }
     }
 }
 
@@ -297,7 +301,7 @@ fn status(transaction: &Transaction) -> &'static str {
     if transaction.decline.is_some() { "declined" } else { "succeeded" }
 }
 
-fn text_or_null(text: &str) -> Option<&str> {
+pub(super) fn text_or_null(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 

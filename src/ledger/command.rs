@@ -5,9 +5,7 @@
 
 use super::chain::Hash;
 use super::{
-    AccountKey, Amount, Caller, Capture, Currency, Deadline, Email, EventDraft, IdempotencyKey, Lifetime,
-    Memo, Money, Move, Origin, PasswordHash, PaymentId, PaymentShape, RecordKey, RecordKind, ResetLink,
-    Review, Role, SessionId, TokenHash, TopupMethod, TransactionId, UserId,
+    AccountKey, Amount, Caller, Capture, Currency, Deadline, Email, EventDraft, IdempotencyKey, Lifetime, Memo, Money, Move, Origin, PasswordHash, PaymentId, PaymentRequest, PaymentRequestId, PaymentShape, RecordKey, RecordKind, ResetLink, Review, Role, SessionId, TokenHash, TopupMethod, TransactionId, UserId,
 };
 
 /// Something asked, and by whom.
@@ -46,6 +44,12 @@ pub enum Action {
     Settle(Settle),
     /// Release what a payment held too long.
     Expire(Expire),
+    /// Ask for a payment.
+    MakeRequest(MakeRequest),
+    /// Take such a request back.
+    CancelRequest(CancelRequest),
+    /// Pay what a request asks, at most once.
+    PayRequest(PayRequested),
     /// Take simulated money in.
     Topup(Topup),
     /// Write down events that change nothing else.
@@ -262,6 +266,39 @@ pub struct Expire {
     pub step: TransactionId,
 }
 
+/// Ask for a payment.
+#[derive(Debug, Clone)]
+pub struct MakeRequest {
+    /// Who asks.
+    pub caller: Caller,
+    /// The id that the request gets.
+    pub request: PaymentRequestId,
+    /// How much.
+    pub money: Money,
+    /// What for; empty if nothing is said.
+    pub description: String,
+    /// For how long it can be paid, in milliseconds; none for ever.
+    pub expires_in_ms: Option<i64>,
+}
+
+/// Take a request back.
+#[derive(Debug, Clone)]
+pub struct CancelRequest {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which request.
+    pub request: PaymentRequestId,
+}
+
+/// Pay what a request asks.
+#[derive(Debug, Clone)]
+pub struct PayRequested {
+    /// Which request.
+    pub request: PaymentRequestId,
+    /// The payment: to its maker, of what it asks, with the request's id as its reference.
+    pub pay: Pay,
+}
+
 /// Take simulated money in.
 #[derive(Debug, Clone)]
 pub struct Topup {
@@ -348,6 +385,18 @@ impl Command {
             }
             Action::Rename(rename) => add_caller(&rename.caller, needs),
             Action::Pay(pay) => add_payment(pay, needs),
+            Action::MakeRequest(make) => {
+                add_caller(&make.caller, needs);
+                needs.records.push(RecordKey::of::<PaymentRequest>(make.request.uuid()));
+            }
+            Action::CancelRequest(cancel) => {
+                add_caller(&cancel.caller, needs);
+                needs.records.push(RecordKey::of::<PaymentRequest>(cancel.request.uuid()));
+            }
+            Action::PayRequest(asked) => {
+                add_payment(&asked.pay, needs);
+                needs.records.push(RecordKey::of::<PaymentRequest>(asked.request.uuid()));
+            }
             Action::Settle(settle) => {
                 add_caller(&settle.caller, needs);
                 add_step(settle.payment, needs);

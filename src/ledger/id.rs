@@ -73,6 +73,8 @@ ids! {
     TransactionId = "txn";
     /// A refund. Its transaction has the refund's UUID.
     RefundId = "rfd";
+    /// A payment request. Its UUID is all random: who knows it may see and pay the request.
+    PaymentRequestId = "plk";
     /// A session: one login and the tokens that follow from it.
     SessionId = "ses";
     /// A security event.

@@ -19,6 +19,7 @@ mod money;
 mod payment;
 mod record;
 mod refusal;
+mod request;
 mod session;
 mod time;
 mod transaction;
@@ -27,17 +28,22 @@ mod working_set;
 
 pub use account::{AccountKey, AccountKind};
 pub use command::{
-    Action, ChangePassword, Command, EndSession, Expire, MakeResetLink, Needs, OpenSession, Pay,
-    RefreshSession, Register, Rename, ResetPassword, Settle, Settlement, TokenPair, Topup,
+    Action, CancelRequest, ChangePassword, Command, EndSession, Expire, MakeRequest, MakeResetLink, Needs,
+    OpenSession, Pay, PayRequested, RefreshSession, Register, Rename, ResetPassword, Settle, Settlement,
+    TokenPair, Topup,
 };
 pub use decide::{Outcome, Reply, check_session, decide};
 pub use event::{Detail, EventDraft, EventKind, SecurityEvent, Severity};
-pub use id::{IdError, PaymentId, RefundId, RequestId, SecurityEventId, SessionId, TransactionId, UserId};
+pub use id::{
+    IdError, PaymentId, PaymentRequestId, RefundId, RequestId, SecurityEventId, SessionId, TransactionId,
+    UserId,
+};
 pub use key::{IdempotencyKey, IdempotencyKeyError};
 pub use money::{Amount, Balance, Currency, Money, MoneyError, Total};
 pub use payment::{Capture, Hold, Move, PaymentState, PaymentStatus, Stage, Step};
 pub use record::{Deadline, Filing, Record, RecordKey, RecordKind, ResetLink, Review, Stored};
 pub use refusal::Refusal;
+pub use request::{PaymentRequest, RequestEnd, RequestStatus};
 pub use session::{Caller, Lifetime, Origin, Session, SessionEnd, network_of};
 pub use time::{Timestamp, date_of};
 pub use transaction::{

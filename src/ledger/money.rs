@@ -129,7 +129,8 @@ impl<'de> Deserialize<'de> for Currency {
 }
 
 /// An amount to move: above zero, at most [`Money::MAX_MINOR`], with its currency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "StoredMoney", into = "StoredMoney")]
 pub struct Money {
     amount_minor: i64,
     currency: Currency,
@@ -183,6 +184,27 @@ impl Money {
     /// The currency.
     pub const fn currency(self) -> Currency {
         self.currency
+    }
+}
+
+/// Money as it is kept within records.
+#[derive(Serialize, Deserialize)]
+struct StoredMoney {
+    amount_minor: i64,
+    currency: Currency,
+}
+
+impl TryFrom<StoredMoney> for Money {
+    type Error = MoneyError;
+
+    fn try_from(stored: StoredMoney) -> Result<Self, MoneyError> {
+        Self::from_minor(stored.amount_minor, stored.currency)
+    }
+}
+
+impl From<Money> for StoredMoney {
+    fn from(money: Money) -> Self {
+        Self { amount_minor: money.amount_minor, currency: money.currency }
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::chain::Hash;
-use super::{Timestamp, UserId};
+use super::{PaymentRequest, Timestamp, UserId};
 
 macro_rules! records {
     ($($(#[$doc:meta])* $kind:ident = $name:literal: $value:ty;)*) => {
@@ -47,6 +47,8 @@ macro_rules! records {
 records! {
     /// A link by which a user sets a new password, once.
     ResetLink = "reset_link": ResetLink;
+    /// A link by which whoever knows it pays its maker, once.
+    PaymentRequest = "payment_request": PaymentRequest;
     /// When the money of a payment that is to be captured is released. It has the payment's UUID.
     Deadline = "deadline": Deadline;
     /// A payment that an operator is to look at, and when its money is released if nobody does. Likewise.

@@ -1,6 +1,6 @@
 //! Refusals: every business 'no', in order of precedence. A refusal is an answer; a fault is not in this list.
 
-use super::{Money, MoneyError, PaymentId, PaymentStatus, TopupFailure};
+use super::{Money, MoneyError, PaymentId, PaymentStatus, RequestStatus, TopupFailure};
 
 /// Why the ledger said no.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,13 @@ pub enum Refusal {
     AccountFrozen,
     /// Only a sandbox does this.
     SandboxOnly,
+    /// No such payment request.
+    RequestNotFound,
+    /// The payment request is not open any more.
+    RequestState {
+        /// How it stands.
+        status: RequestStatus,
+    },
     /// No such payee.
     RecipientNotFound,
     /// Payer and payee are the same.

@@ -7,6 +7,7 @@ mod accounts;
 mod anonymous;
 mod limits;
 mod money;
+mod requests;
 mod sessions;
 mod statements;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub use accounts::{NewUser, OperatorRequest, Registration};
 pub use limits::tightest;
 pub use money::{Answer, PayRequest, PaymentNow, Recipient, SettleRequest, StepAnswer, TopupRequest};
+pub use requests::{NewRequest, RequestNow};
 pub use sessions::{Identity, Login, LoginRequest};
 pub use statements::{StatementBounds, StatementRequest};
 

@@ -176,7 +176,7 @@ impl Teller {
         answer
     }
 
-    async fn move_money(&self, origin: Origin, action: Action) -> Result<Answer, TellerError> {
+    pub(super) async fn move_money(&self, origin: Origin, action: Action) -> Result<Answer, TellerError> {
         match self.execute(origin, action).await? {
             (Reply::Transaction(transaction), replayed) => Ok(Answer { transaction, replayed }),
             (other, _) => Err(unexpected(&other)),

@@ -12,6 +12,7 @@ mod edge;
 mod limits;
 mod lists;
 mod payments;
+mod requests;
 mod sessions;
 mod statements;
 mod system;

@@ -3,11 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use farthing::ledger::{
-    Action, Amount, Caller, Capture, ChangePassword, Command, Currency, Email, EndSession, EventDraft,
-    EventKind, Expire, IdempotencyKey, Lifetime, MakeResetLink, Memo, Money, OpenSession, Origin, Outcome,
-    PasswordHash, Pay, PaymentId, RefreshSession, Register, Rename, Reply, RequestId, ResetPassword, Role,
-    SessionId, Settle, Settlement, TokenHash, TokenPair, Topup, TopupMethod, TransactionId, TransactionKind,
-    UserId,
+    Action, Amount, Caller, CancelRequest, Capture, ChangePassword, Command, Currency, Email, EndSession, EventDraft, EventKind, Expire, IdempotencyKey, Lifetime, MakeRequest, MakeResetLink, Memo, Money, OpenSession, Origin, Outcome, PasswordHash, Pay, PayRequested, PaymentId, PaymentRequestId, RefreshSession, Register, Rename, Reply, RequestId, ResetPassword, Role, SessionId, Settle, Settlement, TokenHash, TokenPair, Topup, TopupMethod, TransactionId, TransactionKind, UserId,
 };
 use uuid::Uuid;
 
@@ -47,6 +43,7 @@ pub struct World {
     pub users: Vec<UserId>,
     pub callers: Vec<Caller>,
     pub refresh_tokens: Vec<TokenHash>,
+    pub requests: Vec<(PaymentRequestId, UserId, Money)>,
     pub reset_links: Vec<(UserId, TokenHash)>,
     pub transactions: Vec<TransactionId>,
     /// Payments, with their payer and payee.
@@ -140,7 +137,8 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
         43..46 => {
             Action::Expire(Expire { payment: payment(dice, world), step: TransactionId::new(dice.uuid()) })
         }
-        46..66 => settle(dice, world, caller, key),
+        46..62 => settle(dice, world, caller, key),
+        62..66 => request(dice, world, caller, money, key),
         _ => {
             let memo = Memo {
                 description: dice.pick(&["", "lunch", "'; DROP TABLE users; --"]).unwrap_or_default().into(),
@@ -168,6 +166,37 @@ fn payment(dice: &mut Dice, world: &World) -> PaymentId {
     let lately = world.payments.len().saturating_sub(30);
     let payment = dice.pick(&world.payments[lately..]);
     payment.map_or_else(|| PaymentId::new(dice.uuid()), |(payment, _)| payment)
+}
+
+fn request(
+    dice: &mut Dice,
+    world: &World,
+    caller: Caller,
+    money: Money,
+    key: Option<IdempotencyKey>,
+) -> Action {
+    let lately = world.requests.len().saturating_sub(6);
+    let Some((request, payee, asked)) = dice.pick(&world.requests[lately..]).filter(|_| dice.below(3) > 0)
+    else {
+        let expires_in_ms = dice.pick(&[None, Some(1), Some(60_000)]).flatten();
+        let request = PaymentRequestId::new(dice.uuid());
+        return Action::MakeRequest(MakeRequest {
+            caller,
+            request,
+            money,
+            description: String::new(),
+            expires_in_ms,
+        });
+    };
+    if dice.below(4) == 0 {
+        return Action::CancelRequest(CancelRequest { caller, request });
+    }
+    let memo = Memo { reference: request.to_string(), ..Memo::default() };
+    // Now and then one who was told of another request under this id.
+    let money = if dice.below(8) == 0 { money } else { asked };
+    let payment = PaymentId::new(dice.uuid());
+    let pay = Pay { caller, payment, payee, money, memo, capture: Capture::Automatic, key };
+    Action::PayRequest(PayRequested { request, pay })
 }
 
 fn settle(dice: &mut Dice, world: &World, caller: Caller, key: Option<IdempotencyKey>) -> Action {
@@ -209,6 +238,9 @@ pub fn learn(world: &mut World, command: &Command, outcome: &Outcome) {
                 let sides = [transaction.from.id, transaction.to.id];
                 world.payments.push((transaction.id.into(), sides));
             }
+        }
+        (Ok(Reply::Record(record)), Action::MakeRequest(made)) => {
+            world.requests.push((made.request, record.filing.owner, made.money));
         }
         (Ok(Reply::Step { step, .. }), _) => {
             world.transactions.push(step.id);

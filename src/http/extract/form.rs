@@ -200,6 +200,26 @@ impl<'a> Form<'a> {
         Amount::parse(&text).map_err(|error| self.errors.push(name, error.code(), error.to_string())).ok()
     }
 
+    /// A currency's code.
+    pub fn currency(&mut self, name: &'static str) -> Option<Currency> {
+        let text = self.string(name)?;
+        currency(&mut self.errors, name, &text)
+    }
+
+    /// A whole number between the bounds of the route's field.
+    pub fn number(&mut self, name: &'static str) -> Option<i64> {
+        let raw = self.present(name)?;
+        let (least, most) = match self.kind(name) {
+            Some(Kind::Number(least, most)) => (least, most),
+            _ => (i64::MIN, i64::MAX),
+        };
+        let number = raw.get().parse::<i64>().ok().filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            self.errors.push(name, "out_of_range", format!("must be a whole number from {least} to {most}"));
+        }
+        number
+    }
+
     /// Pairs of strings, as a JSON object with sorted keys; absent, null and `{}` are all none.
     pub fn metadata(&mut self, name: &'static str) -> Option<String> {
         let raw = self.raw(name)?;

@@ -5,13 +5,16 @@
 //! has passed, so that a refused command costs its neighbours nothing.
 
 mod payments;
+mod requests;
 mod resets;
 mod steps;
 mod users;
 
 use std::sync::Arc;
 
-use super::{Action, Caller, Command, Refusal, Rules, Session, Timestamp, Transaction, User, WorkingSet};
+use super::{
+    Action, Caller, Command, Record, Refusal, Rules, Session, Timestamp, Transaction, User, WorkingSet,
+};
 
 /// What a command is answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub enum Reply {
         /// The step.
         step: Arc<Transaction>,
     },
+    /// The record as it stands now.
+    Record(Arc<Record>),
     /// Done; there is nothing to say about it.
     Done,
 }
@@ -67,6 +72,9 @@ pub fn decide(rules: &Rules, set: &mut WorkingSet, command: &Command) -> Outcome
         Action::ResetPassword(reset) => resets::reset_password(set, command, reset).into(),
         Action::Rename(rename) => users::rename(set, rename).into(),
         Action::Pay(pay) => payments::pay(rules, set, command, pay),
+        Action::MakeRequest(make) => requests::make(set, make).into(),
+        Action::CancelRequest(cancel) => requests::cancel(set, cancel).into(),
+        Action::PayRequest(asked) => requests::pay(rules, set, command, asked),
         Action::Settle(settle) => steps::settle(rules, set, command, settle),
         Action::Expire(expire) => steps::expire(rules, set, *expire).into(),
         Action::Topup(topup) => payments::topup(rules, set, command, topup),

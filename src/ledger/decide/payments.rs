@@ -31,7 +31,12 @@ pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, pay: &
 }
 
 /// The rules that stand before the money itself, in the order of [`Refusal`].
-fn check_payment(rules: &Rules, set: &WorkingSet, payer: &User, pay: &Pay) -> Result<Party, Refusal> {
+pub(super) fn check_payment(
+    rules: &Rules,
+    set: &WorkingSet,
+    payer: &User,
+    pay: &Pay,
+) -> Result<Party, Refusal> {
     if payer.frozen {
         return Err(Refusal::AccountFrozen);
     }
@@ -56,7 +61,7 @@ fn party(rules: &Rules, set: &WorkingSet, id: UserId) -> Option<Party> {
 }
 
 /// Moves the money, or keeps the declined attempt where there is too little of it.
-fn write_payment(
+pub(super) fn write_payment(
     rules: &Rules,
     set: &mut WorkingSet,
     command: &Command,
@@ -217,7 +222,7 @@ pub(super) fn answered(
 }
 
 /// The first answer again, unless the key was used for something else.
-fn replay(first: &Arc<Transaction>, differences: impl FnOnce() -> Vec<&'static str>) -> Outcome {
+pub(super) fn replay(first: &Arc<Transaction>, differences: impl FnOnce() -> Vec<&'static str>) -> Outcome {
     let fields = differences();
     if fields.is_empty() {
         Outcome { replayed: true, result: first_answer(first) }
