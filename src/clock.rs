@@ -13,6 +13,9 @@ use std::time::Instant;
 use crate::ledger::Timestamp;
 use uuid::Uuid;
 
+/// By how much clocks of several machines may differ.
+const TOLERATED_MS: i64 = 1_000;
+
 /// Where time and randomness come from. Cheap to clone; clones share the same time.
 #[derive(Clone, Debug)]
 pub struct Clock {
@@ -64,6 +67,13 @@ impl Clock {
         if let Source::System { began, ahead_ms } = &*self.source {
             ahead_ms.fetch_max(at.as_millis().saturating_sub(elapsed_ms(*began)), Ordering::Relaxed);
         }
+    }
+
+    /// The time of a clock that is ahead of the system's, as a sandbox's is once it was moved; none if it is not. A
+    /// database's own time knows nothing of that.
+    pub fn ahead_ms(&self) -> Option<i64> {
+        let now_ms = self.now().as_millis();
+        (now_ms.saturating_sub(system_ms()) > TOLERATED_MS).then_some(now_ms)
     }
 
     /// Now, in milliseconds since 1970 UTC.

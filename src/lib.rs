@@ -25,3 +25,4 @@ pub mod store;
 pub mod telemetry;
 pub mod teller;
 pub mod webhook;
+pub mod worker;

@@ -265,7 +265,9 @@ pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Outp
             teller.flush_anonymous(false).await;
         }
     });
+    let working = tokio::spawn(crate::worker::run(Arc::clone(&ledger.teller)));
     crate::http::serve(listeners.api, app(surface, ledger.edge.clone()), listeners.tls, stop).await;
+    working.abort();
     flushing.abort();
 }
 

@@ -28,6 +28,8 @@ pub mod reply;
 pub mod requests;
 pub mod router;
 pub mod routes;
+mod sandbox;
+mod schedules;
 pub mod schema;
 pub mod server;
 mod sessions;

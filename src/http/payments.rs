@@ -4,14 +4,12 @@ use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
 use super::call::Call;
-use super::extract::{Cursor, Recipient};
+use super::extract::{Cursor, Form, Recipient};
 use super::problem::{Code, Problem, REPLAYED};
 use super::reply::{self, List, Reply};
 use super::spec::Answer;
 use super::views::{PaymentView, RefundView};
-use crate::ledger::{
-    Capture, IdempotencyKey, Memo, PaymentRequestId, PaymentStatus, Refusal, Settlement,
-};
+use crate::ledger::{Capture, IdempotencyKey, Memo, PaymentRequestId, PaymentStatus, Refusal, Settlement};
 use crate::store::{HistoryFilter, PageRequest};
 use crate::telemetry::PaymentOutcome;
 use crate::teller::{self, PayRequest, SettleRequest, StepAnswer, TellerError};
@@ -87,11 +85,7 @@ pub(super) fn count(call: &Call, paid: &Result<teller::Answer, TellerError>) {
 pub(crate) fn read_payment(call: &Call, key: Option<IdempotencyKey>) -> Result<PayRequest, Problem> {
     let mut form = call.form()?;
     let money = form.money("amount", "currency");
-    let to = match form.recipient("to") {
-        None | Some(Recipient::House) => teller::Recipient::House,
-        Some(Recipient::User(id)) => teller::Recipient::Id(id),
-        Some(Recipient::Email(email)) => teller::Recipient::Email(email),
-    };
+    let to = recipient(&mut form);
     let memo = Memo {
         description: form.text("description").unwrap_or_default(),
         reference: form.text("reference").unwrap_or_default(),
@@ -104,6 +98,15 @@ pub(crate) fn read_payment(call: &Call, key: Option<IdempotencyKey>) -> Result<P
     let capture = form.word("capture").and_then(Capture::from_name).unwrap_or_default();
     let money = form.finish(money)?;
     Ok(PayRequest { to, money, memo, capture, key })
+}
+
+/// Whom the field `to` names; the house if it names nobody.
+pub(super) fn recipient(form: &mut Form<'_>) -> teller::Recipient {
+    match form.recipient("to") {
+        None | Some(Recipient::House) => teller::Recipient::House,
+        Some(Recipient::User(id)) => teller::Recipient::Id(id),
+        Some(Recipient::Email(email)) => teller::Recipient::Email(email),
+    }
 }
 
 /// Says that an answer is the first one to its key, given again.

@@ -163,6 +163,10 @@ catalogue! {
         "The payment request is not open",
         "A payment request is paid at most once, and only while it is open; one that was paid is not taken back. The member 'request_status' says how it stands.",
         "Look at it with GET /requests/{id}; if it expired or was taken back, ask for a new one.";
+    ResetUnsupported = "reset_unsupported", CONFLICT,
+        "This ledger cannot begin anew",
+        "A sandbox begins anew where its ledger is embedded; this one is in a PostgreSQL database, which other nodes serve, too.",
+        "Make an empty database, and start the nodes on it.";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE,
         "The body is too large",
         "A body may have at most 64 KiB.",
@@ -373,6 +377,7 @@ impl From<Refusal> for Problem {
             Refusal::SessionNotFound
             | Refusal::PaymentNotFound
             | Refusal::RequestNotFound
+            | Refusal::ScheduleNotFound
             | Refusal::UserNotFound
             | Refusal::ResetLinkInvalid => Self::new(Code::NotFound),
             Refusal::IdempotencyKeyReused { fields } => {
@@ -446,6 +451,8 @@ impl From<TellerError> for Problem {
             TellerError::Hashing(HashError::Fault) | TellerError::Seal(_) => {
                 Self::internal(error.to_string())
             }
+            TellerError::Schedule(fault) => Self::field(fault.field(), fault.code(), &fault.to_string()),
+            TellerError::ResetUnsupported => Self::new(Code::ResetUnsupported),
             TellerError::Store(fault) => fault.into(),
             TellerError::Random(_) => Self::new(Code::Unavailable).with_fault(error.to_string()),
         }

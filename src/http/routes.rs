@@ -5,7 +5,10 @@ use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success,
 use super::statements::{FORMAT_TYPES, FORMATS};
 use super::transactions::{STATUSES, TYPES};
 use super::wallets::METHODS;
-use super::{activity, payments, requests, sessions, statements, system, transactions, users, wallets};
+use super::{
+    activity, payments, requests, sandbox, schedules, sessions, statements, system, transactions, users,
+    wallets,
+};
 use crate::ledger::User;
 
 const OWN: Access = Access::Needs(Permission::OwnAccount);
@@ -505,6 +508,124 @@ pub static ROUTES: &[Route] = &[
                 "cancelRequest",
                 "Take a payment request back",
                 "One of your own that was not paid.",
+                NO_CONTENT,
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/schedules",
+        access: OWN,
+        handler: handler!(schedules::make),
+        doc: Doc {
+            body: &[
+                AMOUNT,
+                CURRENCY,
+                Field::optional("to", Kind::Recipient, "An email, a user id, or left out: the house."),
+                Field::optional("description", Kind::Text(500), "For people."),
+                Field::optional("reference", Kind::Text(100), "For the books."),
+                Field::required("at", Kind::Moment, "The first time, and the time of day of the others."),
+                Field::optional(
+                    "rrule",
+                    Kind::Text(300),
+                    "An RFC 5545 recurrence rule, in UTC; left out: once. At least an hour between two runs.",
+                ),
+                Field::optional(
+                    "missed",
+                    Kind::OneOf(schedules::MISSED),
+                    "What is done about runs that were missed; \"run_once\" unless told.",
+                ),
+            ],
+            errors: &[Code::RecipientNotFound, Code::AccountFrozen],
+            example: r#"{"amount": "25.00", "currency": "USD", "to": "ann@example.com", "at": "2030-01-01T09:00:00Z", "rrule": "FREQ=MONTHLY;BYMONTHDAY=1"}"#,
+            ..plain(
+                Tag::Payments,
+                "makeSchedule",
+                "Let a payment run by itself",
+                "Once, or by a rule. Each run happens exactly once. One that fails is in 'last' and in your security events; \
+                 the next runs all the same.",
+                &[Success { status: 201, content: Content::Json("Schedule"), about: "The schedule." }],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/schedules",
+        access: OWN,
+        handler: handler!(schedules::list),
+        doc: Doc {
+            query: &[LIMIT, AFTER],
+            ..plain(
+                Tag::Payments,
+                "schedules",
+                "List your schedules",
+                "Newest first, also those that have ended.",
+                &[ok(Content::List("Schedule"), "A page of schedules.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/schedules/{id}",
+        access: OWN,
+        handler: handler!(schedules::get),
+        doc: Doc {
+            errors: &[Code::NotFound],
+            ..plain(
+                Tag::Payments,
+                "schedule",
+                "Look at a schedule",
+                "One of your own.",
+                &[ok(Content::Json("Schedule"), "The schedule.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Delete,
+        path: "/schedules/{id}",
+        access: OWN,
+        handler: handler!(schedules::end),
+        doc: Doc {
+            errors: &[Code::NotFound, Code::AccountFrozen],
+            ..plain(Tag::Payments, "endSchedule", "End a schedule", "It runs no more.", NO_CONTENT)
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/sandbox/clock",
+        access: Access::Needs(Permission::Administer),
+        handler: handler!(sandbox::move_clock),
+        doc: Doc {
+            body: &[Field::required(
+                "advance",
+                Kind::Number(1, 315_360_000),
+                "By how many seconds; a clock only goes forward.",
+            )],
+            errors: &[Code::SandboxOnly, Code::AccountFrozen],
+            example: r#"{"advance": 604800}"#,
+            ..plain(
+                Tag::System,
+                "moveClock",
+                "Move the sandbox's clock forward",
+                "Holds lapse, schedules run and tokens expire (yours, too) as if so much time had passed, on every node, and \
+                 for good.",
+                &[ok(Content::Json("SandboxClock"), "The clock was moved.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/sandbox/reset",
+        access: Access::Needs(Permission::Administer),
+        handler: handler!(sandbox::reset),
+        doc: Doc {
+            errors: &[Code::SandboxOnly, Code::ResetUnsupported, Code::AccountFrozen],
+            ..plain(
+                Tag::System,
+                "resetSandbox",
+                "Begin anew",
+                "An empty ledger takes the place of this one, which is moved aside in the data folder as it is. Nobody is \
+                 known to the new one: make its first admin on the host.",
                 NO_CONTENT,
             )
         },

@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::extract::MAX_METADATA_PAIRS;
 use super::spec::{Field, Kind};
-use crate::ledger::{EventKind, MovementType, PaymentStatus, RequestStatus, Role, Severity};
+use crate::ledger::{
+    EventKind, Missed, MovementType, PaymentStatus, RequestStatus, Role, Schedule, Severity,
+};
 
 /// A field's schema.
 pub fn of_kind(kind: Kind) -> Value {
@@ -68,6 +70,8 @@ pub fn components() -> Map<String, Value> {
         ("Wallet", wallet()),
         ("Wallets", json!({"type": "array", "items": {"$ref": "#/components/schemas/Wallet"}})),
         ("Statement", statement()),
+        ("Schedule", schedule()),
+        ("SandboxClock", object(&[("now", time(), "What the clock shows now.")])),
         ("PaymentRequest", payment_request(false)),
         ("PaymentRequestWithCode", payment_request(true)),
         ("Topup", topup()),
@@ -286,6 +290,33 @@ fn payment_request(has_code: bool) -> Value {
 
 fn time_or_null() -> Value {
     json!({"type": ["string", "null"], "format": "date-time"})
+}
+
+fn schedule() -> Value {
+    let last = object(&[
+        ("due_at", time(), "For which time it was."),
+        ("at", time(), "When it ran."),
+        ("outcome", one_of(&["paid", "declined", "refused", "skipped"]), "What became of it."),
+        ("payment", text_or_null(), "The payment, also a declined one."),
+        ("reason", text_or_null(), "Why nothing was tried."),
+    ]);
+    let missed = Missed::ALL.map(Missed::name);
+    object(&[
+        ("id", id("sch"), "The schedule's id."),
+        ("status", one_of(&Schedule::STATUSES), "How it stands."),
+        ("amount", amount(), "In major units."),
+        ("currency", currency(), "ISO 4217."),
+        ("to", reference("Party"), "Who is paid."),
+        ("description", text_or_null(), "What its payments say."),
+        ("reference", text_or_null(), "Likewise, for the books."),
+        ("at", time(), "The first time."),
+        ("rrule", text_or_null(), "The rule, if it runs more than once."),
+        ("missed", one_of(&missed), "What is done about missed runs."),
+        ("next_at", time_or_null(), "When it runs next; null if it does not."),
+        ("runs", json!({"type": "integer", "minimum": 0}), "How often it ran."),
+        ("last", json!({"anyOf": [last, {"type": "null"}]}), "What became of the last run."),
+        ("created_at", time(), "When it was made."),
+    ])
 }
 
 fn statement() -> Value {

@@ -5,7 +5,7 @@
 
 use super::chain::Hash;
 use super::{
-    AccountKey, Amount, Caller, Capture, Currency, Deadline, Email, EventDraft, IdempotencyKey, Lifetime, Memo, Money, Move, Origin, PasswordHash, PaymentId, PaymentRequest, PaymentRequestId, PaymentShape, RecordKey, RecordKind, ResetLink, Review, Role, SessionId, TokenHash, TopupMethod, TransactionId, UserId,
+    AccountKey, Amount, Caller, Capture, Currency, Deadline, Email, EventDraft, IdempotencyKey, Lifetime, Memo, Money, Move, Origin, PasswordHash, PaymentId, PaymentRequest, PaymentRequestId, PaymentShape, RecordKey, RecordKind, ResetLink, Review, Role, Schedule, ScheduleId, SessionId, Timestamp, TokenHash, TopupMethod, TransactionId, UserId,
 };
 
 /// Something asked, and by whom.
@@ -50,6 +50,14 @@ pub enum Action {
     CancelRequest(CancelRequest),
     /// Pay what a request asks, at most once.
     PayRequest(PayRequested),
+    /// Let a payment run by itself.
+    MakeSchedule(MakeSchedule),
+    /// Let it no longer.
+    EndSchedule(EndSchedule),
+    /// Run it, if it is due.
+    RunSchedule(RunSchedule),
+    /// Write down that a sandbox's clock was moved.
+    MoveClock(MoveClock),
     /// Take simulated money in.
     Topup(Topup),
     /// Write down events that change nothing else.
@@ -299,6 +307,60 @@ pub struct PayRequested {
     pub pay: Pay,
 }
 
+/// Let a payment run by itself.
+#[derive(Debug, Clone)]
+pub struct MakeSchedule {
+    /// Who pays.
+    pub caller: Caller,
+    /// The id that the schedule gets.
+    pub id: ScheduleId,
+    /// When it runs first.
+    pub due: Timestamp,
+    /// What it is to be.
+    pub schedule: Schedule,
+}
+
+/// Let a schedule run no more.
+#[derive(Debug, Clone)]
+pub struct EndSchedule {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which schedule.
+    pub schedule: ScheduleId,
+}
+
+/// Run a schedule that is due.
+#[derive(Debug, Clone)]
+pub struct RunSchedule {
+    /// Whose it is.
+    pub owner: UserId,
+    /// Who is paid.
+    pub payee: UserId,
+    /// How much.
+    pub money: Money,
+    /// Which schedule.
+    pub schedule: ScheduleId,
+    /// For which time. If it is not due for that any more, it has run.
+    pub due: Timestamp,
+    /// The id that the payment gets.
+    pub payment: PaymentId,
+    /// Whether the run is left out, because it was missed.
+    pub skips: bool,
+    /// When it runs next; none if it does not.
+    pub next: Option<Timestamp>,
+}
+
+/// Write down that a sandbox's clock was moved.
+#[derive(Debug, Clone)]
+pub struct MoveClock {
+    /// Who moved it.
+    pub caller: Caller,
+    /// What it showed before.
+    pub before: Timestamp,
+    /// By how much, in milliseconds.
+    pub by_ms: i64,
+}
+
 /// Take simulated money in.
 #[derive(Debug, Clone)]
 pub struct Topup {
@@ -385,6 +447,22 @@ impl Command {
             }
             Action::Rename(rename) => add_caller(&rename.caller, needs),
             Action::Pay(pay) => add_payment(pay, needs),
+            Action::MakeSchedule(make) => {
+                add_caller(&make.caller, needs);
+                needs.users.push(make.schedule.payee);
+                needs.records.push(RecordKey::of::<Schedule>(make.id.uuid()));
+            }
+            Action::EndSchedule(end) => {
+                add_caller(&end.caller, needs);
+                needs.records.push(RecordKey::of::<Schedule>(end.schedule.uuid()));
+            }
+            Action::RunSchedule(run) => {
+                let currency = run.money.currency();
+                needs.users.extend([run.owner, run.payee]);
+                needs.add_accounts([run.owner, run.payee], currency);
+                needs.records.push(RecordKey::of::<Schedule>(run.schedule.uuid()));
+            }
+            Action::MoveClock(moved) => add_caller(&moved.caller, needs),
             Action::MakeRequest(make) => {
                 add_caller(&make.caller, needs);
                 needs.records.push(RecordKey::of::<PaymentRequest>(make.request.uuid()));

@@ -75,6 +75,8 @@ ids! {
     RefundId = "rfd";
     /// A payment request. Its UUID is all random: who knows it may see and pay the request.
     PaymentRequestId = "plk";
+    /// A schedule.
+    ScheduleId = "sch";
     /// A session: one login and the tokens that follow from it.
     SessionId = "ses";
     /// A security event.

@@ -20,6 +20,7 @@ mod payment;
 mod record;
 mod refusal;
 mod request;
+mod schedule;
 mod session;
 mod time;
 mod transaction;
@@ -28,15 +29,15 @@ mod working_set;
 
 pub use account::{AccountKey, AccountKind};
 pub use command::{
-    Action, CancelRequest, ChangePassword, Command, EndSession, Expire, MakeRequest, MakeResetLink, Needs,
-    OpenSession, Pay, PayRequested, RefreshSession, Register, Rename, ResetPassword, Settle, Settlement,
-    TokenPair, Topup,
+    Action, CancelRequest, ChangePassword, Command, EndSchedule, EndSession, Expire, MakeRequest,
+    MakeResetLink, MakeSchedule, MoveClock, Needs, OpenSession, Pay, PayRequested, RefreshSession, Register,
+    Rename, ResetPassword, RunSchedule, Settle, Settlement, TokenPair, Topup,
 };
 pub use decide::{Outcome, Reply, check_session, decide};
 pub use event::{Detail, EventDraft, EventKind, SecurityEvent, Severity};
 pub use id::{
-    IdError, PaymentId, PaymentRequestId, RefundId, RequestId, SecurityEventId, SessionId, TransactionId,
-    UserId,
+    IdError, PaymentId, PaymentRequestId, RefundId, RequestId, ScheduleId, SecurityEventId, SessionId,
+    TransactionId, UserId,
 };
 pub use key::{IdempotencyKey, IdempotencyKeyError};
 pub use money::{Amount, Balance, Currency, Money, MoneyError, Total};
@@ -44,6 +45,7 @@ pub use payment::{Capture, Hold, Move, PaymentState, PaymentStatus, Stage, Step}
 pub use record::{Deadline, Filing, Record, RecordKey, RecordKind, ResetLink, Review, Stored};
 pub use refusal::Refusal;
 pub use request::{PaymentRequest, RequestEnd, RequestStatus};
+pub use schedule::{LastRun, Missed, RunOutcome, Schedule, ScheduleEnd};
 pub use session::{Caller, Lifetime, Origin, Session, SessionEnd, network_of};
 pub use time::{Timestamp, date_of};
 pub use transaction::{

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::chain::Hash;
-use super::{PaymentRequest, Timestamp, UserId};
+use super::{PaymentRequest, Schedule, Timestamp, UserId};
 
 macro_rules! records {
     ($($(#[$doc:meta])* $kind:ident = $name:literal: $value:ty;)*) => {
@@ -49,6 +49,8 @@ records! {
     ResetLink = "reset_link": ResetLink;
     /// A link by which whoever knows it pays its maker, once.
     PaymentRequest = "payment_request": PaymentRequest;
+    /// A payment that runs by itself.
+    Schedule = "schedule": Schedule;
     /// When the money of a payment that is to be captured is released. It has the payment's UUID.
     Deadline = "deadline": Deadline;
     /// A payment that an operator is to look at, and when its money is released if nobody does. Likewise.

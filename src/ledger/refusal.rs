@@ -34,6 +34,8 @@ pub enum Refusal {
     AccountFrozen,
     /// Only a sandbox does this.
     SandboxOnly,
+    /// No such schedule.
+    ScheduleNotFound,
     /// No such payment request.
     RequestNotFound,
     /// The payment request is not open any more.

@@ -329,6 +329,11 @@ pub trait Store: Send + Sync {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
+    /// Puts an empty ledger in the place of this one, which is moved aside as it is; says no where an engine cannot.
+    fn begin_anew(&self) -> Answer<'_, bool> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
     /// How the store is.
     fn status(&self) -> Status;
 

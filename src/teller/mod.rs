@@ -8,6 +8,8 @@ mod anonymous;
 mod limits;
 mod money;
 mod requests;
+mod sandbox;
+mod schedules;
 mod sessions;
 mod statements;
 
@@ -17,6 +19,7 @@ pub use accounts::{NewUser, OperatorRequest, Registration};
 pub use limits::tightest;
 pub use money::{Answer, PayRequest, PaymentNow, Recipient, SettleRequest, StepAnswer, TopupRequest};
 pub use requests::{NewRequest, RequestNow};
+pub use schedules::{NewSchedule, RuleFault};
 pub use sessions::{Identity, Login, LoginRequest};
 pub use statements::{StatementBounds, StatementRequest};
 
@@ -60,6 +63,12 @@ pub enum TellerError {
     /// The store could not say yes or no.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// A schedule that would run at no time that is allowed.
+    #[error("the schedule {0}")]
+    Schedule(RuleFault),
+    /// This ledger is not one that can begin anew.
+    #[error("this ledger cannot begin anew")]
+    ResetUnsupported,
     /// No randomness.
     #[error("{0}")]
     Random(#[from] RandomError),

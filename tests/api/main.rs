@@ -13,6 +13,8 @@ mod limits;
 mod lists;
 mod payments;
 mod requests;
+mod sandbox;
+mod schedules;
 mod sessions;
 mod statements;
 mod system;

@@ -75,15 +75,16 @@ fn a_request_is_paid_on_one_of_two_nodes() {
     let mut ada = one.user("ada");
     let payers: Vec<_> = (0..10).map(|n| one.user(&format!("payer{n}"))).collect();
     let id = ada.client.post("/requests", &json!({"amount": "7", "currency": "USD"})).expect(201).str("id");
+    let pay = |(number, token): (usize, &str)| {
+        let node = if number % 2 == 0 { &one } else { &two };
+        let request = Request::post(&format!("/requests/{id}/pay"), &json!({})).bearer(token).key("k");
+        node.client().call(&request).status
+    };
     let answers: Vec<u16> = std::thread::scope(|scope| {
-        let pay = |(number, token): (usize, &str)| {
-            let node = if number % 2 == 0 { &one } else { &two };
-            let request = Request::post(&format!("/requests/{id}/pay"), &json!({})).bearer(token).key("k");
-            node.client().call(&request).status
-        };
         let pay = &pay;
+        let numbered = payers.iter().enumerate();
         let threads: Vec<_> =
-            payers.iter().enumerate().map(|(n, payer)| scope.spawn(move || pay((n, &payer.token)))).collect();
+            numbered.map(|(n, payer)| scope.spawn(move || pay((n, &payer.token)))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(answers.iter().filter(|status| **status == 201).count(), 1, "{answers:?}");

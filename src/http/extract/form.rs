@@ -10,10 +10,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Errors, currency};
+use super::{Errors, currency, parse_start};
 use crate::http::problem::{Code, Problem};
 use crate::http::spec::{Field, Kind};
-use crate::ledger::{Amount, Currency, Email, Money, MoneyError, UserId};
+use crate::ledger::{Amount, Currency, Email, Money, MoneyError, Timestamp, UserId};
 
 /// The most pairs that metadata may have.
 pub const MAX_METADATA_PAIRS: usize = 50;
@@ -204,6 +204,18 @@ impl<'a> Form<'a> {
     pub fn currency(&mut self, name: &'static str) -> Option<Currency> {
         let text = self.string(name)?;
         currency(&mut self.errors, name, &text)
+    }
+
+    /// A time: RFC 3339, or the beginning of a date (UTC).
+    pub fn moment(&mut self, name: &'static str) -> Option<Timestamp> {
+        let text = self.string(name)?;
+        let moment = parse_start(&text);
+        if moment.is_none() {
+            let message =
+                "must be a date such as 2026-01-31 or an RFC 3339 time such as 2026-01-31T09:30:00Z";
+            self.errors.push(name, "invalid_time", message);
+        }
+        moment
     }
 
     /// A whole number between the bounds of the route's field.

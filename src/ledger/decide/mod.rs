@@ -7,6 +7,8 @@
 mod payments;
 mod requests;
 mod resets;
+mod sandbox;
+mod schedules;
 mod steps;
 mod users;
 
@@ -72,6 +74,10 @@ pub fn decide(rules: &Rules, set: &mut WorkingSet, command: &Command) -> Outcome
         Action::ResetPassword(reset) => resets::reset_password(set, command, reset).into(),
         Action::Rename(rename) => users::rename(set, rename).into(),
         Action::Pay(pay) => payments::pay(rules, set, command, pay),
+        Action::MakeSchedule(make) => schedules::make(rules, set, make).into(),
+        Action::EndSchedule(end) => schedules::end(set, end).into(),
+        Action::RunSchedule(run) => schedules::run(rules, set, command, run).into(),
+        Action::MoveClock(moved) => sandbox::move_clock(rules, set, command, moved).into(),
         Action::MakeRequest(make) => requests::make(set, make).into(),
         Action::CancelRequest(cancel) => requests::cancel(set, cancel).into(),
         Action::PayRequest(asked) => requests::pay(rules, set, command, asked),

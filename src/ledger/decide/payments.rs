@@ -53,7 +53,7 @@ pub(super) fn check_payment(
     Ok(payee)
 }
 
-fn party(rules: &Rules, set: &WorkingSet, id: UserId) -> Option<Party> {
+pub(super) fn party(rules: &Rules, set: &WorkingSet, id: UserId) -> Option<Party> {
     if id == UserId::HOUSE {
         return Some(Party { id, name: Some(rules.house_name.clone()) });
     }

@@ -76,6 +76,8 @@ struct Shared {
     identities: Identities,
     gauges: Gauges,
     telemetry: Option<Telemetry>,
+    /// Who waits for an empty ledger in the place of this one.
+    anew: Mutex<Option<oneshot::Sender<Result<(), StoreError>>>>,
 }
 
 /// What the store tells of itself.
@@ -116,9 +118,10 @@ impl SqliteStore {
         let shared = Arc::new(Shared { telemetry, ..Shared::default() });
         let mut connection = connect::writer(folder)?;
         properties::settle(&mut connection, key, &rules, &clock)?;
-        let source = Source { folder: folder.to_owned(), shared: Arc::clone(&shared), rules, clock, pace };
+        let (folder, moved) = (folder.to_owned(), Arc::clone(&shared));
+        let source = Source { folder: folder.clone(), key, shared: moved, rules, clock, pace };
         let engine = source.engine(connection)?;
-        let readers = Readers::start(folder, READERS)?;
+        let readers = Readers::start(&folder, READERS)?;
         shared.gauges.set_ready(true);
         let (sender, receiver) = sync_channel(QUEUE);
         let writer = std::thread::Builder::new()
@@ -251,6 +254,19 @@ impl Store for SqliteStore {
 
     fn due_records(&self, kind: RecordKind, until: Timestamp, limit: usize) -> Answer<'_, Vec<Arc<Record>>> {
         self.readers.read(move |connection| records::due(connection, kind, until, limit))
+    }
+
+    fn begin_anew(&self) -> Answer<'_, bool> {
+        let (answer, answered) = oneshot::channel();
+        let earlier = self.shared.anew.lock().unwrap_or_else(PoisonError::into_inner).replace(answer);
+        // Of two who ask at once, the earlier one is told that its outcome is not known.
+        drop(earlier);
+        Box::pin(async move {
+            let lost = |_| Err(StoreError::OutcomeUnknown("the writer ended before it answered".into()));
+            answered.await.unwrap_or_else(lost)?;
+            self.readers.reopen();
+            Ok(true)
+        })
     }
 
     fn status(&self) -> Status {

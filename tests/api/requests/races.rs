@@ -17,18 +17,18 @@ fn of_many_who_pay_at_once_one_does() {
             ada.client.post("/requests", &json!({"amount": "7", "currency": "USD"})).expect(201).str("id");
         let before = ada.balance("USD");
         let start = Barrier::new(users.len());
+        let pay = |token: &str| {
+            let request = Request::post(&format!("/requests/{id}/pay"), &json!({})).bearer(token).key(&id);
+            let mut client = server.client();
+            start.wait();
+            let response = client.call(&request);
+            let status = response.status;
+            if status != 201 {
+                response.problem(409, "request_state");
+            }
+            status
+        };
         let answers: Vec<u16> = thread::scope(|scope| {
-            let pay = |token: &str| {
-                let request =
-                    Request::post(&format!("/requests/{id}/pay"), &json!({})).bearer(token).key(&id);
-                let mut client = server.client();
-                start.wait();
-                let response = client.call(&request);
-                if response.status != 201 {
-                    response.problem(409, "request_state");
-                }
-                response.status
-            };
             let pay = &pay;
             let threads: Vec<_> = users.iter().map(|user| scope.spawn(move || pay(&user.token))).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
