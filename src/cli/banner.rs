@@ -23,6 +23,8 @@ pub struct Banner {
     pub mode: Mode,
     /// How this program was called, so that the lines can be pasted.
     pub program: String,
+    /// The secret of the link that makes the first administrator, while there is none.
+    pub first_admin: Option<String>,
     /// Sentences that an operator should not miss.
     pub warnings: Vec<String>,
 }
@@ -39,8 +41,15 @@ impl Banner {
             data_must_be_named: loaded.origin("server.data") != Origin::Default,
             mode,
             program: std::env::args().next().unwrap_or_else(|| "farthing".to_owned()),
+            first_admin: None,
             warnings: warnings.into_iter().chain(settings_warnings(loaded, address)).collect(),
         }
+    }
+
+    /// The same, with the link that makes the first administrator.
+    #[must_use]
+    pub fn with_first_admin(self, first_admin: Option<String>) -> Self {
+        Self { first_admin, ..self }
     }
 
     /// The lines, with an empty one before and after.
@@ -66,9 +75,16 @@ impl Banner {
         let mut text = format!("\n  Farthing {} · {money}\n\n", env!("CARGO_PKG_VERSION"));
         for (label, value) in [
             ("address", format!("{}://{}", self.scheme, self.address)),
+            ("console", format!("{url}/console/")),
             ("reference", format!("{url}/docs")),
             place,
-            ("first admin", format!("{program} admin create --email you@example.com{folder}")),
+            (
+                "first admin",
+                self.first_admin_line(
+                    &url,
+                    &format!("{program} admin create --email you@example.com{folder}"),
+                ),
+            ),
             ("try it", self.curl(&url)),
         ] {
             // Writing to a String cannot fail; the same holds below.
@@ -81,6 +97,15 @@ impl Banner {
             let _ = writeln!(text, "  warning: {warning}");
         }
         text
+    }
+
+    fn first_admin_line(&self, url: &str, command: &str) -> String {
+        match &self.first_admin {
+            Some(secret) => {
+                format!("{url}/console/first/{secret} (once, for 30 minutes)\n{:15}or {command}", "")
+            }
+            None => command.to_owned(),
+        }
     }
 
     fn curl(&self, url: &str) -> String {
@@ -145,6 +170,7 @@ mod tests {
             data_must_be_named: true,
             mode,
             program: "target/release/farthing".to_owned(),
+            first_admin: None,
             warnings: vec!["mind the gap".to_owned()],
         }
     }

@@ -28,7 +28,7 @@ use crate::ledger::{Currency, Email, Money, Refusal, Role, Rules};
 use crate::store::{self, Location, OpenError, PostgresSettings, Store};
 use crate::telemetry::{LogSettings, Telemetry, install_logs};
 pub use crate::teller::Teller;
-use crate::teller::{NewUser, OperatorRequest, TellerError, TellerParts};
+use crate::teller::{NewUser, OperatorRequest, TellerError, TellerParts, Verifier};
 
 /// How often the anonymous security events that are due are written.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
@@ -46,6 +46,8 @@ pub struct Ledger {
     teller: Arc<Teller>,
     telemetry: Telemetry,
     edge: Edge,
+    /// As `config show` prints them.
+    settings: String,
     mode: Mode,
     is_new: bool,
     _lock: Option<FolderLock>,
@@ -121,10 +123,13 @@ pub fn ledger(loaded: &Loaded, lock: Option<FolderLock>) -> Result<Ledger, Failu
         .map_err(|error| Failure::Database(error.to_string()))?;
     let throttle = Throttle::new(settings.rate_limits.throttle());
     let sealer = Sealer::new(key_file.keys().clone(), clock.clone());
-    let parts = TellerParts { store, clock, rules, hasher, policy, throttle, sealer };
+    let place = location(&settings);
+    let verifier: Verifier = Arc::new(move || store::verify(&place).map_err(|error| error.to_string()));
+    let parts = TellerParts { store, clock, rules, hasher, policy, throttle, sealer, verifier };
     let teller = Arc::new(Teller::new(parts));
     let edge = Edge::new(&settings);
-    Ok(Ledger { runtime, teller, telemetry, edge, mode: settings.server.mode, is_new, _lock: lock })
+    let (mode, settings) = (settings.server.mode, loaded.to_toml());
+    Ok(Ledger { runtime, teller, telemetry, edge, settings, mode, is_new, _lock: lock })
 }
 
 fn runtime(workers: usize) -> Result<Runtime, Failure> {
@@ -250,8 +255,10 @@ pub fn tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
 /// Serves until `stop` is done, and answers what was accepted.
 pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Output = ()>) {
     let surface = if listeners.metrics.is_some() { Surface::ApiWithoutMetrics } else { Surface::Api };
-    let app =
-        |surface, edge| App::new(Arc::clone(&ledger.teller), ledger.telemetry.clone(), surface, TABLES, edge);
+    let app = |surface, edge| {
+        let (teller, settings) = (Arc::clone(&ledger.teller), ledger.settings.clone());
+        App::new(teller, ledger.telemetry.clone(), surface, TABLES, edge, settings)
+    };
     if let Some(metrics) = listeners.metrics {
         let app = app(Surface::Metrics, ledger.edge.for_metrics());
         tokio::spawn(crate::http::serve(metrics, app, None, std::future::pending()));

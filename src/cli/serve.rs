@@ -59,7 +59,11 @@ pub fn run(loaded: &Loaded) -> Result<(), Failure> {
             None
         });
         let mut signals = Signals::listen()?;
-        tell(&Banner::new(loaded, ledger.mode(), address, warnings).text());
+        let first_admin = ledger.teller().offer_first_admin().await.unwrap_or_else(|error| {
+            warnings.push(format!("no link for the first administrator could be made: {error}"));
+            None
+        });
+        tell(&Banner::new(loaded, ledger.mode(), address, warnings).with_first_admin(first_admin).text());
         print(&format!("listening on {scheme}://{address}"))?;
         until_stopped(|stop| serve(&ledger, listeners, control, stop), &mut signals).await;
         Ok(())

@@ -25,7 +25,7 @@ const NEW_PASSWORD: Input = Input::password("password", "Password", "new-passwor
 const NAME: Input =
     Input { autocomplete: "name", ..Input::text("name", "Name", "What people see whom you pay.") };
 /// How long a login in a browser lasts: a working day.
-const SESSION: Lifetime = Lifetime::Fixed(12 * 60 * 60 * 1_000);
+pub(super) const SESSION: Lifetime = Lifetime::Fixed(12 * 60 * 60 * 1_000);
 /// Where somebody comes who asked for nothing else.
 const HOME: &str = "/console/";
 

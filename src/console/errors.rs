@@ -11,6 +11,7 @@ pub(super) fn page(problem: &Problem, request_id: RequestId) -> Markup {
     let entry = problem.code().entry();
     shell::document(
         entry.title,
+        None,
         &html! {
             header.top { a.brand href="/console/" { "Farthing" } }
             main.narrow id="content" tabindex="-1" {

@@ -95,6 +95,11 @@ fn symbol(currency: Currency) -> &'static str {
     }
 }
 
+/// A count with its digits in groups.
+pub(super) fn count(number: u64) -> String {
+    grouped(&number.to_string(), Currency::USD)
+}
+
 /// A time, as long ago as it was, with the exact one for whoever points at it.
 pub(super) fn time(at: Timestamp, now: Timestamp) -> Markup {
     html! { time datetime=(at) title=(exact(at)) { (relative(at, now)) } }

@@ -8,13 +8,16 @@
 mod accounts;
 mod assets;
 mod cookie;
+mod desk;
 mod door;
 mod errors;
+mod first;
 mod form;
 mod format;
 mod help;
 mod history;
 mod home;
+mod live;
 mod payments;
 mod reply;
 pub mod routes;

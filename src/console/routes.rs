@@ -1,12 +1,15 @@
 //! The pages, in a table as the API's calls are: path, who may see it, what answers, which fields its form or query has.
 
-use super::{accounts, assets, help, history, home, payments, security, send, topup};
+use super::{accounts, assets, desk, first, help, history, home, live, payments, security, send, topup};
 use crate::http::spec::{Access, Doc, Field, Kind, Permission, Route, Tag, Verb};
 use crate::http::transactions::TYPES;
 use crate::http::wallets::METHODS;
 use crate::ledger::User;
 
 const OWN: Access = Access::Needs(Permission::OwnAccount);
+const READ: Access = Access::Needs(Permission::ReadUsers);
+const AUDIT: Access = Access::Needs(Permission::ReadAudit);
+const ADMIN: Access = Access::Needs(Permission::Administer);
 const AFTER: Field = Field::optional("after", Kind::After, "Where the page before ended.");
 const AMOUNT: Field = Field::required("amount", Kind::Amount, "How much.");
 const CURRENCY: Field = Field::required("currency", Kind::Currency, "In which currency.");
@@ -97,6 +100,18 @@ pub static PAGES: &[Route] = &[
             Field::optional("next", Kind::Text(1_000), "Where to go then."),
         ]
     ),
+    page!("/console/first/{secret}", Access::Public, first::page, "Make the first administrator", []),
+    form!(
+        "/console/first/{secret}",
+        Access::Public,
+        first::create,
+        "Make the first administrator",
+        &[
+            Field::required("email", Kind::Email, "An address of one's own."),
+            Field::required("password", Kind::Password, "A new password, of 15 characters at least."),
+            Field::optional("name", Kind::Text(User::MAX_NAME), "What others see."),
+        ]
+    ),
     page!("/console/register", Access::Public, accounts::register_page, "Register", []),
     form!(
         "/console/register",
@@ -177,5 +192,10 @@ pub static PAGES: &[Route] = &[
         ]
     ),
     form!("/console/sessions/{id}/end", OWN, security::end_session, "End a session", &[]),
+    page!("/console/live", OWN, live::own, "Changes of one's own, as they come", []),
+    page!("/console/desk/live", READ, live::desk, "Changes of any kind, as they come", []),
+    page!("/console/desk/audit", AUDIT, desk::audit, "The chain and the books", []),
+    form!("/console/desk/audit/verify", AUDIT, desk::verify, "Verify the ledger", &[]),
+    page!("/console/desk/settings", ADMIN, desk::settings, "The settings in effect", []),
     page!("/console/activity", OWN, security::activity, "One's own security events", [AFTER]),
 ];

@@ -27,6 +27,10 @@ pub(super) enum Place {
     History,
     /// Sessions, password, activity.
     Security,
+    /// The chain, and whether the books balance.
+    Audit,
+    /// The settings in effect.
+    Settings,
     /// What no entry of the navigation leads to.
     Elsewhere,
 }
@@ -52,7 +56,17 @@ const WALLET: &[Entry] = &[
 ];
 
 /// What operators have.
-const DESK: &[Entry] = &[];
+const DESK: &[Entry] = &[
+    entry(Place::Audit, "Audit", "/console/desk/audit", Permission::ReadAudit),
+    entry(Place::Settings, "Settings", "/console/desk/settings", Permission::Administer),
+];
+
+impl Place {
+    /// Where a page there hears of changes.
+    fn stream(self) -> &'static str {
+        if DESK.iter().any(|entry| entry.place == self) { "/console/desk/live" } else { "/console/live" }
+    }
+}
 
 /// A page, for whoever called.
 pub(super) fn page(call: &Call, title: &str, place: Place, content: &Markup) -> Result<Reply, Problem> {
@@ -92,7 +106,7 @@ pub(super) fn page_with(
             }
         }
     };
-    Ok(reply::page(status, document(title, &body)))
+    Ok(reply::page(status, document(title, Some(place.stream()), &body)))
 }
 
 /// A page for somebody who is not logged in.
@@ -104,11 +118,11 @@ pub(super) fn visitor_page(status: StatusCode, title: &str, content: &Markup) ->
             a href="/start" { "For developers" } a href="/console/help" { "Help" }
         }
     };
-    reply::page(status, document(title, &body))
+    reply::page(status, document(title, None, &body))
 }
 
-/// The whole document around a body.
-pub(super) fn document(title: &str, body: &Markup) -> Markup {
+/// The whole document around a body; with where it hears of changes, if it does.
+pub(super) fn document(title: &str, stream: Option<&str>, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -121,7 +135,7 @@ pub(super) fn document(title: &str, body: &Markup) -> Markup {
                 style { (maud::PreEscaped(assets::STYLE)) }
                 script src=(*assets::SCRIPT_ADDRESS) defer {}
             }
-            body {
+            body data-stream=[stream] {
                 a.skip href="#content" { "Skip to the content" }
                 (body)
             }

@@ -60,7 +60,7 @@ impl Call {
     }
 
     /// The one door.
-    pub fn teller(&self) -> &Teller {
+    pub fn teller(&self) -> &Arc<Teller> {
         self.app.teller()
     }
 

@@ -54,6 +54,7 @@ use std::time::Instant;
 use hyper::body::{Body, Bytes};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::auth::throttle::{CallClass, Standing};
@@ -90,6 +91,9 @@ pub struct App {
     /// What each route of the tables records, and last what requests without a route do.
     route_metrics: Vec<RouteMetrics>,
     surface: Surface,
+    /// The settings in effect, secrets masked.
+    settings: String,
+    stopping: watch::Sender<bool>,
     edge: Edge,
     policy_headers: PolicyHeaders,
     openapi: Bytes,
@@ -115,6 +119,7 @@ impl App {
         surface: Surface,
         tables: &'static [Table],
         edge: Edge,
+        settings: String,
     ) -> Arc<Self> {
         let document = openapi::document(ROUTES);
         let mut route_metrics: Vec<RouteMetrics> = tables
@@ -131,6 +136,8 @@ impl App {
             telemetry,
             route_metrics,
             surface,
+            settings,
+            stopping: watch::Sender::new(false),
             edge,
             openapi: Bytes::from(document.to_string()),
             docs: docs::render(&document),
@@ -138,8 +145,27 @@ impl App {
     }
 
     /// The one door.
-    pub fn teller(&self) -> &Teller {
+    pub fn teller(&self) -> &Arc<Teller> {
         &self.teller
+    }
+
+    /// The settings in effect, secrets masked.
+    pub fn settings(&self) -> &str {
+        &self.settings
+    }
+
+    /// Says that the server stops: answers that never end by themselves end now.
+    pub fn begin_stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Waits until the server stops.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stopping = self.stopping.subscribe();
+        async move {
+            // A sender that is gone means the same.
+            let _ = stopping.wait_for(|stops| *stops).await;
+        }
     }
 
     /// Proves who calls from the text of an access token.

@@ -66,6 +66,7 @@ pub async fn serve(
     if let Some(following) = following {
         following.abort();
     }
+    app.begin_stop();
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::warn!("some connections did not end in time and were cut");
     }

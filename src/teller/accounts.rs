@@ -154,7 +154,12 @@ impl Teller {
         self.note(event, origin).await
     }
 
-    async fn create(&self, origin: Origin, new: NewUser, role: Role) -> Result<Arc<User>, TellerError> {
+    pub(super) async fn create(
+        &self,
+        origin: Origin,
+        new: NewUser,
+        role: Role,
+    ) -> Result<Arc<User>, TellerError> {
         let NewUser { email, password, name } = new;
         let password = self.checked_hash("password", password, &email, role).await?;
         let user = UserId::new(self.clock.uuid()?);

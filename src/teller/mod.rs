@@ -5,6 +5,7 @@
 
 mod accounts;
 mod anonymous;
+mod first_admin;
 mod limits;
 mod money;
 mod requests;
@@ -12,6 +13,7 @@ mod sandbox;
 mod schedules;
 mod sessions;
 mod statements;
+mod verification;
 
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ pub use requests::{NewRequest, RequestNow};
 pub use schedules::{NewSchedule, RuleFault};
 pub use sessions::{Identity, Login, LoginRequest};
 pub use statements::{StatementBounds, StatementRequest};
+pub use verification::{Verification, Verifier};
 
 use crate::auth::password::{HashError, Hasher, PasswordFault, Policy};
 use crate::auth::seal::{SealFault, Sealer};
@@ -99,6 +102,8 @@ pub struct TellerParts {
     pub throttle: Throttle,
     /// Seals the secrets that the database keeps.
     pub sealer: Sealer,
+    /// What recomputes the whole ledger.
+    pub verifier: Verifier,
 }
 
 /// The one door. Shared by everything that asks.
@@ -111,6 +116,8 @@ pub struct Teller {
     throttle: Throttle,
     sealer: Sealer,
     anonymous: AnonymousEvents,
+    verifying: verification::Verifying,
+    first_admin: first_admin::FirstAdmin,
 }
 
 impl std::fmt::Debug for Teller {
@@ -122,9 +129,12 @@ impl std::fmt::Debug for Teller {
 impl Teller {
     /// Opens the door.
     pub fn new(parts: TellerParts) -> Self {
-        let TellerParts { store, clock, rules, hasher, policy, throttle, sealer } = parts;
+        let TellerParts { store, clock, rules, hasher, policy, throttle, sealer, verifier } = parts;
         let anonymous = AnonymousEvents::default();
-        Self { store, clock, rules, hasher, policy: Arc::new(policy), throttle, sealer, anonymous }
+        let verifying = verification::Verifying::new(verifier);
+        let first_admin = first_admin::FirstAdmin::default();
+        let policy = Arc::new(policy);
+        Self { store, clock, rules, hasher, policy, throttle, sealer, anonymous, verifying, first_admin }
     }
 
     /// The rules that the store decides by.

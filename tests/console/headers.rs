@@ -13,9 +13,11 @@ fn every_page_loads_nothing_from_elsewhere_and_stands_in_no_frame() {
     let server = Server::start();
     let mut browser = Browser::registered(&server, "ada");
     let mut seen = 0;
-    for route in PAGES.iter().filter(|route| route.verb == Verb::Get && !route.path.contains('{')) {
+    for route in PAGES.iter().filter(|route| {
+        route.verb == Verb::Get && !route.path.contains('{') && !route.path.ends_with("/live")
+    }) {
         let page = browser.get(route.path);
-        if page.status == 303 {
+        if [303, 403].contains(&page.status) {
             continue;
         }
         seen += 1;
@@ -106,8 +108,11 @@ fn nothing_that_people_write_becomes_markup() {
     }
     let query =
         "q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&to=%3Cb%3E&note=%3Cb%3E&next=%22%3E%3Cscript%3Ealert(1)";
-    for route in PAGES.iter().filter(|route| route.verb == Verb::Get) {
-        let page = eve.get(&format!("{}?{query}", route.path.replace("{id}", "%3Cscript%3Ealert(1)")));
+    for route in PAGES.iter().filter(|route| route.verb == Verb::Get && !route.path.ends_with("/live")) {
+        let page = eve.get(&format!(
+            "{}?{query}",
+            route.path.replace("{secret}", "x").replace("{id}", "%3Cscript%3Ealert(1)")
+        ));
         assert!(!page.text().contains("<script>alert") && !page.text().contains("<b>"), "{page}");
     }
     let fields: Vec<(&str, &str)> =
@@ -123,6 +128,8 @@ fn only_what_must_be_is_open_to_everybody() {
     let expected = [
         "/console",
         "/console/assets/{name}",
+        "/console/first/{secret}",
+        "/console/first/{secret}",
         "/console/help",
         "/console/login",
         "/console/login",

@@ -7,6 +7,7 @@
 mod support;
 
 mod browser;
+mod desk;
 mod forms;
 mod headers;
 mod sessions;
