@@ -12,13 +12,15 @@ use std::collections::BTreeSet;
 use farthing::auth::permission::{Access, Permission};
 use farthing::http::routes::ROUTES;
 use farthing::http::spec::Route;
+use farthing::ledger::Role;
 use serde_json::{Value, json};
 
 use support::shape::assert_same_answer;
 use support::{PASSWORD, Request, Server, User};
 
 /// The calls that anybody may make, each for a reason that stands in the route table's description.
-const PUBLIC: [&str; 13] = [
+const PUBLIC: [&str; 14] = [
+    "POST /password/reset",
     "POST /register",
     "POST /login",
     "POST /token/refresh",
@@ -62,10 +64,12 @@ fn good_call(route: &Route, user: &mut User) -> Request {
         "POST /topup" | "POST /requests" => json!({"amount": "1.23", "currency": "USD"}),
         "POST /sandbox/clock" => json!({"advance": 1}),
         "POST /schedules" => json!({"amount": "1.23", "currency": "USD", "at": "2030-01-01T09:00:00Z"}),
+        "PATCH /admin/users/{id}" => json!({"frozen": true}),
         "GET /statement" => return Request::get("/statement?currency=USD"),
         "POST /logout"
         | "POST /requests/{id}/pay"
         | "POST /sandbox/reset"
+        | "POST /admin/users/{id}/reset-link"
         | "POST /payment/{id}/capture"
         | "POST /payment/{id}/void"
         | "POST /payment/{id}/refund" => json!({}),
@@ -100,8 +104,9 @@ fn own_object(call: &str, user: &mut User) -> String {
         "GET /requests/{id}" | "DELETE /requests/{id}" => "/requests",
         "GET /schedules/{id}" | "DELETE /schedules/{id}" => "/schedules",
         "DELETE /sessions/{id}" => "/sessions",
-        "GET /payment/{id}" => "/payments",
+        "GET /payment/{id}" | "GET /admin/payments/{id}" => "/payments",
         "GET /transactions/{id}" => "/transactions",
+        call if call.contains("/admin/users/{id}") => return user.id.clone(),
         _ => panic!("what is an object of {call}?"),
     };
     let rows = support::lists::rows(&user.client.get(list).expect(200).json());
@@ -115,7 +120,11 @@ fn missing_object(own: &str) -> String {
 
 /// Somebody with an object of each kind.
 fn somebody(server: &Server, who: &str) -> User {
-    let mut user = server.user(who);
+    furnished(server, server.user(who), who)
+}
+
+/// The same user with an object of each kind.
+fn furnished(server: &Server, mut user: User, who: &str) -> User {
     user.pay(&json!({"amount": "5", "currency": "USD"})).expect(201);
     let mut payer = server.user(&format!("payer-of-{who}"));
     for capture in ["automatic", "manual"] {
@@ -181,12 +190,9 @@ fn the_description_and_the_router_know_the_same_calls() {
 
 #[test]
 fn a_good_call_to_each_guarded_route_succeeds() {
-    for (route, permission) in guarded() {
+    for (route, _) in guarded().filter(|(_, permission)| permission.is_own()) {
         let server = Server::start();
         let mut user = somebody(&server, "ada");
-        if permission == Permission::Administer {
-            user = server.operator("admin");
-        }
         let request = good_call(route, &mut user);
         let response = user.client.call(&request);
         assert!((200..300).contains(&response.status), "{response}");
@@ -260,45 +266,116 @@ fn restarted(mut server: Server, variable: &str, value: &str) -> Server {
     server
 }
 
-#[test]
-fn no_guarded_route_opens_to_a_role_without_its_permission() {
-    let server = Server::start();
-    let mut customer = somebody(&server, "ada");
-    for (route, permission) in guarded().filter(|(_, permission)| *permission != Permission::OwnAccount) {
-        assert!(!permission.is_given_to(farthing::ledger::Role::Customer), "{}", name(route));
-        let request = good_call(route, &mut customer);
-        customer.client.call(&request).problem(403, "permission_denied");
-    }
-    // A customer has the one permission that all have; what it opens is in the other tests.
-    assert!(guarded().any(|(_, permission)| permission == Permission::OwnAccount));
+/// Whose object a call is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Object {
+    Own,
+    Foreign,
+    Missing,
 }
 
+/// What a call must come to: its status, and if it is no success its code.
+fn expected(route: &Route, permission: Permission, role: Role, object: Object) -> (u16, &'static str) {
+    let has_object = route.path.contains("{id}");
+    match object {
+        _ if !permission.is_given_to(role) => (403, "permission_denied"),
+        _ if !has_object => (200, ""),
+        Object::Missing => (404, "not_found"),
+        Object::Own if permission.is_own() => (200, ""),
+        Object::Foreign if permission.is_own() => (404, "not_found"),
+        // What an operator may know of a user is no secret to that user.
+        Object::Own if name(route) == "GET /admin/users/{id}" => (200, ""),
+        Object::Own => (403, "permission_denied"),
+        Object::Foreign => (200, ""),
+    }
+}
+
+/// A user with this role and an object of each kind.
+fn somebody_with(server: &Server, role: Role) -> User {
+    furnished(server, User::operator(server, role.name(), role.name()), role.name())
+}
+
+/// Calls that use their object up, or the whole ledger: whom they let in is in the tests of each.
+const ONCE: [&str; 5] = [
+    "POST /payment/{id}/capture",
+    "POST /payment/{id}/void",
+    "POST /payment/{id}/refund",
+    "POST /sandbox/reset",
+    "POST /sandbox/clock",
+];
+
+/// The routes whose every cell is tried one after the other.
+fn repeatable() -> impl Iterator<Item = (&'static Route, Permission)> {
+    guarded().filter(|(route, _)| {
+        !ONCE.contains(&name(route).as_str()) && !CAPABILITIES.contains(&name(route).as_str())
+    })
+}
+
+/// Every route × every role × whose object, each cell of it.
 #[test]
-fn an_operator_is_no_owner_of_other_peoples_objects() {
+fn every_route_opens_to_the_roles_and_for_the_objects_that_it_is_for_and_no_others() {
     let server = Server::start();
-    let mut ada = somebody(&server, "ada");
-    let admin = server.operator("admin");
-    // What an operator may do to other people's payments is in the tests of the calls.
-    check_foreign_objects(&server, &mut ada, &admin.token, &["/capture", "/void", "/refund"]);
+    let mut cells = 0;
+    for role in Role::ALL {
+        let mut user = somebody_with(&server, role);
+        let mut other = somebody(&server, &format!("other-{role}"));
+        for (route, permission) in repeatable() {
+            for object in [Object::Own, Object::Foreign, Object::Missing] {
+                // A call before may have ended the sessions.
+                for somebody in [&mut user, &mut other] {
+                    if somebody.client.get("/me").status != 200 {
+                        *somebody = somebody.log_in_again(server.client());
+                    }
+                }
+                let good = good_call(route, &mut user);
+                let own = own_id(route, &mut user);
+                let request = match (object, &own) {
+                    (Object::Own, _) | (_, None) => good,
+                    (Object::Foreign, Some(own)) => {
+                        let foreign = own_id(route, &mut other).unwrap();
+                        good.at(&good.path().replace(own.as_str(), &foreign))
+                    }
+                    (Object::Missing, Some(own)) => {
+                        good.at(&good.path().replace(own.as_str(), &missing_object(own)))
+                    }
+                };
+                let response = user.client.call(&request);
+                let (status, code) = expected(route, permission, role, object);
+                let cell = format!("{} by {role} on {object:?}: {response}", name(route));
+                if status == 200 {
+                    assert!((200..300).contains(&response.status), "{cell}");
+                } else {
+                    assert_eq!((response.status, response.str("code").as_str()), (status, code), "{cell}");
+                }
+                cells += 1;
+            }
+        }
+    }
+    assert_eq!(cells, repeatable().count() * Role::ALL.len() * 3);
+    server.verify();
+}
+
+/// The id of an object of the user's that this route is about, if it is about one.
+fn own_id(route: &Route, user: &mut User) -> Option<String> {
+    route.path.contains("{id}").then(|| own_object(&name(route), user))
 }
 
 #[test]
 fn somebody_elses_object_is_a_missing_one() {
     let server = Server::start();
     let (mut ada, eve) = (somebody(&server, "ada"), somebody(&server, "eve"));
-    check_foreign_objects(&server, &mut ada, &eve.token, &[]);
+    check_foreign_objects(&server, &mut ada, &eve.token);
 }
 
-/// Each route with an object answers a foreign one like a missing one, and does nothing to it; but for those that end so.
-fn check_foreign_objects(server: &Server, owner: &mut User, stranger: &str, but_for: &[&str]) {
+/// Each route with an object answers a foreign one like a missing one, and does nothing to it.
+fn check_foreign_objects(server: &Server, owner: &mut User, stranger: &str) {
     let before = state(owner);
     let mut routes = 0;
     for (route, permission) in guarded() {
         let Some((before_id, after_id)) = route.path.split_once("{id}") else { continue };
-        if but_for.contains(&after_id) || CAPABILITIES.contains(&name(route).as_str()) {
+        if !permission.is_own() || CAPABILITIES.contains(&name(route).as_str()) {
             continue;
         }
-        assert_eq!(permission, Permission::OwnAccount, "{}: whose objects may be seen?", name(route));
         routes += 1;
         let own = own_object(&name(route), owner);
         let ask = |id: &str| {
@@ -359,7 +436,7 @@ fn hostile_values() -> Vec<String> {
 #[test]
 fn no_value_of_any_field_makes_the_server_fail() {
     let server = Server::start();
-    let mut user = somebody(&server, "ada");
+    let mut user = somebody_with(&server, Role::Admin);
     for route in ROUTES.iter().filter(|route| route.path != "/logout" && route.path != "/me/password") {
         let path = route.path.replace("{id}", "x").replace("{code}", "x");
         for field in route.doc.body {

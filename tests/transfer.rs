@@ -18,8 +18,8 @@ mod postgres;
 
 use farthing::clock::Clock;
 use farthing::ledger::{
-    Action, MakeResetLink, Mode, PasswordHash, Record, RefreshSession, ResetPassword, SecurityEvent, Session,
-    SessionId, TokenHash, TokenPair, Transaction, User,
+    Action, Authority, MakeResetLink, Mode, PasswordHash, Record, RefreshSession, ResetPassword,
+    SecurityEvent, Session, SessionId, TokenHash, TokenPair, Transaction, User,
 };
 use farthing::store::journal::{
     Beginning, Block, Head, JournalReader, JournalWriter, Numbered, Properties, StoredBlock, StoredEntry,
@@ -52,7 +52,9 @@ async fn a_ledger() -> TempDir {
     let new = PasswordHash::from_phc("*".into());
     for (user, secret, is_used) in [(dan, 1, true), (cat, 2, false), (eve, 3, false), (dan, 4, true)] {
         let secret = TokenHash([secret; 32]);
-        maker.run(Action::MakeResetLink(MakeResetLink { user: user.user, secret })).await;
+        maker
+            .run(Action::MakeResetLink(MakeResetLink { by: Authority::Host, user: user.user, secret }))
+            .await;
         if is_used {
             let reset = ResetPassword { user: user.user, secret, new: new.clone() };
             maker.run(Action::ResetPassword(reset)).await;

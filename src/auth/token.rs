@@ -69,6 +69,8 @@ tokens! {
     AccessToken = "fat_";
     /// Gets the next pair, for weeks.
     RefreshToken = "frt_";
+    /// Sets a new password, once, for minutes.
+    ResetToken = "fpr_";
 }
 
 fn write(prefix: &str, secret: &[u8; SECRET_BYTES]) -> String {

@@ -204,6 +204,42 @@ Examples:
     Create(CreateArgs),
     /// List users and their roles
     List(ListArgs),
+    /// Change what a user may do
+    #[command(after_help = "\
+Works while a server is running, and counts from the user's next request on.
+Who becomes an operator needs a password of 15 characters or more and, in live mode, a second factor first.
+
+Example:
+  farthing admin set-role --email sam@example.com --role support")]
+    SetRole(SetRoleArgs),
+    /// Let a user move no money
+    Freeze(UserArgs),
+    /// Let a frozen user move money again
+    Unfreeze(UserArgs),
+    /// Take away the second factor of a user who has lost it
+    ResetTotp(UserArgs),
+    /// Make a one-time token by which a user sets a new password
+    ResetPassword(UserArgs),
+}
+
+/// Which user a command of `farthing admin` is about.
+#[derive(Debug, Args)]
+pub struct UserArgs {
+    /// The user's email
+    #[arg(long)]
+    email: String,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+/// What `farthing admin set-role` can be told.
+#[derive(Debug, Args)]
+pub struct SetRoleArgs {
+    /// customer, support, cashier, auditor or admin
+    #[arg(long, value_parser = role)]
+    role: Role,
+    #[command(flatten)]
+    user: UserArgs,
 }
 
 /// What `farthing admin create` can be told.
@@ -407,6 +443,11 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => args.load().and_then(|loaded| serve::run(&loaded)),
         Command::Admin(AdminCommand::Create(args)) => admin::create(&args),
         Command::Admin(AdminCommand::List(args)) => admin::list(&args),
+        Command::Admin(AdminCommand::SetRole(args)) => admin::set_role(&args),
+        Command::Admin(AdminCommand::Freeze(args)) => admin::freeze(&args),
+        Command::Admin(AdminCommand::Unfreeze(args)) => admin::unfreeze(&args),
+        Command::Admin(AdminCommand::ResetTotp(args)) => admin::reset_totp(&args),
+        Command::Admin(AdminCommand::ResetPassword(args)) => admin::reset_password(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Backup(args) => args.load().and_then(|loaded| backup::save::run(&loaded, &args.file)),

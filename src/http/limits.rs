@@ -6,7 +6,7 @@
 use hyper::HeaderMap;
 use hyper::header::{Entry, HeaderName, HeaderValue};
 
-use super::spec::{Access, Permission, Route, Verb};
+use super::spec::{Access, Route, Verb};
 use crate::auth::throttle::{CallClass, Policy, Quotas, Scope, Standing};
 
 pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -20,7 +20,7 @@ pub fn class_of(route: &Route) -> Option<CallClass> {
         ("/login", ..) => Some(CallClass::Login),
         ("/register", ..) => Some(CallClass::Register),
         ("/token/refresh", ..) => Some(CallClass::Refresh),
-        (_, Access::Needs(permission), _) if permission != Permission::OwnAccount => Some(CallClass::Admin),
+        (_, Access::Needs(permission), _) if !permission.is_own() => Some(CallClass::Admin),
         (_, _, Verb::Get) => Some(CallClass::Read),
         (_, _, Verb::Post | Verb::Patch | Verb::Delete) => Some(CallClass::Payment),
     }

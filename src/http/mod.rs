@@ -20,6 +20,8 @@ pub mod edge;
 pub mod extract;
 mod limits;
 pub mod openapi;
+mod operator_routes;
+mod operators;
 pub mod pages;
 pub(crate) mod payments;
 pub mod problem;
@@ -364,10 +366,8 @@ impl App {
         let Access::Needs(permission) = found.route.access else { return Ok(None) };
         let token = found.table.door.token(parts)?;
         let who = self.teller.authenticate(token, origin).await?;
-        if !permission.is_given_to(who.user.role) {
-            self.teller.note_permission_denied(&who, origin.clone(), permission.name()).await?;
-            return Err(Problem::new(Code::PermissionDenied));
-        }
+        let changes = found.route.verb != spec::Verb::Get;
+        self.teller.authorise(&who, origin, permission, changes).await?;
         Ok(Some(who))
     }
 

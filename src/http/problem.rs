@@ -123,6 +123,10 @@ catalogue! {
         "The console needs HTTPS here",
         "The page came over plain HTTP from another machine, where anybody between could read a password or a session.",
         "Put TLS in front of the server, or open the console on the server itself.";
+    CredentialsTooWeak = "credentials_too_weak", FORBIDDEN,
+        "Your own credentials must be mended first",
+        "Who works for the operator needs a password of 15 characters or more and, where real money is at stake, a second factor. Until you have them you can change your credentials, and do nothing else.",
+        "Set a longer password with POST /me/password; set up a second factor with POST /me/totp.";
     AccountFrozen = "account_frozen", FORBIDDEN,
         "The account is frozen",
         "An operator has frozen this account: it can neither pay nor change anything.",
@@ -135,6 +139,10 @@ catalogue! {
         "There is nothing here",
         "The path or the object does not exist, or it is not yours.",
         "Check the path and the id. The paths are listed under /docs.";
+    ResetLinkInvalid = "reset_link_invalid", NOT_FOUND,
+        "This link for a new password does not count",
+        "A link counts once and for 30 minutes, and ends when a newer one is made.",
+        "Ask the operator of this server for a new one.";
     RecipientNotFound = "recipient_not_found", NOT_FOUND,
         "There is no such recipient",
         "No account has the email or the user id given as 'to'.",
@@ -378,12 +386,17 @@ impl From<Refusal> for Problem {
             | Refusal::PaymentNotFound
             | Refusal::RequestNotFound
             | Refusal::ScheduleNotFound
-            | Refusal::UserNotFound
-            | Refusal::ResetLinkInvalid => Self::new(Code::NotFound),
+            | Refusal::UserNotFound => Self::new(Code::NotFound),
+            Refusal::ResetLinkInvalid => Self::new(Code::ResetLinkInvalid),
+            Refusal::PermissionDenied => Self::new(Code::PermissionDenied),
+            Refusal::CredentialsTooWeak => Self::new(Code::CredentialsTooWeak),
+            Refusal::OwnAffair => Self::with_detail(
+                Code::PermissionDenied,
+                "An operator's permission does not reach the operator's own account and payments.",
+            ),
             Refusal::IdempotencyKeyReused { fields } => {
                 Self::new(Code::IdempotencyKeyReused).member("fields", fields)
             }
-            Refusal::PermissionDenied => Self::new(Code::PermissionDenied),
             Refusal::PaymentState { status } => {
                 let detail = format!("The payment is {}, which does not allow this.", status.name());
                 Self::with_detail(Code::PaymentState, detail).member("payment_status", status.name())

@@ -1,5 +1,6 @@
 //! The route table: every call there is, who may make it, what answers it, and what the documents say about it.
 
+use super::operator_routes as operator;
 use super::problem::Code;
 use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success, Tag, Verb};
 use super::statements::{FORMAT_TYPES, FORMATS};
@@ -12,22 +13,24 @@ use super::{
 use crate::ledger::User;
 
 const OWN: Access = Access::Needs(Permission::OwnAccount);
+const CREDENTIALS: Access = Access::Needs(Permission::OwnCredentials);
 
-const LIMIT: Field = Field::optional("limit", Kind::Limit, "How many rows, 1 to 100.");
-const AFTER: Field = Field::optional("after", Kind::After, "The 'next' of the page before.");
+pub(super) const LIMIT: Field = Field::optional("limit", Kind::Limit, "How many rows, 1 to 100.");
+pub(super) const AFTER: Field = Field::optional("after", Kind::After, "The 'next' of the page before.");
 const AMOUNT: Field =
     Field::required("amount", Kind::Amount, "In major units: \"12.50\", or a number, read exactly.");
 const CURRENCY: Field =
     Field::required("currency", Kind::Currency, "An ISO 4217 code, upper- or lower-case.");
 
-const fn ok(content: Content, about: &'static str) -> Success {
+pub(super) const fn ok(content: Content, about: &'static str) -> Success {
     Success { status: 200, content, about }
 }
 
-const NO_CONTENT: &[Success] = &[Success { status: 204, content: Content::Nothing, about: "Done." }];
+pub(super) const NO_CONTENT: &[Success] =
+    &[Success { status: 204, content: Content::Nothing, about: "Done." }];
 
 /// A call without body, query or key.
-const fn plain(
+pub(super) const fn plain(
     tag: Tag,
     operation: &'static str,
     summary: &'static str,
@@ -53,6 +56,8 @@ macro_rules! handler {
         |call| Box::pin($handler(call))
     };
 }
+
+pub(super) use handler;
 
 /// Every route.
 pub static ROUTES: &[Route] = &[
@@ -139,7 +144,7 @@ pub static ROUTES: &[Route] = &[
     Route {
         verb: Verb::Post,
         path: "/logout",
-        access: OWN,
+        access: CREDENTIALS,
         handler: handler!(sessions::logout),
         doc: plain(
             Tag::Accounts,
@@ -186,7 +191,7 @@ pub static ROUTES: &[Route] = &[
     Route {
         verb: Verb::Post,
         path: "/me/password",
-        access: OWN,
+        access: CREDENTIALS,
         handler: handler!(users::change_password),
         doc: Doc {
             body: &[
@@ -227,7 +232,7 @@ pub static ROUTES: &[Route] = &[
     Route {
         verb: Verb::Get,
         path: "/sessions",
-        access: OWN,
+        access: CREDENTIALS,
         handler: handler!(sessions::list),
         doc: Doc {
             query: &[LIMIT, AFTER],
@@ -243,7 +248,7 @@ pub static ROUTES: &[Route] = &[
     Route {
         verb: Verb::Delete,
         path: "/sessions/{id}",
-        access: OWN,
+        access: CREDENTIALS,
         handler: handler!(sessions::end),
         doc: Doc {
             errors: &[Code::NotFound],
@@ -741,6 +746,17 @@ pub static ROUTES: &[Route] = &[
             )
         },
     },
+    operator::RESET_PASSWORD,
+    operator::USERS,
+    operator::USER,
+    operator::CHANGE_USER,
+    operator::END_SESSIONS,
+    operator::MAKE_RESET_LINK,
+    operator::PAYMENTS,
+    operator::PAYMENT,
+    operator::EVENTS,
+    operator::AUDIT,
+    operator::STATISTICS,
     Route {
         verb: Verb::Get,
         path: "/healthz",

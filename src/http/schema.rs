@@ -21,6 +21,8 @@ pub fn of_kind(kind: Kind) -> Value {
         ]}),
         Kind::Currency => json!({"type": "string", "pattern": "^[A-Za-z]{3}$"}),
         Kind::Recipient => json!({"type": ["string", "null"]}),
+        Kind::UserId => id("usr"),
+        Kind::Flag => json!({"type": ["boolean", "null"]}),
         Kind::Metadata => json!({
             "type": ["object", "null"], "maxProperties": MAX_METADATA_PAIRS,
             "propertyNames": {"minLength": 1, "maxLength": 40},
@@ -61,6 +63,10 @@ pub fn components() -> Map<String, Value> {
     let named = [
         ("User", user()),
         ("Tokens", tokens()),
+        ("Account", account()),
+        ("ResetLink", reset_link()),
+        ("Audit", audit()),
+        ("Statistics", statistics()),
         ("Session", session()),
         ("SecurityEvent", security_event()),
         ("Party", party()),
@@ -145,6 +151,59 @@ fn user() -> Value {
         ("name", text_or_null(), "What others are shown."),
         ("role", one_of(&Role::ALL.map(Role::name)), "What the user may do."),
         ("created_at", time(), "When the account was made."),
+    ])
+}
+
+fn account() -> Value {
+    object(&[
+        ("id", id("usr"), "The user's id."),
+        ("email", json!({"type": "string", "format": "email"}), "As it was registered."),
+        ("name", text_or_null(), "What others are shown."),
+        ("role", one_of(&Role::ALL.map(Role::name)), "What the user may do."),
+        ("frozen", json!({"type": "boolean"}), "Whether they can move no money."),
+        ("second_factor", json!({"type": "boolean"}), "Whether they log in with a second factor."),
+        ("created_at", time(), "When the account was made."),
+    ])
+}
+
+fn reset_link() -> Value {
+    object(&[
+        ("token", text(), "For POST /password/reset, once."),
+        ("expires_in", json!({"type": "integer"}), "Seconds until it ends."),
+    ])
+}
+
+fn count() -> Value {
+    json!({"type": "integer", "minimum": 0})
+}
+
+fn audit() -> Value {
+    object(&[
+        ("blocks", count(), "How many blocks the chain has."),
+        ("transactions", count(), "How many transactions they hold."),
+        ("security_events", count(), "How many security events they hold."),
+        ("head", json!({"type": "string", "pattern": "^[0-9a-f]{64}$"}), "The hash of the last block."),
+        ("at", json!({"type": ["string", "null"], "format": "date-time"}), "The time of the last block."),
+    ])
+}
+
+fn statistics() -> Value {
+    let users = object(&[
+        ("total", count(), "All of them."),
+        ("customers", count(), "Those who pay and are paid."),
+        ("operators", count(), "Those who work for the operator."),
+        ("frozen", count(), "Those who can move no money."),
+    ]);
+    let payments = object(&[
+        ("currency", currency(), "ISO 4217."),
+        ("succeeded", count(), "How many moved money."),
+        ("volume", amount(), "How much that was."),
+        ("declined", count(), "How many did not."),
+    ]);
+    object(&[
+        ("users", users, "How many users there are."),
+        ("sessions", count(), "How many sessions and API keys count."),
+        ("payments_last_day", json!({"type": "array", "items": payments}), "By currency."),
     ])
 }
 

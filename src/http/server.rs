@@ -43,7 +43,8 @@ pub async fn serve(
     let bounds = app.edge().bounds;
     let mut http = http1::Builder::new();
     http.max_buf_size(bounds.head_bytes);
-    let server = Arc::new(Server { http, app, acceptor: tls.map(|tls| tls.acceptor()), bounds });
+    let server =
+        Arc::new(Server { http, app: Arc::clone(&app), acceptor: tls.map(|tls| tls.acceptor()), bounds });
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(bounds.connections));
     let guests = Arc::new(Guests::default());

@@ -148,6 +148,8 @@ pub enum Tag {
     Payments,
     /// Wallets and movements.
     Wallets,
+    /// What operators see and do.
+    Operators,
     /// The server itself.
     System,
     /// Pages of the console, which the docs page leaves out.
@@ -156,7 +158,7 @@ pub enum Tag {
 
 impl Tag {
     /// All of the API's, in the order of the docs page.
-    pub const ALL: [Self; 4] = [Self::Accounts, Self::Payments, Self::Wallets, Self::System];
+    pub const ALL: [Self; 5] = [Self::Accounts, Self::Payments, Self::Wallets, Self::Operators, Self::System];
 
     /// The name in the OpenAPI document.
     pub const fn name(self) -> &'static str {
@@ -164,6 +166,7 @@ impl Tag {
             Self::Accounts => "Accounts",
             Self::Payments => "Payments",
             Self::Wallets => "Wallets",
+            Self::Operators => "Operators",
             Self::System => "System",
             Self::Console => "Console",
         }
@@ -175,6 +178,7 @@ impl Tag {
             Self::Accounts => "Register, log in, and look after your account and its sessions.",
             Self::Payments => "Pay another user or the house, exactly once.",
             Self::Wallets => "What you have, and how it came and went.",
+            Self::Operators => "Users, everybody's payments, security events: by role and permission.",
             Self::System => "The server itself: health, metrics and documentation.",
             Self::Console => "Pages for people.",
         }
@@ -255,6 +259,10 @@ pub enum Kind {
     Currency,
     /// A user id or an email address.
     Recipient,
+    /// A user id.
+    UserId,
+    /// True or false.
+    Flag,
     /// Up to 50 pairs of strings.
     Metadata,
     /// One of these words.

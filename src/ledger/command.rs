@@ -5,7 +5,10 @@
 
 use super::chain::Hash;
 use super::{
-    AccountKey, Amount, Caller, Capture, Currency, Deadline, Email, EventDraft, IdempotencyKey, Lifetime, Memo, Money, Move, Origin, PasswordHash, PaymentId, PaymentRequest, PaymentRequestId, PaymentShape, RecordKey, RecordKind, ResetLink, Review, Role, Schedule, ScheduleId, SessionId, Timestamp, TokenHash, TopupMethod, TransactionId, UserId,
+    AccountKey, Amount, Caller, Capture, Currency, Deadline, Email, EventDraft, IdempotencyKey, Lifetime,
+    Memo, Money, Move, Origin, PasswordHash, PaymentId, PaymentRequest, PaymentRequestId, PaymentShape,
+    Permission, RecordKey, RecordKind, ResetLink, Review, Role, Schedule, ScheduleId, SessionId, Timestamp,
+    TokenHash, TopupMethod, TransactionId, UserId,
 };
 
 /// Something asked, and by whom.
@@ -32,6 +35,12 @@ pub enum Action {
     TouchSession(SessionId),
     /// Set a new password, after the right one.
     ChangePassword(ChangePassword),
+    /// Change what a user may do.
+    ChangeUser(ChangeUser),
+    /// End every session of a user.
+    EndUserSessions(EndUserSessions),
+    /// Take a user's second factor away.
+    ResetFactor(ResetFactor),
     /// Make a link by which a user sets a new password.
     MakeResetLink(MakeResetLink),
     /// Set a new password by such a link.
@@ -136,9 +145,70 @@ pub struct ChangePassword {
     pub new: PasswordHash,
 }
 
-/// Make a link by which a user sets a new password: on the host, for one who has forgotten theirs.
+/// On whose authority something is done to a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// Whoever is on the host, who could change the ledger's files as well.
+    Host,
+    /// An operator, with the permission that it takes.
+    Operator(Caller),
+}
+
+impl Authority {
+    /// The operator; none on the host.
+    pub fn caller(&self) -> Option<&Caller> {
+        match self {
+            Self::Host => None,
+            Self::Operator(caller) => Some(caller),
+        }
+    }
+}
+
+/// Change what a user may do.
+#[derive(Debug, Clone)]
+pub struct ChangeUser {
+    /// On whose authority.
+    pub by: Authority,
+    /// Whose.
+    pub user: UserId,
+    /// The new role; none leaves it.
+    pub role: Option<Role>,
+    /// Whether they are frozen from now on; none leaves it.
+    pub frozen: Option<bool>,
+}
+
+impl ChangeUser {
+    /// What an operator needs for it.
+    pub fn needs(&self) -> impl Iterator<Item = Permission> + use<> {
+        let role = self.role.map(|_| Permission::Administer);
+        let frozen = self.frozen.map(|_| Permission::FreezeUsers);
+        role.into_iter().chain(frozen)
+    }
+}
+
+/// End every session of a user.
+#[derive(Debug, Clone)]
+pub struct EndUserSessions {
+    /// On whose authority.
+    pub by: Authority,
+    /// Whose.
+    pub user: UserId,
+}
+
+/// Take a user's second factor away, for one who has lost it.
+#[derive(Debug, Clone)]
+pub struct ResetFactor {
+    /// On whose authority.
+    pub by: Authority,
+    /// Whose.
+    pub user: UserId,
+}
+
+/// Make a link by which a user sets a new password, for one who has forgotten theirs.
 #[derive(Debug, Clone)]
 pub struct MakeResetLink {
+    /// On whose authority.
+    pub by: Authority,
     /// Who is to have it.
     pub user: UserId,
     /// The hash of its secret.
@@ -436,8 +506,14 @@ impl Command {
                 add_caller(&change.caller, needs);
                 needs.sessions_of.push(change.caller.user);
             }
+            Action::ChangeUser(change) => add_authority(&change.by, change.user, needs),
+            Action::EndUserSessions(end) => {
+                add_authority(&end.by, end.user, needs);
+                needs.sessions_of.push(end.user);
+            }
+            Action::ResetFactor(reset) => add_authority(&reset.by, reset.user, needs),
             Action::MakeResetLink(make) => {
-                needs.users.push(make.user);
+                add_authority(&make.by, make.user, needs);
                 needs.records.push(RecordKey::of::<ResetLink>(make.user.uuid()));
             }
             Action::ResetPassword(reset) => {
@@ -501,6 +577,13 @@ fn add_step(payment: PaymentId, needs: &mut Needs) {
     needs.payments.push(payment);
     let uuid = payment.uuid();
     needs.records.extend([RecordKey::of::<Deadline>(uuid), RecordKey::of::<Review>(uuid)]);
+}
+
+fn add_authority(by: &Authority, user: UserId, needs: &mut Needs) {
+    needs.users.push(user);
+    if let Some(caller) = by.caller() {
+        add_caller(caller, needs);
+    }
 }
 
 fn add_payment(pay: &Pay, needs: &mut Needs) {

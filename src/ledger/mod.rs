@@ -17,10 +17,12 @@ mod id;
 mod key;
 mod money;
 mod payment;
+mod permission;
 mod record;
 mod refusal;
 mod request;
 mod schedule;
+mod second_factor;
 mod session;
 mod time;
 mod transaction;
@@ -29,11 +31,12 @@ mod working_set;
 
 pub use account::{AccountKey, AccountKind};
 pub use command::{
-    Action, CancelRequest, ChangePassword, Command, EndSchedule, EndSession, Expire, MakeRequest,
-    MakeResetLink, MakeSchedule, MoveClock, Needs, OpenSession, Pay, PayRequested, RefreshSession, Register,
-    Rename, ResetPassword, RunSchedule, Settle, Settlement, TokenPair, Topup,
+    Action, Authority, CancelRequest, ChangePassword, ChangeUser, Command, EndSchedule, EndSession,
+    EndUserSessions, Expire, MakeRequest, MakeResetLink, MakeSchedule, MoveClock, Needs, OpenSession, Pay,
+    PayRequested, RefreshSession, Register, Rename, ResetFactor, ResetPassword, RunSchedule, Settle,
+    Settlement, TokenPair, Topup,
 };
-pub use decide::{Outcome, Reply, check_session, decide};
+pub use decide::{Outcome, Reply, check_session, decide, may_use};
 pub use event::{Detail, EventDraft, EventKind, SecurityEvent, Severity};
 pub use id::{
     IdError, PaymentId, PaymentRequestId, RefundId, RequestId, ScheduleId, SecurityEventId, SessionId,
@@ -42,11 +45,13 @@ pub use id::{
 pub use key::{IdempotencyKey, IdempotencyKeyError};
 pub use money::{Amount, Balance, Currency, Money, MoneyError, Total};
 pub use payment::{Capture, Hold, Move, PaymentState, PaymentStatus, Stage, Step};
+pub use permission::{Permission, Scope, ScopeError};
 pub use record::{Deadline, Filing, Record, RecordKey, RecordKind, ResetLink, Review, Stored};
 pub use refusal::Refusal;
 pub use request::{PaymentRequest, RequestEnd, RequestStatus};
 pub use schedule::{LastRun, Missed, RunOutcome, Schedule, ScheduleEnd};
-pub use session::{Caller, Lifetime, Origin, Session, SessionEnd, network_of};
+pub use second_factor::{Proof, SecondFactor};
+pub use session::{ApiKey, Caller, Lifetime, Origin, Session, SessionEnd, SessionKind, network_of};
 pub use time::{Timestamp, date_of};
 pub use transaction::{
     BalancesAfter, Decline, Entry, Memo, MovementType, Party, PaymentShape, TopupFailure, TopupMethod,

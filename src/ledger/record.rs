@@ -154,3 +154,8 @@ pub struct ResetLink {
     /// The operator who made it; none if it was made on the host.
     pub made_by: Option<UserId>,
 }
+
+impl ResetLink {
+    /// For how long a link counts, in milliseconds.
+    pub const TTL_MS: i64 = 30 * 60_000;
+}

@@ -17,6 +17,12 @@ pub enum Refusal {
     EmailTaken,
     /// No such session of the caller's.
     SessionNotFound,
+    /// The caller's role or key does not have the permission.
+    PermissionDenied,
+    /// The caller is an operator whose own password or second factor must be mended first.
+    CredentialsTooWeak,
+    /// An operator's permission does not reach what they are a party to.
+    OwnAffair,
     /// No such user.
     UserNotFound,
     /// The link for a new password is unknown, spent or too old.
@@ -28,8 +34,6 @@ pub enum Refusal {
     },
     /// No such payment that the caller may know of.
     PaymentNotFound,
-    /// The caller's role may not do this; or may, but not to a payment or wallet of their own.
-    PermissionDenied,
     /// The caller's account is frozen.
     AccountFrozen,
     /// Only a sandbox does this.

@@ -324,6 +324,11 @@ impl Transaction {
         }
     }
 
+    /// Whether the user is one of its sides.
+    pub fn is_party(&self, user: UserId) -> bool {
+        self.from.id == user || self.to.id == user
+    }
+
     /// Whose histories have it: both sides, but of what was declined the one who would have given, or topped up.
     pub fn seen_by(&self) -> impl Iterator<Item = UserId> + use<> {
         let sole = self.sole_seer();

@@ -7,14 +7,16 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
-use crate::ledger::chain::Hash;
+use crate::ledger::chain::{BlockDigest, Hash, link};
 use crate::ledger::{
     AccountKey, Balance, Changes, Command, IdempotencyKey, KnownPayment, Needs, Outcome, PaymentId,
-    PaymentShape, PaymentState, RecentPayment, Record, RecordKey, RecordKind, RefreshState, Rules,
-    SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, TransactionId, User, UserId,
-    WorkingSet, decide, network_of,
+    PaymentShape, PaymentState, RecentPayment, Record, RecordKey, RecordKind, RefreshState, Role, Rules,
+    SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, TransactionId, TransactionKind,
+    User, UserId, WorkingSet, decide, network_of,
 };
 
+use super::journal::Head;
+use super::oversight::{EventQuery, Oversight, PaymentFigures, Statistics, TransactionQuery, UserQuery};
 use super::{
     AccountBalance, Answer, HistoryQuery, Movement, Order, Page, PageRequest, RecordQuery, Status, Store,
     StoreError, WalletQuery,
@@ -44,6 +46,7 @@ struct State {
     records: BTreeMap<u64, Arc<Record>>,
     last_record: u64,
     blocks: u64,
+    chain: Head,
 }
 
 impl MemoryStore {
@@ -237,6 +240,90 @@ impl Store for MemoryStore {
     }
 }
 
+impl Oversight for MemoryStore {
+    fn find_users(&self, query: UserQuery) -> Answer<'_, Page<Arc<User>>> {
+        self.answer(|state| {
+            let before = query.page.after.unwrap_or(u64::MAX);
+            let numbered = (1_u64..).zip(&state.users).collect::<Vec<_>>().into_iter().rev();
+            let rows = numbered.filter(|(position, user)| *position < before && query.matches(user));
+            cut(rows.map(|(position, user)| (position, Arc::clone(user))), query.page.limit)
+        })
+    }
+
+    fn find_transactions(&self, query: TransactionQuery) -> Answer<'_, Page<Movement>> {
+        self.answer(|state| {
+            let before = query.page.after.unwrap_or(u64::MAX);
+            let numbered = state.transactions.iter().enumerate().rev();
+            let rows = numbered.map(|(index, transaction)| (number(index), transaction)).filter(
+                |(number, transaction)| {
+                    let is_party = transaction.is_party(query.not_of);
+                    *number < before && !is_party && query.filter.matches(transaction)
+                },
+            );
+            let row = |(sequence, transaction): (u64, &Arc<Transaction>)| {
+                let transaction = Arc::clone(transaction);
+                (sequence, Movement { sequence, transaction, balance_after_minor: None })
+            };
+            cut(rows.map(row), query.page.limit)
+        })
+    }
+
+    fn find_transaction(&self, id: TransactionId) -> Answer<'_, Option<Movement>> {
+        self.answer(|state| {
+            let mut numbered = state.transactions.iter().enumerate();
+            let (index, found) = numbered.find(|(_, transaction)| transaction.id == id)?;
+            let transaction = Arc::clone(found);
+            Some(Movement { sequence: number(index), transaction, balance_after_minor: None })
+        })
+    }
+
+    fn find_events(&self, query: EventQuery) -> Answer<'_, Page<SecurityEvent>> {
+        self.answer(|state| {
+            let before = query.page.after.unwrap_or(u64::MAX);
+            let numbered = state.events.iter().enumerate().rev().map(|(index, event)| (number(index), event));
+            let rows = numbered.filter(|(number, event)| *number < before && query.matches(event));
+            cut(rows.map(|(number, event)| (number, event.clone())), query.page.limit)
+        })
+    }
+
+    fn chain_head(&self) -> Answer<'_, Head> {
+        self.answer(|state| state.chain)
+    }
+
+    fn statistics(&self, now: Timestamp, since: Timestamp) -> Answer<'_, Statistics> {
+        self.answer(|state| {
+            let mut users: BTreeMap<&str, (Role, u64)> = BTreeMap::new();
+            for user in &state.users {
+                let (_, count) = users.entry(user.role.name()).or_insert((user.role, 0));
+                *count = count.saturating_add(1);
+            }
+            let mut payments: BTreeMap<&str, PaymentFigures> = BTreeMap::new();
+            for payment in &state.transactions {
+                if payment.kind != TransactionKind::Payment || payment.created_at < since {
+                    continue;
+                }
+                let currency = payment.money.currency();
+                let none = PaymentFigures { currency, succeeded: 0, volume_minor: 0, declined: 0 };
+                let figures = payments.entry(currency.code()).or_insert(none);
+                if payment.decline.is_some() {
+                    figures.declined = figures.declined.saturating_add(1);
+                } else {
+                    figures.succeeded = figures.succeeded.saturating_add(1);
+                    let amount = i128::from(payment.money.amount_minor());
+                    figures.volume_minor = figures.volume_minor.saturating_add(amount);
+                }
+            }
+            let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+            Statistics {
+                users: users.into_values().collect(),
+                frozen: count(state.users.iter().filter(|user| user.frozen).count()),
+                sessions: count(state.sessions.values().filter(|session| session.is_live(now)).count()),
+                payments: payments.into_values().collect(),
+            }
+        })
+    }
+}
+
 /// Rows are numbered from 1, in the order in which they were written.
 fn number(index: usize) -> u64 {
     u64::try_from(index).unwrap_or(u64::MAX).saturating_add(1)
@@ -339,6 +426,25 @@ impl State {
         }
     }
 
+    /// Where the chain ends with one more block of these rows.
+    fn next_head(&self, transactions: &[Arc<Transaction>], events: &[SecurityEvent]) -> Head {
+        let mut digest = BlockDigest::default();
+        for transaction in transactions {
+            digest.transaction(transaction);
+        }
+        for event in events {
+            digest.event(event);
+        }
+        let by = |number: i64, rows: usize| number.saturating_add(i64::try_from(rows).unwrap_or(i64::MAX));
+        Head {
+            transaction: by(self.chain.transaction, transactions.len()),
+            event: by(self.chain.event, events.len()),
+            block: by(self.chain.block, 1),
+            hash: link(&self.chain.hash, &digest.finish().digest, self.now),
+            at: self.now,
+        }
+    }
+
     fn save(&mut self, set: WorkingSet) {
         let Changes { users, sessions, spent_tokens, removed_records, records, transactions, events } =
             set.changes;
@@ -373,6 +479,7 @@ impl State {
         }
         if !transactions.is_empty() || !events.is_empty() {
             self.blocks = self.blocks.saturating_add(1);
+            self.chain = self.next_head(&transactions, &events);
         }
         self.transactions.extend(transactions);
         self.events.extend(events);

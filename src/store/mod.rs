@@ -6,6 +6,7 @@
 
 pub mod journal;
 pub mod memory;
+pub mod oversight;
 pub mod postgres;
 pub mod sqlite;
 pub mod transfer;
@@ -270,7 +271,7 @@ impl From<rusqlite::Error> for OpenError {
 }
 
 /// Keeps the ledger's rows. Cheap to share; every call may come from any thread.
-pub trait Store: Send + Sync {
+pub trait Store: oversight::Oversight {
     /// Decides a command within a batch, and answers once that batch is durable.
     fn execute(&self, command: Command) -> Answer<'_, Outcome>;
 
@@ -452,6 +453,11 @@ impl HistoryFilter {
             Listing::Payments => &[TransactionKind::Payment],
         };
         types.iter().flat_map(|kind| kind.kinds()).chain(kinds).copied()
+    }
+
+    /// The one kind of transactions that is listed, if it is one.
+    pub fn kind(&self) -> Option<TransactionKind> {
+        (self.listing == Listing::Payments).then_some(TransactionKind::Payment)
     }
 
     /// Whether what only holds money is listed, too.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::auth::password::{Password, PasswordFault};
 use crate::auth::throttle::CallClass;
 use crate::ledger::{
-    Action, ChangePassword, Email, EventDraft, EventKind, Origin, Refusal, Register, Rename, Role,
-    SecurityEvent, TransactionId, User, UserId,
+    Action, ChangePassword, Email, EventDraft, EventKind, Origin, Permission, Refusal, Register, Rename,
+    Role, SecurityEvent, TransactionId, User, UserId, may_use,
 };
 use crate::store::{Page, PageRequest};
 
@@ -140,18 +140,24 @@ impl Teller {
         Ok(self.store.events(who.user.id, page).await?)
     }
 
-    /// Writes that the caller asked for what their role may not do.
+    /// Whether the caller may use the permission now: for calls that only look, and before those that a decision looks
+    /// at again.
     ///
     /// # Errors
-    /// Faults of the store.
-    pub async fn note_permission_denied(
+    /// [`Refusal::PermissionDenied`] if the role or the key lacks it, [`Refusal::CredentialsTooWeak`] and
+    /// [`Refusal::AccountFrozen`] for operators, all of which are written down; faults of the store.
+    pub async fn authorise(
         &self,
         who: &Identity,
-        origin: Origin,
-        what: &str,
+        origin: &Origin,
+        permission: Permission,
+        changes: bool,
     ) -> Result<(), TellerError> {
-        let event = EventDraft::new(EventKind::AuthzFail, Some(who.user.id)).with("permission", what);
-        self.note(event, origin).await
+        let refused = may_use(&who.user, &who.kind, permission, changes, self.rules.mode);
+        let Err(refusal) = refused else { return Ok(()) };
+        let event = EventDraft::new(EventKind::AuthzFail, Some(who.user.id));
+        self.note(event.with("permission", permission.name()), origin.clone()).await?;
+        Err(refusal.into())
     }
 
     pub(super) async fn create(

@@ -8,6 +8,7 @@ mod anonymous;
 mod first_admin;
 mod limits;
 mod money;
+mod operators;
 mod requests;
 mod sandbox;
 mod schedules;

@@ -244,7 +244,10 @@ impl Teller {
         Ok(Page { rows: self.as_they_stand(firsts).await?, next: page.next })
     }
 
-    async fn as_they_stand(&self, firsts: Vec<Arc<Transaction>>) -> Result<Vec<PaymentNow>, TellerError> {
+    pub(super) async fn as_they_stand(
+        &self,
+        firsts: Vec<Arc<Transaction>>,
+    ) -> Result<Vec<PaymentNow>, TellerError> {
         let ids = firsts.iter().map(|first| first.id.into()).collect();
         let states = self.store.payment_states(ids).await?;
         let now = |first: Arc<Transaction>| {

@@ -7,7 +7,7 @@ use crate::auth::throttle::{Attempt, Settled};
 use crate::auth::token::{AccessToken, RefreshToken};
 use crate::ledger::{
     Action, Caller, Email, EndSession, EventDraft, EventKind, Lifetime, OpenSession, Origin, PasswordHash,
-    RefreshSession, Refusal, Reply, Role, Session, SessionId, TokenPair, User, check_session,
+    RefreshSession, Refusal, Reply, Role, Session, SessionId, SessionKind, TokenPair, User, check_session,
 };
 
 use super::{Teller, TellerError, unexpected};
@@ -22,6 +22,8 @@ pub struct Identity {
     pub caller: Caller,
     /// The user at this moment.
     pub user: Arc<User>,
+    /// A login, or an API key with its scopes.
+    pub kind: SessionKind,
 }
 
 /// Somebody who wants to log in.
@@ -85,7 +87,7 @@ impl Teller {
             let (teller, id, origin) = (Arc::clone(self), session.id, origin.clone());
             tokio::spawn(async move { teller.execute(origin, Action::TouchSession(id)).await.map(|_| ()) });
         }
-        Ok(Identity { caller, user })
+        Ok(Identity { caller, user, kind: session.kind.clone() })
     }
 
     /// Begins a session. Wrong email and wrong password are told alike, in the same time.
@@ -172,7 +174,10 @@ impl Teller {
     }
 
     /// Where the command line on the host is said to come from.
-    pub(super) fn host_origin(&self) -> Result<Origin, TellerError> {
+    ///
+    /// # Errors
+    /// If there is no randomness.
+    pub fn host_origin(&self) -> Result<Origin, TellerError> {
         Ok(Origin { request: self.request_id()?, ip: None, user_agent: None })
     }
 

@@ -11,6 +11,7 @@ mod conventions;
 mod edge;
 mod limits;
 mod lists;
+mod operators;
 mod payments;
 mod requests;
 mod sandbox;

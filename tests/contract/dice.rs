@@ -3,7 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use farthing::ledger::{
-    Action, Amount, Caller, CancelRequest, Capture, ChangePassword, Command, Currency, Email, EndSession, EventDraft, EventKind, Expire, IdempotencyKey, Lifetime, MakeRequest, MakeResetLink, Memo, Money, OpenSession, Origin, Outcome, PasswordHash, Pay, PayRequested, PaymentId, PaymentRequestId, RefreshSession, Register, Rename, Reply, RequestId, ResetPassword, Role, SessionId, Settle, Settlement, TokenHash, TokenPair, Topup, TopupMethod, TransactionId, TransactionKind, UserId,
+    Action, Amount, Authority, Caller, CancelRequest, Capture, ChangePassword, ChangeUser, Command, Currency,
+    Email, EndSession, EndUserSessions, EventDraft, EventKind, Expire, IdempotencyKey, Lifetime, MakeRequest,
+    MakeResetLink, Memo, Money, OpenSession, Origin, Outcome, PasswordHash, Pay, PayRequested, PaymentId,
+    PaymentRequestId, RefreshSession, Register, Rename, Reply, RequestId, ResetFactor, ResetPassword, Role,
+    SessionId, Settle, Settlement, TokenHash, TokenPair, Topup, TopupMethod, TransactionId, TransactionKind,
+    UserId,
 };
 use uuid::Uuid;
 
@@ -53,7 +58,7 @@ pub struct World {
 }
 
 pub fn password(version: u64) -> PasswordHash {
-    PasswordHash::from_phc(format!("$argon2id$test${version}"))
+    PasswordHash::from_phc(format!("$argon2id$test${version}")).of_length(version == 0)
 }
 
 /// An address of one of six networks. Half of those of IPv4 come as IPv6.
@@ -117,7 +122,7 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
             let (verified, new) = (password(dice.below(2)), password(dice.below(2)));
             Action::ChangePassword(ChangePassword { caller, verified, new })
         }
-        26 => Action::MakeResetLink(MakeResetLink { user, secret: dice.hash() }),
+        26 => operation(dice, caller, user),
         27 => {
             // Now and then an old one, or one of somebody else's.
             let newest = world.reset_links.last().copied();
@@ -159,6 +164,21 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
         }
     };
     Command { origin, action }
+}
+
+/// What an operator does to a user.
+fn operation(dice: &mut Dice, caller: Caller, user: UserId) -> Action {
+    let by = authority(dice, caller);
+    match dice.below(4) {
+        0 => Action::EndUserSessions(EndUserSessions { by, user }),
+        1 => {
+            let role = dice.pick(&[Role::Admin, Role::Support, Role::Customer]);
+            let frozen = (dice.below(4) > 0).then(|| dice.below(4) == 0);
+            Action::ChangeUser(ChangeUser { by, user, role, frozen })
+        }
+        2 => Action::ResetFactor(ResetFactor { by, user }),
+        _ => Action::MakeResetLink(MakeResetLink { by, user, secret: dice.hash() }),
+    }
 }
 
 /// A payment made lately, so that most of them are at hand.
@@ -220,6 +240,11 @@ fn settle(dice: &mut Dice, world: &World, caller: Caller, key: Option<Idempotenc
         settlement,
         key,
     })
+}
+
+/// The host more often than the caller, who is an operator now and then.
+fn authority(dice: &mut Dice, caller: Caller) -> Authority {
+    if dice.below(3) > 0 { Authority::Host } else { Authority::Operator(caller) }
 }
 
 pub fn learn(world: &mut World, command: &Command, outcome: &Outcome) {

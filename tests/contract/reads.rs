@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use farthing::ledger::{Currency, MovementType, RecordKey, RecordKind, ResetLink, Timestamp, UserId};
+use farthing::ledger::{
+    Currency, EventKind, MovementType, RecordKey, RecordKind, ResetLink, Role, Severity, Timestamp, UserId,
+};
+use farthing::store::oversight::{EventQuery, TransactionQuery, UserQuery};
 use farthing::store::{
     HistoryFilter, HistoryQuery, Listing, Order, PageRequest, RecordQuery, Store, WalletQuery,
 };
@@ -74,9 +77,42 @@ pub async fn everything(store: &dyn Store, world: &World, limit: usize) -> Strin
         seen += &format!("{:?}\n", store.session_by_access(caller.access).await.unwrap());
     }
     seen += &every_record(store, world, limit).await;
+    seen += &what_operators_see(store, world, limit).await;
     seen += &format!("{:?}\n", store.users(PageRequest { after: Some(2), limit: 3 }).await.unwrap().rows);
     let status = store.status();
     seen + &format!("{} {}\n", status.sequence, status.blocks > 0)
+}
+
+/// Users, transactions and events of all, and figures.
+async fn what_operators_see(store: &dyn Store, world: &World, limit: usize) -> String {
+    let mut seen = String::new();
+    let page = PageRequest { after: None, limit };
+    let roles = [None, Some(Role::Support), Some(Role::Customer)];
+    for (role, search) in roles.into_iter().zip([None, Some("SER1"), Some("Name 2")]) {
+        let search = search.map(str::to_owned);
+        let query = UserQuery { search, role, frozen: role.map(|role| role == Role::Support), page };
+        let found = store.find_users(query).await.unwrap();
+        seen += &format!("{:?} {}\n", found.rows, found.next.is_some());
+    }
+    let not_of = world.users.first().copied().unwrap_or(UserId::HOUSE);
+    let payments = HistoryFilter { listing: Listing::Payments, ..HistoryFilter::default() };
+    for filter in [payments, HistoryFilter { declined: Some(true), ..payments }] {
+        let found = store.find_transactions(TransactionQuery { not_of, filter, page }).await.unwrap();
+        let ids: Vec<_> =
+            found.rows.iter().map(|movement| (movement.sequence, movement.transaction.id)).collect();
+        seen += &format!("{ids:?} {:?}\n", found.next);
+    }
+    let severity = Some(Severity::Warning);
+    let kind = Some(EventKind::TokenRevoked);
+    for (kind, severity, user) in [(None, severity, None), (kind, None, None), (None, None, Some(not_of))] {
+        let query = EventQuery { kind, severity, user, from: None, to: None, page };
+        seen += &format!("{:?}\n", store.find_events(query).await.unwrap().rows);
+    }
+    let (now, since) = (Timestamp::from_millis(0), Timestamp::from_millis(1_800_000_100_000));
+    let head = store.chain_head().await.unwrap();
+    seen +=
+        &format!("{:?} {} {}\n", store.statistics(now, since).await.unwrap(), head.transaction, head.event);
+    seen
 }
 
 /// Records by key, by what they are found by, by when they are due, and in lists from either end. Their numbers are each

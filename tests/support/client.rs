@@ -52,6 +52,17 @@ impl Request {
         Self { method: method.to_owned(), path: path.to_owned(), headers: Vec::new(), body: None }
     }
 
+    /// The path and query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The same request to another path.
+    #[must_use]
+    pub fn at(&self, path: &str) -> Self {
+        Self { path: path.to_owned(), ..self.clone() }
+    }
+
     /// A `GET`.
     pub fn get(path: &str) -> Self {
         Self::new("GET", path)
@@ -156,6 +167,12 @@ impl Client {
     }
 
     /// `POST` without body, which must be answered.
+    pub fn delete(&mut self, path: &str) -> Response {
+        self.call(&Request::new("DELETE", path))
+    }
+
+    /// Sends a `POST` without a body and insists on an answer.
+    #[track_caller]
     pub fn post_empty(&mut self, path: &str) -> Response {
         self.call(&Request::new("POST", path))
     }

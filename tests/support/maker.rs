@@ -5,9 +5,9 @@ use std::path::Path;
 use farthing::auth::ledger_key::{KeyFingerprint, LedgerKey};
 use farthing::clock::Clock;
 use farthing::ledger::{
-    Action, Caller, Capture, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey, Lifetime,
-    MakeResetLink, Memo, Mode, Money, OpenSession, Origin, PasswordHash, Pay, PaymentId, Register, RequestId,
-    Role, Rules, SessionId, TokenHash, TokenPair, Topup, TopupMethod, TransactionId, UserId,
+    Action, Authority, Caller, Capture, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey,
+    Lifetime, MakeResetLink, Memo, Mode, Money, OpenSession, Origin, PasswordHash, Pay, PaymentId, Register,
+    RequestId, Role, Rules, SessionId, TokenHash, TokenPair, Topup, TopupMethod, TransactionId, UserId,
 };
 use farthing::store::{self, Location, Store};
 
@@ -116,7 +116,7 @@ pub async fn fill(maker: &Maker) {
         .await;
     maker.run(Action::Note(vec![EventDraft::new(EventKind::AuthzFail, Some(ann.user))])).await;
     let secret = TokenHash([7; 32]);
-    maker.run(Action::MakeResetLink(MakeResetLink { user: ann.user, secret })).await;
+    maker.run(Action::MakeResetLink(MakeResetLink { by: Authority::Host, user: ann.user, secret })).await;
 }
 
 /// What must go before the journal can be damaged.

@@ -60,6 +60,14 @@ impl User {
         }
     }
 
+    /// Registers `name`, gives them the role from the host, and logs in.
+    pub fn operator(server: &super::Server, name: &str, role: &str) -> Self {
+        let user = Self::register(server.client(), name);
+        let output = server.run(&["admin", "set-role", "--email", &user.email, "--role", role]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        user
+    }
+
     /// Another session of the same user, on another connection.
     pub fn log_in_again(&self, client: Client) -> Self {
         let mut client = client;

@@ -177,6 +177,15 @@ impl<'a> Form<'a> {
         found
     }
 
+    /// True or false.
+    pub fn flag(&mut self, name: &'static str) -> Option<bool> {
+        let flag = serde_json::from_str(self.raw(name)?.get()).ok();
+        if flag.is_none() {
+            self.errors.push(name, "wrong_type", "must be true or false");
+        }
+        flag
+    }
+
     /// An amount and its currency; both are checked as far as each can be without the other.
     pub fn money(&mut self, amount: &'static str, currency_name: &'static str) -> Option<Money> {
         let currency = match self.string(currency_name) {

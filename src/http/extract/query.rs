@@ -159,6 +159,29 @@ impl<'a> Query<'a> {
         currency(&mut self.errors, name, &text)
     }
 
+    /// Text as the route's parameter bounds it; absent and empty are both none.
+    pub fn text(&mut self, name: &'static str) -> Option<String> {
+        let max_characters = self.fields.iter().find(|field| field.name == name).map(|field| field.kind);
+        let Some(Kind::Text(max_characters)) = max_characters else { return None };
+        let text = self.get(name).filter(|text| !text.is_empty())?.to_owned();
+        if text.chars().count() > max_characters || text.chars().any(char::is_control) {
+            let message =
+                format!("must have at most {max_characters} characters, without control characters");
+            self.errors.push(name, "invalid_text", message);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// An id.
+    pub fn id<T: std::str::FromStr>(&mut self, name: &'static str) -> Option<T> {
+        let id = self.get(name)?.parse().ok();
+        if id.is_none() {
+            self.errors.push(name, "invalid_id", "must be an id, as the API gives it");
+        }
+        id
+    }
+
     /// One of the words that the route's parameter lists.
     pub fn word(&mut self, name: &'static str) -> Option<&'static str> {
         let words = match self.fields.iter().find(|field| field.name == name).map(|field| field.kind) {

@@ -4,6 +4,7 @@
 //! the idempotency key, then the rules in [`Refusal`]'s order, then the change. Nothing is changed before every check
 //! has passed, so that a refused command costs its neighbours nothing.
 
+mod operators;
 mod payments;
 mod requests;
 mod resets;
@@ -11,6 +12,8 @@ mod sandbox;
 mod schedules;
 mod steps;
 mod users;
+
+pub use operators::may_use;
 
 use std::sync::Arc;
 
@@ -70,7 +73,10 @@ pub fn decide(rules: &Rules, set: &mut WorkingSet, command: &Command) -> Outcome
         Action::EndSession(end) => users::end_session(set, command, end).into(),
         Action::TouchSession(session) => users::touch_session(set, *session).into(),
         Action::ChangePassword(change) => users::change_password(set, command, change).into(),
-        Action::MakeResetLink(make) => resets::make(set, command, make).into(),
+        Action::ChangeUser(change) => operators::change_user(rules, set, command, change).into(),
+        Action::EndUserSessions(end) => operators::end_user_sessions(rules, set, command, end).into(),
+        Action::ResetFactor(reset) => operators::reset_factor(rules, set, command, reset).into(),
+        Action::MakeResetLink(make) => operators::make_reset_link(rules, set, command, make).into(),
         Action::ResetPassword(reset) => resets::reset_password(set, command, reset).into(),
         Action::Rename(rename) => users::rename(set, rename).into(),
         Action::Pay(pay) => payments::pay(rules, set, command, pay),

@@ -1,4 +1,4 @@
-//! Links by which a user sets a new password: made on the host, used once, within half an hour.
+//! Links by which a user sets a new password: made by an operator or on the host, used once, within half an hour.
 //!
 //! A link proves no second factor and begins no session: whoever has one still logs in like everybody. A user has one
 //! link at a time, so that the newest is the only one that counts.
@@ -10,17 +10,12 @@ use super::super::{
 use super::Reply;
 use super::users::end_sessions;
 
-/// For how long a link counts, in milliseconds.
-const LINK_TTL_MS: i64 = 30 * 60_000;
-
-pub(super) fn make(set: &mut WorkingSet, command: &Command, make: &MakeResetLink) -> Result<Reply, Refusal> {
-    let user = set.users.get(&make.user).cloned().ok_or(Refusal::UserNotFound)?;
-    let due_at = set.now.plus_millis(LINK_TTL_MS);
+/// Makes the link, in place of an earlier one.
+pub(super) fn make(set: &mut WorkingSet, user: &User, make: &MakeResetLink) {
+    let due_at = set.now.plus_millis(ResetLink::TTL_MS);
     let filing = Filing { lookup: Some(make.secret.0), due_at: Some(due_at), ..Filing::under(user.id) };
-    set.put_record(user.id.uuid(), filing, &ResetLink { made_by: None });
-    let event = EventDraft::new(EventKind::PrivilegeUse, Some(user.id)).with("action", "make_reset_link");
-    set.record(command, &event);
-    Ok(Reply::User(user))
+    let made_by = make.by.caller().map(|caller| caller.user);
+    set.put_record(user.id.uuid(), filing, &ResetLink { made_by });
 }
 
 pub(super) fn reset_password(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::{
     AccountKey, BalancesAfter, Capture, ChangePassword, Command, EndSession, EventDraft, EventKind, Lifetime,
     Mode, OpenSession, Party, RefreshSession, RefreshState, Refusal, Register, Rename, Rules, Session,
-    SessionEnd, SessionId, Stage, Transaction, TransactionKind, User, UserId, WorkingSet,
+    SessionEnd, SessionId, SessionKind, Stage, Transaction, TransactionKind, User, UserId, WorkingSet,
 };
 use super::payments::two_entries;
 use super::{Reply, caller_user};
@@ -29,6 +29,7 @@ pub(super) fn register(
         frozen: false,
         created_at: set.now,
         password_changed_at: set.now,
+        second_factor: None,
     });
     if let Some(grant) = grant {
         set.post(grant);
@@ -92,6 +93,7 @@ pub(super) fn open_session(
     let session = Session {
         id: open.session,
         user: user.id,
+        kind: SessionKind::Login,
         created_at: set.now,
         last_seen_at: set.now,
         ip: command.origin.ip,

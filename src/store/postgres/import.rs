@@ -179,7 +179,7 @@ impl JournalWriter for PostgresImport {
                 statements::IMPORT_USERS,
                 &[
                     &numbers, &u.ids, &u.emails, &u.folded, &u.names, &u.hashes, &u.roles, &u.frozen,
-                    &u.created, &u.changed,
+                    &u.created, &u.changed, &u.long, &u.factors,
                 ],
             ),
             (statements::IMPORT_LAST_USER, &[]),

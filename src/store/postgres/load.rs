@@ -53,6 +53,9 @@ fn locked_user(action: &Action) -> Option<UserId> {
         Action::EndSession(end) => Some(end.caller.user),
         Action::ChangePassword(change) => Some(change.caller.user),
         Action::Rename(rename) => Some(rename.caller.user),
+        Action::ChangeUser(change) => Some(change.user),
+        Action::EndUserSessions(end) => Some(end.user),
+        Action::ResetFactor(reset) => Some(reset.user),
         Action::MakeResetLink(make) => Some(make.user),
         Action::ResetPassword(reset) => Some(reset.user),
         // A refresh locks by its token.

@@ -7,12 +7,13 @@ use super::fault::describe;
 use crate::store::OpenError;
 
 /// The files, in the order of their numbers.
-const MIGRATIONS: [(i32, &str); 5] = [
+const MIGRATIONS: [(i32, &str); 6] = [
     (1, include_str!("migrations/0001_heart.sql")),
     (2, include_str!("migrations/0002_throttle.sql")),
     (3, include_str!("migrations/0003_records.sql")),
     (4, include_str!("migrations/0004_marks.sql")),
     (5, include_str!("migrations/0005_life_of_a_payment.sql")),
+    (6, include_str!("migrations/0006_identity.sql")),
 ];
 
 /// What nodes that start together wait for each other at.

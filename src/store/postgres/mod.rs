@@ -22,6 +22,7 @@ mod load;
 mod lookups;
 mod migrate;
 mod news;
+mod oversight;
 mod reads;
 mod records;
 mod rows;

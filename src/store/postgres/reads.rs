@@ -233,7 +233,7 @@ pub(super) async fn forget_batches(shared: &Shared) -> Result<(), Fault> {
     query(shared, statements::FORGET_BATCHES, &[]).await.map(|_| ())
 }
 
-fn movement(no: i64, transaction: Transaction, balance_after_minor: Option<i64>) -> Movement {
+pub(super) fn movement(no: i64, transaction: Transaction, balance_after_minor: Option<i64>) -> Movement {
     let sequence = u64::try_from(no).unwrap_or_default();
     Movement { sequence, transaction: Arc::new(transaction), balance_after_minor }
 }

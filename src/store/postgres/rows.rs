@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 use uuid::Uuid;
@@ -10,16 +11,17 @@ use super::fault::Fault;
 use crate::ledger::{
     AccountKey, AccountKind, BalancesAfter, Capture, Currency, Decline, Email, Entry, EventKind, Hold,
     IdempotencyKey, Memo, Money, Party, PasswordHash, PaymentId, PaymentState, PaymentStatus, RequestId,
-    Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, Severity, Stage, Step, Timestamp,
-    TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId, TransactionKind, User, UserId,
+    Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, SessionKind, Severity, Stage, Step,
+    Timestamp, TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId, TransactionKind, User,
+    UserId,
 };
 
 /// How many columns `transaction_columns!` names.
 pub(super) const TRANSACTION_COLUMNS: usize = 26;
 /// How many columns `session_columns!` names.
-pub(super) const SESSION_COLUMNS: usize = 12;
+pub(super) const SESSION_COLUMNS: usize = 13;
 /// How many columns `user_columns!` names.
-pub(super) const USER_COLUMNS: usize = 8;
+pub(super) const USER_COLUMNS: usize = 10;
 
 /// A column's value.
 pub(super) fn get<'r, T: FromSql<'r>>(row: &'r Row, index: usize) -> Result<T, Fault> {
@@ -135,11 +137,12 @@ pub(super) fn user(row: &Row, first: usize) -> Result<Arc<User>, Fault> {
         id,
         email: Email::parse(get(row, at(1))?).map_err(|_| damaged("email"))?,
         name: get(row, at(2))?,
-        password: PasswordHash::from_phc(get(row, at(3))?),
+        password: PasswordHash::from_phc(get(row, at(3))?).of_length(get(row, at(8))?),
         role: Role::from_name(get(row, at(4))?).ok_or_else(|| damaged("role"))?,
         frozen: get(row, at(5))?,
         created_at: Timestamp::from_millis(get(row, at(6))?),
         password_changed_at: Timestamp::from_millis(get(row, at(7))?),
+        second_factor: json(row, at(9), || damaged("second_factor"))?,
     }))
 }
 
@@ -159,6 +162,7 @@ pub(super) fn session(row: &Row) -> Result<Arc<Session>, Fault> {
     Ok(Arc::new(Session {
         id,
         user: UserId::new(get(row, 1)?),
+        kind: json(row, 12, || damaged("api_key"))?.map_or(SessionKind::Login, SessionKind::ApiKey),
         created_at: Timestamp::from_millis(get(row, 2)?),
         last_seen_at: Timestamp::from_millis(get(row, 3)?),
         ip,
@@ -169,6 +173,16 @@ pub(super) fn session(row: &Row) -> Result<Arc<Session>, Fault> {
         refresh_expires_at: Timestamp::from_millis(get(row, 9)?),
         ended,
     }))
+}
+
+/// A value that is kept as JSON, or is absent; what is not readable is told by the column's name.
+fn json<T: DeserializeOwned>(
+    row: &Row,
+    index: usize,
+    unreadable: impl FnOnce() -> Fault,
+) -> Result<Option<T>, Fault> {
+    let text: Option<&str> = get(row, index)?;
+    text.map(serde_json::from_str).transpose().map_err(|_| unreadable())
 }
 
 /// A token's hash; none if the column does not hold 32 bytes.

@@ -53,6 +53,8 @@ pub(super) struct Users<'a> {
     pub(super) frozen: Vec<bool>,
     pub(super) created: Vec<i64>,
     pub(super) changed: Vec<i64>,
+    pub(super) long: Vec<bool>,
+    pub(super) factors: Vec<Option<String>>,
 }
 
 #[derive(Default)]
@@ -69,6 +71,7 @@ pub(super) struct Sessions<'a> {
     pub(super) refresh_expires: Vec<i64>,
     pub(super) ended: Vec<Option<i64>>,
     pub(super) why: Vec<Option<&'a str>>,
+    pub(super) api_keys: Vec<Option<String>>,
 }
 
 #[derive(Default)]
@@ -173,7 +176,7 @@ pub(super) async fn write(
         biased;
         run(client, appends, statements::ADD_BATCH, [&batch]),
         run(client, u.ids.is_empty(), statements::UPDATE_USERS,
-            [&u.ids, &u.names, &u.hashes, &u.roles, &u.frozen, &u.changed]),
+            [&u.ids, &u.names, &u.hashes, &u.roles, &u.frozen, &u.changed, &u.long, &u.factors]),
         run(client, s.ids.is_empty(), statements::SAVE_SESSIONS, s.parameters()),
         run(client, spent.0.is_empty(), statements::SPEND_TOKENS, [&spent.0, &spent.1]),
         run(client, r.removed.1.is_empty(), statements::REMOVE_RECORDS, [&r.removed.0, &r.removed.1]),
@@ -326,7 +329,7 @@ impl<'a> Columns<'a> {
         now: &'p i64,
         digest: &'p &'p [u8],
         marks: &'p &'p [u8],
-    ) -> [&'p (dyn ToSql + Sync); 53] {
+    ) -> [&'p (dyn ToSql + Sync); 54] {
         let (t, e, s, u) = (&self.transactions, &self.entries, &self.events, &self.registered);
         [
             batch,
@@ -382,6 +385,7 @@ impl<'a> Columns<'a> {
             &t.actors,
             &t.from_after,
             &t.to_after,
+            &u.long,
         ]
     }
 }
@@ -397,6 +401,9 @@ impl<'a> Users<'a> {
         self.frozen.push(user.frozen);
         self.created.push(user.created_at.as_millis());
         self.changed.push(user.password_changed_at.as_millis());
+        self.long.push(user.password.is_long());
+        let factor = user.second_factor.as_ref();
+        self.factors.push(factor.map(|factor| serde_json::to_string(factor).unwrap_or_default()));
     }
 }
 
@@ -414,9 +421,11 @@ impl<'a> Sessions<'a> {
         self.refresh_expires.push(session.refresh_expires_at.as_millis());
         self.ended.push(session.ended.map(|(at, _)| at.as_millis()));
         self.why.push(session.ended.map(|(_, why)| why.name()));
+        let key = session.kind.api_key();
+        self.api_keys.push(key.map(|key| serde_json::to_string(key).unwrap_or_default()));
     }
 
-    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 12] {
+    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 13] {
         [
             &self.ids,
             &self.users,
@@ -430,6 +439,7 @@ impl<'a> Sessions<'a> {
             &self.refresh_expires,
             &self.ended,
             &self.why,
+            &self.api_keys,
         ]
     }
 }

@@ -31,7 +31,8 @@ macro_rules! is_movement {
 /// The columns of a user, in the order in which `rows::user` reads them; the table is `u`.
 macro_rules! user_columns {
     () => {
-        "u.id, u.email, u.name, u.password_hash, u.role, u.frozen, u.created_at, u.password_changed_at"
+        "u.id, u.email, u.name, u.password_hash, u.role, u.frozen, u.created_at, u.password_changed_at, u.password_long, \
+         u.second_factor"
     };
 }
 
@@ -39,7 +40,7 @@ macro_rules! user_columns {
 macro_rules! session_columns {
     () => {
         "s.id, s.user_id, s.created_at, s.last_seen_at, s.ip, s.user_agent, s.access_hash, s.access_expires_at, \
-         s.refresh_hash, s.refresh_expires_at, s.ended_at, s.ended_why"
+         s.refresh_hash, s.refresh_expires_at, s.ended_at, s.ended_why, s.api_key"
     };
 }
 
@@ -188,12 +189,13 @@ pub(super) const ENTRIES_OF: &str = "SELECT e.transaction_no, a.owner, a.kind, a
 // Write.
 pub(super) const ADD_BATCH: &str = "INSERT INTO batches (id) VALUES ($1)";
 pub(super) const UPDATE_USERS: &str = "UPDATE users u SET name = w.name, password_hash = w.password_hash, role = w.role, \
-     frozen = w.frozen, password_changed_at = w.changed FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], \
-     $5::boolean[], $6::bigint[]) w (id, name, password_hash, role, frozen, changed) WHERE u.id = w.id";
+     frozen = w.frozen, password_changed_at = w.changed, password_long = w.long, second_factor = w.factor \
+     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::bigint[], $7::boolean[], $8::text[]) \
+     w (id, name, password_hash, role, frozen, changed, long, factor) WHERE u.id = w.id";
 pub(super) const SAVE_SESSIONS: &str = "INSERT INTO sessions (id, user_id, created_at, last_seen_at, ip, user_agent, access_hash, access_expires_at, \
-     refresh_hash, refresh_expires_at, ended_at, ended_why) \
+     refresh_hash, refresh_expires_at, ended_at, ended_why, api_key) \
      SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bytea[], \
-     $8::bigint[], $9::bytea[], $10::bigint[], $11::bigint[], $12::text[]) \
+     $8::bigint[], $9::bytea[], $10::bigint[], $11::bigint[], $12::text[], $13::text[]) \
      ON CONFLICT (id) DO UPDATE SET last_seen_at = excluded.last_seen_at, access_hash = excluded.access_hash, \
      access_expires_at = excluded.access_expires_at, refresh_hash = excluded.refresh_hash, \
      refresh_expires_at = excluded.refresh_expires_at, ended_at = excluded.ended_at, ended_why = excluded.ended_why";
@@ -229,11 +231,12 @@ pub(super) const APPEND: &str = "WITH head AS ( \
        hash = sha256(c.hash || $3::bytea || int8send(greatest(c.at, $2::bigint))) \
      RETURNING c.block, c.last_transaction, c.last_event, c.last_user, c.at, c.hash), \
    new_users AS (INSERT INTO users (no, id, email, email_folded, name, password_hash, role, frozen, created_at, \
-       password_changed_at) \
+       password_changed_at, password_long) \
      SELECT h.last_user - cardinality($33::uuid[]) + w.place, w.id, w.email, w.folded, w.name, w.hash, w.role, w.frozen, \
-       w.created, w.changed \
+       w.created, w.changed, w.long \
      FROM head h, unnest($33::uuid[], $34::text[], $35::text[], $36::text[], $37::text[], $38::text[], $39::boolean[], \
-       $40::bigint[], $41::bigint[]) WITH ORDINALITY w (id, email, folded, name, hash, role, frozen, created, changed, place)), \
+       $40::bigint[], $41::bigint[], $54::boolean[]) \
+       WITH ORDINALITY w (id, email, folded, name, hash, role, frozen, created, changed, long, place)), \
    new_transactions AS (INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, owner, amount, \
        currency, description, reference, metadata, method, decline, available, idempotency_key, created_at, capture, \
        about, status, captured, refunded, note, actor, from_after, to_after) \
@@ -277,6 +280,34 @@ pub(super) const SESSIONS_BY_ACCESS: &str = concat!(
 );
 pub(super) const USERS: &str =
     concat!("SELECT ", user_columns!(), ", u.no FROM users u WHERE u.no > $1 ORDER BY u.no LIMIT $2");
+pub(super) const FIND_USERS: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    ", u.no FROM users u WHERE u.no < $1 AND ($3::text IS NULL OR strpos(u.email_folded, $3) > 0 \
+     OR strpos(coalesce(u.name, ''), $4::text) > 0) AND ($5::text IS NULL OR u.role = $5) \
+     AND ($6::boolean IS NULL OR u.frozen = $6) ORDER BY u.no DESC LIMIT $2"
+);
+pub(super) const COUNT_USERS: &str =
+    "SELECT role, count(*), count(*) FILTER (WHERE frozen) FROM users GROUP BY role";
+pub(super) const COUNT_SESSIONS: &str =
+    "SELECT count(*) FROM sessions WHERE ended_at IS NULL AND refresh_expires_at > $1";
+pub(super) const FIND_TRANSACTIONS: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    " FROM transactions t WHERE t.no < $1 AND t.from_user <> $3 AND t.to_user <> $3 \
+     AND ($4::text IS NULL OR t.currency = $4) AND ($5::text IS NULL OR t.kind = $5) \
+     AND ($6::boolean IS NULL OR (t.decline IS NOT NULL) = $6) AND ($7::bigint IS NULL OR t.created_at >= $7) \
+     AND ($8::bigint IS NULL OR t.created_at < $8) ORDER BY t.no DESC LIMIT $2"
+);
+pub(super) const COUNT_PAYMENTS: &str = "SELECT t.currency, count(*) FILTER (WHERE t.decline IS NULL), \
+     coalesce(sum(t.amount) FILTER (WHERE t.decline IS NULL), 0)::text, count(t.decline) FROM transactions t \
+     WHERE t.no > coalesce((SELECT b.last_transaction FROM blocks b WHERE b.at < $1::bigint \
+     ORDER BY b.at DESC, b.no DESC LIMIT 1), 0) AND t.kind = 'payment' GROUP BY t.currency ORDER BY t.currency COLLATE \"C\"";
+pub(super) const FIND_EVENTS: &str = "SELECT no, id, at, event, severity, user_id, ip, user_agent, request, detail FROM security_events \
+     WHERE no < $1 AND ($3::text IS NULL OR event = $3) AND ($4::text IS NULL OR severity = $4) \
+     AND ($5::uuid IS NULL OR user_id = $5) AND ($6::bigint IS NULL OR at >= $6) AND ($7::bigint IS NULL OR at < $7) \
+     ORDER BY no DESC LIMIT $2";
+pub(super) const CHAIN_HEAD: &str = "SELECT block, last_transaction, last_event, at, hash FROM chain";
 pub(super) const ADDRESSES_OF: &str =
     "SELECT DISTINCT s.ip FROM sessions s WHERE s.user_id = $1 AND s.ip IS NOT NULL";
 pub(super) const ACCOUNTS_OF: &str = "SELECT a.owner, a.kind, a.currency, a.balance FROM accounts a WHERE a.owner = $1 ORDER BY a.kind, a.currency";
@@ -373,10 +404,11 @@ pub(super) const IMPORT_BLOCKS: &str = "INSERT INTO blocks (no, last_transaction
 pub(super) const IMPORT_HEAD: &str =
     "UPDATE chain SET block = $1, last_transaction = $2, last_event = $3, at = $4, hash = $5";
 pub(super) const IMPORT_USERS: &str = "INSERT INTO users (no, id, email, email_folded, name, password_hash, role, frozen, created_at, \
-     password_changed_at) SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], \
-     $7::text[], $8::boolean[], $9::bigint[], $10::bigint[]) \
+     password_changed_at, password_long, second_factor) SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], \
+     $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::bigint[], $10::bigint[], $11::boolean[], $12::text[]) \
      ON CONFLICT (id) DO UPDATE SET name = excluded.name, password_hash = excluded.password_hash, role = excluded.role, \
-     frozen = excluded.frozen, password_changed_at = excluded.password_changed_at";
+     frozen = excluded.frozen, password_changed_at = excluded.password_changed_at, \
+     password_long = excluded.password_long, second_factor = excluded.second_factor";
 pub(super) const IMPORT_LAST_USER: &str =
     "UPDATE chain SET last_user = greatest(last_user, (SELECT coalesce(max(no), 0) FROM users))";
 pub(super) const IMPORT_TOKENS: &str = "INSERT INTO spent_tokens (hash, session_id) \
@@ -441,6 +473,13 @@ pub(super) const READER: &[&str] = &[
     USERS_BY_EMAIL,
     USERS,
     OPEN_SESSIONS_OF,
+    FIND_USERS,
+    COUNT_USERS,
+    COUNT_SESSIONS,
+    FIND_TRANSACTIONS,
+    COUNT_PAYMENTS,
+    FIND_EVENTS,
+    CHAIN_HEAD,
     ADDRESSES_OF,
     ACCOUNTS_OF,
     TRANSACTION_BY_ID,

@@ -20,6 +20,7 @@ mod import;
 mod journal;
 pub mod key_index;
 mod load;
+mod oversight;
 mod properties;
 mod readers;
 mod reads;

@@ -45,7 +45,7 @@ pub(super) fn users(connection: &Connection, page: PageRequest) -> Result<Page<A
     let mut found = statement.query([position(page.after, 0), one_more(page.limit)])?;
     let mut numbered = Vec::new();
     while let Some(row) = found.next()? {
-        numbered.push((row.get(8)?, rows::user(row)?));
+        numbered.push((row.get(10)?, rows::user(row)?));
     }
     Ok(cut(numbered, page.limit))
 }
@@ -259,7 +259,11 @@ fn in_snapshot<T>(connection: &Connection, read: impl FnOnce() -> Result<T, Faul
     Ok(value)
 }
 
-fn movement_row(no: i64, transaction: crate::ledger::Transaction, balance_after: Option<i64>) -> Movement {
+pub(super) fn movement_row(
+    no: i64,
+    transaction: crate::ledger::Transaction,
+    balance_after: Option<i64>,
+) -> Movement {
     Movement {
         sequence: u64::try_from(no).unwrap_or_default(),
         transaction: Arc::new(transaction),

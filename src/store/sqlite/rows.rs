@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, ToSql, params};
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::fault::Fault;
 use crate::ledger::{
     AccountKey, AccountKind, BalancesAfter, Capture, Currency, Decline, Email, Entry, EventKind, Hold,
     IdempotencyKey, Memo, Money, Party, PasswordHash, PaymentId, PaymentState, PaymentStatus, RequestId,
-    Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, Severity, Stage, Step, Timestamp,
-    TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId, TransactionKind, User, UserId,
+    Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, SessionKind, Severity, Stage, Step,
+    Timestamp, TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId, TransactionKind, User,
+    UserId,
 };
 pub(super) use crate::store::journal::ENTRIES_PER_TRANSACTION;
 use crate::store::journal::Life;
@@ -176,11 +178,12 @@ pub(super) fn user(row: &Row<'_>) -> Result<Arc<User>, Fault> {
         id,
         email: Email::parse(&email).map_err(|_| damaged("email"))?,
         name: row.get(2)?,
-        password: PasswordHash::from_phc(row.get(3)?),
+        password: PasswordHash::from_phc(row.get(3)?).of_length(row.get(8)?),
         role: Role::from_name(&role).ok_or_else(|| damaged("role"))?,
         frozen: row.get(5)?,
         created_at: Timestamp::from_millis(row.get(6)?),
         password_changed_at: Timestamp::from_millis(row.get(7)?),
+        second_factor: json(row, 9, || damaged("second_factor"))?,
     }))
 }
 
@@ -202,6 +205,7 @@ pub(super) fn session(row: &Row<'_>) -> Result<Arc<Session>, Fault> {
     Ok(Arc::new(Session {
         id,
         user: UserId::new(row.get(1)?),
+        kind: json(row, 12, || damaged("api_key"))?.map_or(SessionKind::Login, SessionKind::ApiKey),
         created_at: Timestamp::from_millis(row.get(2)?),
         last_seen_at: Timestamp::from_millis(row.get(3)?),
         ip: ip.map(|ip| ip.parse()).transpose().map_err(|_| damaged("ip"))?,
@@ -212,6 +216,16 @@ pub(super) fn session(row: &Row<'_>) -> Result<Arc<Session>, Fault> {
         refresh_expires_at: Timestamp::from_millis(row.get(9)?),
         ended,
     }))
+}
+
+/// A value that is kept as JSON, or is absent; what is not readable is told by the column's name.
+fn json<T: DeserializeOwned>(
+    row: &Row<'_>,
+    index: usize,
+    unreadable: impl FnOnce() -> Fault,
+) -> Result<Option<T>, Fault> {
+    let text: Option<String> = row.get(index)?;
+    text.map(|text| serde_json::from_str(&text)).transpose().map_err(|_| unreadable())
 }
 
 /// A security event and its number.

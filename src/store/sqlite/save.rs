@@ -38,6 +38,8 @@ pub(super) fn save_user(connection: &Connection, user: &User) -> Result<(), Faul
         user.frozen,
         user.created_at.as_millis(),
         user.password_changed_at.as_millis(),
+        user.password.is_long(),
+        user.second_factor.as_ref().map(|factor| serde_json::to_string(factor).unwrap_or_default()),
     ])?;
     Ok(())
 }
@@ -56,6 +58,7 @@ pub(super) fn save_session(connection: &Connection, session: &Session) -> Result
         session.refresh_expires_at.as_millis(),
         session.ended.map(|(at, _)| at.as_millis()),
         session.ended.map(|(_, why)| why.name()),
+        session.kind.api_key().map(|key| serde_json::to_string(key).unwrap_or_default()),
     ])?;
     Ok(())
 }

@@ -13,14 +13,14 @@ macro_rules! transaction_columns {
 
 macro_rules! user_columns {
     () => {
-        "id, email, name, password_hash, role, frozen, created_at, password_changed_at"
+        "id, email, name, password_hash, role, frozen, created_at, password_changed_at, password_long, second_factor"
     };
 }
 
 macro_rules! session_columns {
     () => {
         "id, user, created_at, last_seen_at, ip, user_agent, access_hash, access_expires_at, refresh_hash, \
-         refresh_expires_at, ended_at, ended_why"
+         refresh_expires_at, ended_at, ended_why, api_key"
     };
 }
 
@@ -71,9 +71,19 @@ pub(super) const USER_BY_EMAIL: &str =
     concat!("SELECT ", user_columns!(), " FROM users WHERE email_folded = ?1");
 pub(super) const USERS: &str =
     concat!("SELECT ", user_columns!(), ", no FROM users WHERE no > ?1 ORDER BY no LIMIT ?2");
+pub(super) const FIND_USERS: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    ", no FROM users WHERE no < ?1 AND (?3 IS NULL OR instr(email_folded, ?3) > 0 OR instr(coalesce(name, ''), ?4) > 0) \
+     AND (?5 IS NULL OR role = ?5) AND (?6 IS NULL OR frozen = ?6) ORDER BY no DESC LIMIT ?2"
+);
+pub(super) const COUNT_USERS: &str = "SELECT role, count(*), sum(frozen) FROM users GROUP BY role";
+pub(super) const COUNT_SESSIONS: &str =
+    "SELECT count(*) FROM sessions WHERE ended_at IS NULL AND refresh_expires_at > ?1";
 pub(super) const SAVE_USER: &str = "INSERT INTO users (id, email, email_folded, name, password_hash, role, frozen, created_at, \
-     password_changed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
-     ON CONFLICT (id) DO UPDATE SET name = ?4, password_hash = ?5, role = ?6, frozen = ?7, password_changed_at = ?9";
+     password_changed_at, password_long, second_factor) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+     ON CONFLICT (id) DO UPDATE SET name = ?4, password_hash = ?5, role = ?6, frozen = ?7, password_changed_at = ?9, \
+     password_long = ?10, second_factor = ?11";
 
 pub(super) const SESSION: &str = concat!("SELECT ", session_columns!(), " FROM sessions WHERE id = ?1");
 pub(super) const SESSION_BY_ACCESS: &str =
@@ -93,7 +103,8 @@ pub(super) const LIVE_SESSIONS: &str = concat!(
 );
 pub(super) const ADDRESSES_OF: &str = "SELECT DISTINCT ip FROM sessions WHERE user = ?1 AND ip IS NOT NULL";
 pub(super) const SAVE_SESSION: &str = "INSERT INTO sessions (id, user, created_at, last_seen_at, ip, user_agent, access_hash, access_expires_at, \
-     refresh_hash, refresh_expires_at, ended_at, ended_why) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+     refresh_hash, refresh_expires_at, ended_at, ended_why, api_key) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
      ON CONFLICT (id) DO UPDATE SET last_seen_at = ?4, access_hash = ?7, access_expires_at = ?8, refresh_hash = ?9, \
      refresh_expires_at = ?10, ended_at = ?11, ended_why = ?12";
 pub(super) const SESSIONS_AFTER: &str =
@@ -121,6 +132,18 @@ pub(super) const TRANSACTIONS_BETWEEN: &str = concat!(
     transaction_columns!(),
     " FROM transactions t WHERE t.no > ?1 AND t.no <= ?2 ORDER BY t.no"
 );
+pub(super) const FIND_TRANSACTIONS: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    " FROM transactions t WHERE t.no < ?1 AND t.from_user <> ?3 AND t.to_user <> ?3 AND (?4 IS NULL OR t.currency = ?4) \
+     AND (?5 IS NULL OR t.kind = ?5) AND (?6 IS NULL OR (t.decline IS NOT NULL) = ?6) \
+     AND (?7 IS NULL OR t.created_at >= ?7) AND (?8 IS NULL OR t.created_at < ?8) ORDER BY t.no DESC LIMIT ?2"
+);
+/// The halves of the sum apart: together they may be more than 64 bits hold.
+pub(super) const COUNT_PAYMENTS: &str = "SELECT currency, count(*) FILTER (WHERE decline IS NULL), \
+     coalesce(sum(amount >> 32) FILTER (WHERE decline IS NULL), 0), \
+     coalesce(sum(amount & 4294967295) FILTER (WHERE decline IS NULL), 0), count(decline) \
+     FROM transactions WHERE no > ?1 AND kind = 'payment' GROUP BY currency ORDER BY currency";
 pub(super) const CREATED_AT: &str = "SELECT created_at FROM transactions WHERE no = ?1";
 pub(super) const ADD_TRANSACTION: &str = "INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, amount, currency, description, \
      reference, metadata, method, decline, available, idempotency_key, created_at, capture, about, status, captured, \
@@ -162,6 +185,10 @@ pub(super) const ADD_EVENT: &str = "INSERT INTO security_events (no, id, at, eve
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user, ip, user_agent, request, detail FROM security_events \
      WHERE user = ?1 AND no < ?2 ORDER BY no DESC LIMIT ?3";
+
+pub(super) const FIND_EVENTS: &str = "SELECT no, id, at, event, severity, user, ip, user_agent, request, detail FROM security_events \
+     WHERE no < ?1 AND (?3 IS NULL OR event = ?3) AND (?4 IS NULL OR severity = ?4) AND (?5 IS NULL OR user = ?5) \
+     AND (?6 IS NULL OR at >= ?6) AND (?7 IS NULL OR at < ?7) ORDER BY no DESC LIMIT ?2";
 
 pub(super) const ADD_BLOCK: &str = "INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, marks) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 pub(super) const LAST_BLOCK: &str =
@@ -242,6 +269,14 @@ pub(super) const READER: &[&str] = &[
     USERS,
     SESSION_BY_ACCESS,
     LIVE_SESSIONS,
+    FIND_USERS,
+    COUNT_USERS,
+    COUNT_SESSIONS,
+    FIND_TRANSACTIONS,
+    COUNT_PAYMENTS,
+    FIND_EVENTS,
+    CREATED_AT,
+    LAST_BLOCK,
     ADDRESSES_OF,
     ACCOUNTS_OF,
     TRANSACTION,
