@@ -122,7 +122,7 @@ fn is_installed(program: &str) -> bool {
 
 /// A program from `PyPI`, as `./test` installs it.
 fn tool(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/accountants/bin").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/python/bin").join(name)
 }
 
 #[track_caller]

@@ -17,6 +17,7 @@ pub mod cors;
 pub mod docs;
 mod door;
 pub mod edge;
+mod example;
 pub mod extract;
 mod limits;
 pub mod openapi;

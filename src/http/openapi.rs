@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::limits;
 use super::problem::Code;
-use super::schema;
 use super::spec::{Access, Content, Field, Route, Success, Tag};
+use super::{example, schema};
 
 /// The document for these routes.
 pub fn document(routes: &[Route]) -> Value {
@@ -164,6 +164,10 @@ fn success_response(route: &Route, success: &Success) -> Value {
             header("'true' where this is the first answer to the key, given again."),
         );
     }
+    let mut content = content;
+    if let Some(media) = content.get_mut("application/json") {
+        media["example"] = example::of(&media["schema"].clone(), &schema::components());
+    }
     let mut response = json!({"description": success.about, "headers": headers});
     let has_content = success.content != Content::Nothing;
     if let Some(response) = response.as_object_mut().filter(|_| has_content) {
@@ -300,6 +304,25 @@ mod tests {
             assert!(route.doc.success.iter().all(|success| (200..300).contains(&success.status)), "{name}");
             assert!(!route.doc.success.is_empty(), "{name}");
         }
+    }
+
+    #[test]
+    fn every_call_shows_an_example() {
+        let document = document(ROUTES);
+        for route in ROUTES {
+            let operation = &document["paths"][route.path][route.verb.name().to_lowercase()];
+            for success in route.doc.success {
+                let media =
+                    &operation["responses"][success.status.to_string()]["content"]["application/json"];
+                assert!(media.is_null() || media["example"].is_object(), "{}: {media}", route.path);
+            }
+            let body = &operation["requestBody"]["content"]["application/json"];
+            assert!(body.is_null() || body["example"].is_object(), "{}: {body}", route.path);
+        }
+        let paid = &document["paths"]["/payment"]["post"]["responses"]["201"]["content"]["application/json"]
+            ["example"];
+        assert_eq!(paid["from"]["id"], "usr_01h455vb4pex5vsknk084sn02q", "{paid}");
+        assert_eq!((&paid["status"], &paid["amount"]), (&json!("succeeded"), &json!("12.50")));
     }
 
     fn codes_401(route: &Route) -> Vec<Code> {

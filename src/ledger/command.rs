@@ -5,10 +5,10 @@
 
 use super::chain::Hash;
 use super::{
-    AccountKey, Amount, Caller, Capture, Currency, Deadline, Email, EventDraft, IdempotencyKey, Lifetime,
-    Memo, Money, Move, Origin, PasswordHash, PaymentId, PaymentRequest, PaymentRequestId, PaymentShape,
-    Permission, RecordKey, RecordKind, ResetLink, Review, Role, Schedule, ScheduleId, SessionId, Timestamp,
-    TokenHash, TopupMethod, TransactionId, UserId,
+    AccountKey, Amount, Caller, CancelRequest, Capture, Currency, Deadline, Email, EndSchedule, EventDraft,
+    IdempotencyKey, Lifetime, MakeRequest, MakeSchedule, Memo, Money, Move, Origin, PasswordHash,
+    PayRequested, PaymentId, PaymentRequest, PaymentShape, Permission, RecordKey, RecordKind, ResetLink,
+    Review, Role, RunSchedule, Schedule, SessionId, Timestamp, TokenHash, TopupMethod, TransactionId, UserId,
 };
 
 /// Something asked, and by whom.
@@ -342,82 +342,6 @@ pub struct Expire {
     pub payment: PaymentId,
     /// The id that the step gets.
     pub step: TransactionId,
-}
-
-/// Ask for a payment.
-#[derive(Debug, Clone)]
-pub struct MakeRequest {
-    /// Who asks.
-    pub caller: Caller,
-    /// The id that the request gets.
-    pub request: PaymentRequestId,
-    /// How much.
-    pub money: Money,
-    /// What for; empty if nothing is said.
-    pub description: String,
-    /// For how long it can be paid, in milliseconds; none for ever.
-    pub expires_in_ms: Option<i64>,
-}
-
-/// Take a request back.
-#[derive(Debug, Clone)]
-pub struct CancelRequest {
-    /// Who asks.
-    pub caller: Caller,
-    /// Which request.
-    pub request: PaymentRequestId,
-}
-
-/// Pay what a request asks.
-#[derive(Debug, Clone)]
-pub struct PayRequested {
-    /// Which request.
-    pub request: PaymentRequestId,
-    /// The payment: to its maker, of what it asks, with the request's id as its reference.
-    pub pay: Pay,
-}
-
-/// Let a payment run by itself.
-#[derive(Debug, Clone)]
-pub struct MakeSchedule {
-    /// Who pays.
-    pub caller: Caller,
-    /// The id that the schedule gets.
-    pub id: ScheduleId,
-    /// When it runs first.
-    pub due: Timestamp,
-    /// What it is to be.
-    pub schedule: Schedule,
-}
-
-/// Let a schedule run no more.
-#[derive(Debug, Clone)]
-pub struct EndSchedule {
-    /// Who asks.
-    pub caller: Caller,
-    /// Which schedule.
-    pub schedule: ScheduleId,
-}
-
-/// Run a schedule that is due.
-#[derive(Debug, Clone)]
-pub struct RunSchedule {
-    /// Whose it is.
-    pub owner: UserId,
-    /// Who is paid.
-    pub payee: UserId,
-    /// How much.
-    pub money: Money,
-    /// Which schedule.
-    pub schedule: ScheduleId,
-    /// For which time. If it is not due for that any more, it has run.
-    pub due: Timestamp,
-    /// The id that the payment gets.
-    pub payment: PaymentId,
-    /// Whether the run is left out, because it was missed.
-    pub skips: bool,
-    /// When it runs next; none if it does not.
-    pub next: Option<Timestamp>,
 }
 
 /// Write down that a sandbox's clock was moved.

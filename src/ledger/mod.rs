@@ -31,10 +31,9 @@ mod working_set;
 
 pub use account::{AccountKey, AccountKind};
 pub use command::{
-    Action, Authority, CancelRequest, ChangePassword, ChangeUser, Command, EndSchedule, EndSession,
-    EndUserSessions, Expire, MakeRequest, MakeResetLink, MakeSchedule, MoveClock, Needs, OpenSession, Pay,
-    PayRequested, RefreshSession, Register, Rename, ResetFactor, ResetPassword, RunSchedule, Settle,
-    Settlement, TokenPair, Topup,
+    Action, Authority, ChangePassword, ChangeUser, Command, EndSession, EndUserSessions, Expire,
+    MakeResetLink, MoveClock, Needs, OpenSession, Pay, RefreshSession, Register, Rename, ResetFactor,
+    ResetPassword, Settle, Settlement, TokenPair, Topup,
 };
 pub use decide::{Outcome, Reply, check_session, decide, may_use};
 pub use event::{Detail, EventDraft, EventKind, SecurityEvent, Severity};
@@ -48,8 +47,10 @@ pub use payment::{Capture, Hold, Move, PaymentState, PaymentStatus, Stage, Step}
 pub use permission::{Permission, Scope, ScopeError};
 pub use record::{Deadline, Filing, Record, RecordKey, RecordKind, ResetLink, Review, Stored};
 pub use refusal::Refusal;
-pub use request::{PaymentRequest, RequestEnd, RequestStatus};
-pub use schedule::{LastRun, Missed, RunOutcome, Schedule, ScheduleEnd};
+pub use request::{CancelRequest, MakeRequest, PayRequested, PaymentRequest, RequestEnd, RequestStatus};
+pub use schedule::{
+    EndSchedule, LastRun, MakeSchedule, Missed, RunOutcome, RunSchedule, Schedule, ScheduleEnd,
+};
 pub use second_factor::{Proof, SecondFactor};
 pub use session::{ApiKey, Caller, Lifetime, Origin, Session, SessionEnd, SessionKind, network_of};
 pub use time::{Timestamp, date_of};

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Money, PaymentId, Timestamp, UserId};
+use super::{Caller, Money, Pay, PaymentId, PaymentRequestId, Timestamp, UserId};
 
 /// What somebody asks to be paid. The record's owner is who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,4 +79,37 @@ impl PaymentRequest {
             None => RequestStatus::Open,
         }
     }
+}
+
+/// Ask for a payment.
+#[derive(Debug, Clone)]
+pub struct MakeRequest {
+    /// Who asks.
+    pub caller: Caller,
+    /// The id that the request gets.
+    pub request: PaymentRequestId,
+    /// How much.
+    pub money: Money,
+    /// What for; empty if nothing is said.
+    pub description: String,
+    /// For how long it can be paid, in milliseconds; none for ever.
+    pub expires_in_ms: Option<i64>,
+}
+
+/// Take a request back.
+#[derive(Debug, Clone)]
+pub struct CancelRequest {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which request.
+    pub request: PaymentRequestId,
+}
+
+/// Pay what a request asks.
+#[derive(Debug, Clone)]
+pub struct PayRequested {
+    /// Which request.
+    pub request: PaymentRequestId,
+    /// The payment: to its maker, of what it asks, with the request's id as its reference.
+    pub pay: Pay,
 }

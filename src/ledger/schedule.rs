@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Money, PaymentId, Timestamp, UserId};
+use super::{Caller, Money, PaymentId, ScheduleId, Timestamp, UserId};
 
 /// A payment that runs by itself. The record's owner pays; the record is due at the next run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,4 +113,47 @@ impl Schedule {
 
     /// Every word for how one stands.
     pub const STATUSES: [&'static str; 3] = ["active", "done", "cancelled"];
+}
+
+/// Let a payment run by itself.
+#[derive(Debug, Clone)]
+pub struct MakeSchedule {
+    /// Who pays.
+    pub caller: Caller,
+    /// The id that the schedule gets.
+    pub id: ScheduleId,
+    /// When it runs first.
+    pub due: Timestamp,
+    /// What it is to be.
+    pub schedule: Schedule,
+}
+
+/// Let a schedule run no more.
+#[derive(Debug, Clone)]
+pub struct EndSchedule {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which schedule.
+    pub schedule: ScheduleId,
+}
+
+/// Run a schedule that is due.
+#[derive(Debug, Clone)]
+pub struct RunSchedule {
+    /// Whose it is.
+    pub owner: UserId,
+    /// Who is paid.
+    pub payee: UserId,
+    /// How much.
+    pub money: Money,
+    /// Which schedule.
+    pub schedule: ScheduleId,
+    /// For which time. If it is not due for that any more, it has run.
+    pub due: Timestamp,
+    /// The id that the payment gets.
+    pub payment: PaymentId,
+    /// Whether the run is left out, because it was missed.
+    pub skips: bool,
+    /// When it runs next; none if it does not.
+    pub next: Option<Timestamp>,
 }

@@ -156,6 +156,11 @@ impl Client {
         self
     }
 
+    /// Another token from now on.
+    pub fn set_token(&mut self, token: &str) {
+        self.token = Some(token.to_owned());
+    }
+
     /// `GET`, which must be answered.
     pub fn get(&mut self, path: &str) -> Response {
         self.call(&Request::get(path))
