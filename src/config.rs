@@ -256,12 +256,24 @@ pub struct Webhooks {
     pub allowed_networks: Networks,
     /// Which ports.
     pub ports: Ports,
+    /// How many an owner may have.
+    pub endpoints_per_owner: usize,
+    /// How long each attempt waits after the one before.
+    pub retry_schedule_seconds: Schedule,
 }
 
 impl Default for Webhooks {
     fn default() -> Self {
-        let ports = Ports(vec![443, 80]);
-        Self { allow_private_addresses: false, allowed_networks: Networks::default(), ports }
+        Self {
+            allow_private_addresses: false,
+            allowed_networks: Networks::default(),
+            ports: Ports(vec![443, 80]),
+            endpoints_per_owner: 16,
+            // As Standard Webhooks proposes: three days, long enough for a weekend.
+            retry_schedule_seconds: Schedule(vec![
+                0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400,
+            ]),
+        }
     }
 }
 
@@ -281,6 +293,26 @@ impl fmt::Display for Ports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ports: Vec<String> = self.0.iter().map(u16::to_string).collect();
         f.write_str(&ports.join(", "))
+    }
+}
+
+/// Waits in seconds, written with commas between them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Schedule(pub Vec<u64>);
+
+impl Schedule {
+    /// Reads waits with commas between them: at least one, at most 20, none over a week.
+    fn parse(text: &str) -> Option<Self> {
+        let wait = |part: &str| part.trim().parse().ok().filter(|seconds: &u64| *seconds <= 7 * 86_400);
+        let waits: Vec<u64> = text.split(',').map(wait).collect::<Option<_>>()?;
+        (waits.len() <= 20).then_some(Self(waits))
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waits: Vec<String> = self.0.iter().map(u64::to_string).collect();
+        f.write_str(&waits.join(", "))
     }
 }
 

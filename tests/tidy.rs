@@ -16,17 +16,17 @@ const LINES: usize = 500;
 /// Files that are one thing though they are long, each with the lines that it may have.
 const LONG_FILES: [(&str, usize); 5] = [
     // Tables: a catalogue of problems, the routes, the metrics.
-    ("src/http/problem.rs", 580),
-    ("src/http/routes.rs", 800),
+    ("src/http/problem.rs", 600),
+    ("src/http/routes.rs", 950),
     ("src/telemetry/metrics.rs", 520),
     // One reader of bodies, half of it its own tests.
-    ("src/http/extract/form.rs", 540),
+    ("src/http/extract/form.rs", 600),
     // A throw-away PostgreSQL, from its making to its end.
     ("tests/support/postgres.rs", 540),
 ];
 
 /// What each module may know of the others. Imports go one way.
-const MAY_IMPORT: [(&str, &[&str]); 13] = [
+const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("ledger", &[]),
     ("auth", &["ledger", "clock"]),
     ("clock", &["ledger"]),
@@ -34,10 +34,11 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("telemetry", &["ledger"]),
     ("store", &["ledger", "auth", "clock", "telemetry"]),
     ("webhook", &["ledger", "clock", "config"]),
-    ("teller", &["ledger", "auth", "clock", "store", "telemetry"]),
+    ("teller", &["ledger", "auth", "clock", "store", "telemetry", "webhook"]),
+    ("courier", &["ledger", "teller", "webhook"]),
     ("books", &["ledger", "store"]),
     ("worker", &["ledger", "teller"]),
-    ("http", &["ledger", "auth", "books", "clock", "config", "store", "teller", "telemetry"]),
+    ("http", &["ledger", "auth", "books", "clock", "config", "store", "teller", "telemetry", "webhook"]),
     ("console", &["ledger", "auth", "books", "clock", "config", "store", "teller", "telemetry", "http"]),
     (
         "cli",
@@ -53,6 +54,8 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
             "worker",
             "http",
             "console",
+            "webhook",
+            "courier",
         ],
     ),
 ];

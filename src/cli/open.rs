@@ -20,15 +20,18 @@ use crate::auth::throttle::Throttle;
 use crate::clock::Clock;
 use crate::config::{Loaded, Mode, Origin, Settings};
 use crate::console::CONSOLE;
+use crate::courier;
 use crate::http::edge::Edge;
+use crate::http::events;
 use crate::http::spec::Table;
 use crate::http::tls::{CertificateFiles, Tls};
 use crate::http::{API, App, Surface};
-use crate::ledger::{Currency, Email, Money, Refusal, Role, Rules};
+use crate::ledger::{Currency, Email, Money, Refusal, Role, Rules, WebhookRules};
 use crate::store::{self, Location, OpenError, PostgresSettings, Store};
 use crate::telemetry::{LogSettings, Telemetry, install_logs};
 pub use crate::teller::Teller;
 use crate::teller::{NewUser, OperatorRequest, TellerError, TellerParts, Verifier};
+use crate::webhook::{Guard, Sender, SystemResolver, TargetRules};
 
 /// How often the anonymous security events that are due are written.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
@@ -48,6 +51,7 @@ pub struct Ledger {
     edge: Edge,
     /// As `config show` prints them.
     settings: String,
+    sender: Sender,
     mode: Mode,
     is_new: bool,
     _lock: Option<FolderLock>,
@@ -123,13 +127,16 @@ pub fn ledger(loaded: &Loaded, lock: Option<FolderLock>) -> Result<Ledger, Failu
         .map_err(|error| Failure::Database(error.to_string()))?;
     let throttle = Throttle::new(settings.rate_limits.throttle());
     let sealer = Sealer::new(key_file.keys().clone(), clock.clone());
+    let targets = targets(&settings);
+    let sender = Sender::new(targets.clone(), Arc::new(SystemResolver), Sender::system_roots())
+        .map_err(|error| Failure::Usage(format!("TLS to webhooks: {error}")))?;
     let place = location(&settings);
     let verifier: Verifier = Arc::new(move || store::verify(&place).map_err(|error| error.to_string()));
-    let parts = TellerParts { store, clock, rules, hasher, policy, throttle, sealer, verifier };
+    let parts = TellerParts { store, clock, rules, hasher, policy, throttle, sealer, verifier, targets };
     let teller = Arc::new(Teller::new(parts));
     let edge = Edge::new(&settings);
     let (mode, settings) = (settings.server.mode, loaded.to_toml());
-    Ok(Ledger { runtime, teller, telemetry, edge, settings, mode, is_new, _lock: lock })
+    Ok(Ledger { runtime, teller, telemetry, edge, settings, sender, mode, is_new, _lock: lock })
 }
 
 fn runtime(workers: usize) -> Result<Runtime, Failure> {
@@ -217,7 +224,24 @@ pub fn rules(settings: &Settings) -> Result<Rules, Failure> {
         refresh_ttl_ms: millis(settings.tokens.refresh_ttl_seconds),
         grant: grant.map_err(|error| Failure::Usage(format!("the sandbox's grant {error}")))?,
         house_name: settings.server.house_name.clone(),
+        webhooks: WebhookRules {
+            most: settings.webhooks.endpoints_per_owner,
+            schedule_ms: settings.webhooks.retry_schedule_seconds.0.iter().copied().map(millis).collect(),
+        },
     })
+}
+
+/// Which URLs webhooks may have.
+fn targets(settings: &Settings) -> TargetRules {
+    let webhooks = &settings.webhooks;
+    TargetRules {
+        guard: Guard {
+            allow_private: webhooks.allow_private_addresses,
+            allowed: webhooks.allowed_networks.clone(),
+        },
+        ports: webhooks.ports.0.clone(),
+        allow_http: settings.server.mode == Mode::Sandbox,
+    }
 }
 
 /// Starts the log.
@@ -273,7 +297,9 @@ pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Outp
         }
     });
     let working = tokio::spawn(crate::worker::run(Arc::clone(&ledger.teller)));
+    let courier = courier::start(Arc::clone(&ledger.teller), ledger.sender.clone(), events::render);
     crate::http::serve(listeners.api, app(surface, ledger.edge.clone()), listeners.tls, stop).await;
+    courier.abort();
     working.abort();
     flushing.abort();
 }

@@ -6,7 +6,8 @@
 
 use super::values::{Show, count, listen_address, log_filter, number, one_line, path, yes_or_no};
 use super::{
-    ClassQuotas, DatabaseUrl, LogFormat, Mode, Networks, Origins, Passphrase, Ports, ProxyHeader, Settings,
+    ClassQuotas, DatabaseUrl, LogFormat, Mode, Networks, Origins, Passphrase, Ports, ProxyHeader, Schedule,
+    Settings,
 };
 
 /// One key of the configuration: `[section] name` in the file, `FARTHING_SECTION_NAME` in the environment.
@@ -414,6 +415,20 @@ pub static KEYS: &[Key] = &[
         "ports such as 443, 8443",
         "443, 80",
         "Ports that webhooks may go to."
+    ),
+    key!(
+        webhooks.endpoints_per_owner,
+        |text| count(text, 1, 10_000),
+        "a whole number from 1 to 10000",
+        "16",
+        "How many webhooks a user may have, and how many the house."
+    ),
+    key!(
+        webhooks.retry_schedule_seconds,
+        Schedule::parse,
+        "1 to 20 waits in seconds, each up to 604800, such as 0, 5, 300",
+        "0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400",
+        "How long each attempt of a delivery waits after the one before; after the last it has failed."
     ),
 ];
 

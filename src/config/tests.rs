@@ -90,6 +90,8 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         ("webhooks.allow_private_addresses", "true"),
         ("webhooks.allowed_networks", "10.20.0.0/16, fd12::/16"),
         ("webhooks.ports", "8443"),
+        ("webhooks.endpoints_per_owner", "3"),
+        ("webhooks.retry_schedule_seconds", "0, 1"),
     ] {
         let key = KEYS.iter().find(|key| key.path() == path).unwrap();
         let by_variable = load(None, &[], [(key.variable(), value.to_owned())]).unwrap();

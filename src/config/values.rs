@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::{ClassQuotas, DatabaseUrl, LogFormat, Mode, Networks, Origins, Passphrase, Ports, ProxyHeader};
+use super::{
+    ClassQuotas, DatabaseUrl, LogFormat, Mode, Networks, Origins, Passphrase, Ports, ProxyHeader, Schedule,
+};
 
 /// How a value is written in a TOML file; `None` where there is nothing to write.
 pub(super) trait Show {
@@ -37,6 +39,7 @@ show! {
     Networks: value => quoted(&value.to_string());
     Ports: value => quoted(&value.to_string());
     Origins: value => quoted(&value.to_string());
+    Schedule: value => quoted(&value.to_string());
     ProxyHeader: value => quoted(value.name());
     SocketAddr: value => quoted(&value.to_string());
     PathBuf: value => quoted(&value.to_string_lossy());

@@ -17,6 +17,7 @@ pub mod cors;
 pub mod docs;
 mod door;
 pub mod edge;
+pub mod events;
 mod example;
 pub mod extract;
 mod limits;
@@ -44,6 +45,7 @@ pub(crate) mod transactions;
 pub(crate) mod users;
 mod views;
 pub(crate) mod wallets;
+mod webhooks;
 mod wire;
 
 use std::future::poll_fn;
@@ -67,6 +69,7 @@ use crate::teller::{Identity, Teller, tightest};
 use call::Call;
 use cors::Visit;
 use edge::Edge;
+use events::Streams;
 use limits::PolicyHeaders;
 use problem::{Code, Problem};
 use proxy::Source;
@@ -99,6 +102,7 @@ pub struct App {
     stopping: watch::Sender<bool>,
     edge: Edge,
     policy_headers: PolicyHeaders,
+    streams: Streams,
     openapi: Bytes,
     docs: String,
 }
@@ -142,6 +146,7 @@ impl App {
             settings,
             stopping: watch::Sender::new(false),
             edge,
+            streams: Streams::default(),
             openapi: Bytes::from(document.to_string()),
             docs: docs::render(&document),
         })
@@ -177,6 +182,11 @@ impl App {
     /// 401; faults.
     pub async fn authenticate(&self, token: &str, origin: &Origin) -> Result<Identity, Problem> {
         Ok(self.teller.authenticate(token, origin).await?)
+    }
+
+    /// The streams of events that are open.
+    pub fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// The figures.

@@ -152,6 +152,7 @@ fn success_response(route: &Route, success: &Success) -> Value {
         Content::Object => json!({"application/json": {"schema": {"type": "object"}}}),
         Content::Html => json!({"text/html": {"schema": {"type": "string"}}}),
         Content::Css => json!({"text/css": {"schema": {"type": "string"}}}),
+        Content::EventStream => json!({"text/event-stream": {"schema": {"type": "string"}}}),
         Content::Text => json!({"text/plain": {"schema": {"type": "string"}}}),
         Content::Nothing => json!({}),
     };

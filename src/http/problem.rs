@@ -175,6 +175,14 @@ catalogue! {
         "This ledger cannot begin anew",
         "A sandbox begins anew where its ledger is embedded; this one is in a PostgreSQL database, which other nodes serve, too.",
         "Make an empty database, and start the nodes on it.";
+    WebhookLimit = "webhook_limit", CONFLICT,
+        "There are as many webhooks as there may be",
+        "An owner may have a number of webhooks that the operator sets. The member 'most' says how many.",
+        "Take one away, or change one: a webhook can take several types of events.";
+    WebhookDisabled = "webhook_disabled", CONFLICT,
+        "The webhook is switched off",
+        "Nothing is sent to this webhook, so that nothing can be sent to it again.",
+        "Mend the receiver, switch the webhook on with PATCH and enabled: true, then send again.";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE,
         "The body is too large",
         "A body may have at most 64 KiB.",
@@ -199,6 +207,10 @@ catalogue! {
         "The head of the request is too large",
         "Path, query and headers together may have 32 KiB unless the operator says otherwise, and at most 100 headers.",
         "Send less of them. The connection was closed.";
+    TooManyStreams = "too_many_streams", TOO_MANY_REQUESTS,
+        "Too many streams are open",
+        "A user may keep five streams of events open, and a server 500.",
+        "Close one, or fetch the feed with GET /events.";
     InternalError = "internal_error", INTERNAL_SERVER_ERROR,
         "Something went wrong in the server",
         "A fault that is ours, not yours. It is in the server's log under the request id.",
@@ -386,7 +398,8 @@ impl From<Refusal> for Problem {
             | Refusal::PaymentNotFound
             | Refusal::RequestNotFound
             | Refusal::ScheduleNotFound
-            | Refusal::UserNotFound => Self::new(Code::NotFound),
+            | Refusal::UserNotFound
+            | Refusal::WebhookNotFound => Self::new(Code::NotFound),
             Refusal::ResetLinkInvalid => Self::new(Code::ResetLinkInvalid),
             Refusal::PermissionDenied => Self::new(Code::PermissionDenied),
             Refusal::CredentialsTooWeak => Self::new(Code::CredentialsTooWeak),
@@ -411,6 +424,9 @@ impl From<Refusal> for Problem {
                     format!("must be at most {most} {}, which is all that there is", most.currency());
                 Self::field("amount", "more_than_there_is", &message)
             }
+            Refusal::WebhookLimit { most } => Self::new(Code::WebhookLimit).member("most", most),
+            Refusal::WebhookDisabled => Self::new(Code::WebhookDisabled),
+            Refusal::Overtaken => Self::new(Code::Unavailable).header(RETRY_AFTER, 1.into()),
             Refusal::AccountFrozen => Self::new(Code::AccountFrozen),
             Refusal::SandboxOnly => Self::new(Code::SandboxOnly),
             Refusal::RecipientNotFound => Self::new(Code::RecipientNotFound),

@@ -105,6 +105,13 @@ pub fn file(content_type: &'static str, name: &str, pieces: Receiver<Result<Byte
     reply
 }
 
+/// An answer that is made while it is sent, and may never end.
+pub fn stream(content_type: &'static str, pieces: Receiver<Result<Bytes, Cut>>) -> Reply {
+    let mut reply = with_type(StatusCode::OK, content_type, Bytes::new());
+    *reply.body_mut() = ReplyBody::Pieces(pieces);
+    reply
+}
+
 /// JSON that is already written.
 pub fn json_bytes(body: Bytes) -> Reply {
     with_type(StatusCode::OK, JSON, body)

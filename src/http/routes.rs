@@ -7,8 +7,8 @@ use super::statements::{FORMAT_TYPES, FORMATS};
 use super::transactions::{STATUSES, TYPES};
 use super::wallets::METHODS;
 use super::{
-    activity, payments, requests, sandbox, schedules, sessions, statements, system, transactions, users,
-    wallets,
+    activity, events, payments, requests, sandbox, schedules, sessions, statements, system, transactions,
+    users, wallets, webhooks,
 };
 use crate::ledger::User;
 
@@ -757,6 +757,104 @@ pub static ROUTES: &[Route] = &[
     operator::EVENTS,
     operator::AUDIT,
     operator::STATISTICS,
+    Route {
+        verb: Verb::Post,
+        path: "/webhooks",
+        access: OWN,
+        handler: handler!(webhooks::create),
+        doc: webhooks::docs::CREATE,
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/webhooks",
+        access: OWN,
+        handler: handler!(webhooks::list),
+        doc: webhooks::docs::LIST,
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/webhooks/{id}",
+        access: OWN,
+        handler: handler!(webhooks::get),
+        doc: webhooks::docs::GET,
+    },
+    Route {
+        verb: Verb::Patch,
+        path: "/webhooks/{id}",
+        access: OWN,
+        handler: handler!(webhooks::update),
+        doc: webhooks::docs::UPDATE,
+    },
+    Route {
+        verb: Verb::Delete,
+        path: "/webhooks/{id}",
+        access: OWN,
+        handler: handler!(webhooks::delete),
+        doc: webhooks::docs::DELETE,
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/webhooks/{id}/secret",
+        access: OWN,
+        handler: handler!(webhooks::rotate),
+        doc: webhooks::docs::ROTATE,
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/webhooks/{id}/test",
+        access: OWN,
+        handler: handler!(webhooks::test),
+        doc: webhooks::docs::TEST,
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/webhooks/{id}/replay",
+        access: OWN,
+        handler: handler!(webhooks::replay),
+        doc: webhooks::docs::REPLAY,
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/webhooks/{id}/deliveries",
+        access: OWN,
+        handler: handler!(webhooks::deliveries),
+        doc: webhooks::docs::DELIVERIES,
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/deliveries/{id}",
+        access: OWN,
+        handler: handler!(webhooks::delivery),
+        doc: webhooks::docs::DELIVERY,
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/deliveries/{id}/redeliver",
+        access: OWN,
+        handler: handler!(webhooks::redeliver),
+        doc: webhooks::docs::REDELIVER,
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/events",
+        access: OWN,
+        handler: handler!(events::list),
+        doc: webhooks::docs::FEED,
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/events/stream",
+        access: OWN,
+        handler: handler!(events::stream),
+        doc: webhooks::docs::STREAM,
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/sandbox/events",
+        access: OWN,
+        handler: handler!(events::trigger),
+        doc: webhooks::docs::TRIGGER,
+    },
     Route {
         verb: Verb::Get,
         path: "/healthz",

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::extract::MAX_METADATA_PAIRS;
 use super::spec::{Field, Kind};
 use crate::ledger::{
-    EventKind, Missed, MovementType, PaymentStatus, RequestStatus, Role, Schedule, Severity,
+    DeliveryState, EventKind, EventType, Missed, MovementType, PaymentStatus, RequestStatus, Role, Schedule,
+    Severity,
 };
 
 /// A field's schema.
@@ -31,7 +32,10 @@ pub fn of_kind(kind: Kind) -> Value {
         Kind::OneOf(words) => json!({"type": "string", "enum": words}),
         Kind::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Kind::Limit => json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
-        Kind::Token | Kind::After => json!({"type": "string"}),
+        Kind::Words(most) => json!({
+            "type": ["array", "null"], "items": {"type": "string", "maxLength": 100}, "maxItems": most,
+        }),
+        Kind::Token | Kind::After | Kind::Place => json!({"type": "string"}),
         Kind::Moment => json!({"anyOf": [
             {"type": "string", "format": "date-time"}, {"type": "string", "format": "date"},
         ]}),
@@ -82,6 +86,11 @@ pub fn components() -> Map<String, Value> {
         ("PaymentRequestWithCode", payment_request(true)),
         ("Topup", topup()),
         ("Health", health()),
+        ("Webhook", object(&webhook())),
+        ("WebhookWithSecret", webhook_with_secret()),
+        ("Delivery", delivery()),
+        ("Event", event()),
+        ("Events", events()),
         ("FieldError", field_error()),
         ("Problem", problem()),
     ];
@@ -409,6 +418,84 @@ fn topup() -> Value {
     ])
 }
 
+fn webhook() -> Vec<(&'static str, Value, &'static str)> {
+    vec![
+        ("id", id("whk"), "The webhook's id."),
+        ("url", text(), "Where events are sent."),
+        ("events", json!({"type": "array", "items": text()}), "What it selects."),
+        ("description", text_or_null(), "Your note."),
+        ("scope", one_of(&["own", "ledger"]), "What concerns you, or everything."),
+        ("signature", one_of(&["v1", "v1a"]), "How deliveries are signed."),
+        ("public_key", text_or_null(), "Of v1a: what signatures are verified with."),
+        ("status", one_of(&["enabled", "disabled"]), "Whether anything is sent."),
+        (
+            "disabled_reason",
+            json!({"enum": ["by_owner", "gone", "failing", null]}),
+            "by_owner; gone: it answered 410; failing: it took nothing for three days.",
+        ),
+        (
+            "old_secret_until",
+            json!({"type": ["string", "null"], "format": "date-time"}),
+            "Until when the secret before signs, too.",
+        ),
+        ("created_at", time(), "When it was made."),
+        ("updated_at", time(), "When it last changed."),
+    ]
+}
+
+fn webhook_with_secret() -> Value {
+    let mut fields = webhook();
+    fields.push(("secret", text(), "whsec_…, or of v1a the public key, whpk_…: shown this once."));
+    object(&fields)
+}
+
+fn delivery() -> Value {
+    let attempt = object(&[
+        ("at", time(), "When it was recorded."),
+        ("status", json!({"type": ["integer", "null"]}), "The answer's status."),
+        ("failure", text_or_null(), "Why there was no answer."),
+        ("elapsed_ms", json!({"type": "integer"}), "How long it took."),
+    ]);
+    let response = json!({
+        "type": ["object", "null"],
+        "properties": {"status": {"type": "integer"}, "body": {"type": "string"}},
+    });
+    let next = json!({"type": ["string", "null"], "format": "date-time"});
+    object(&[
+        ("id", id("dlv"), "The delivery's id."),
+        ("webhook", id("whk"), "Where it goes."),
+        ("event", id("evt"), "The event, which is the header webhook-id, too."),
+        ("type", one_of(EventType::NAMES), "What the event tells."),
+        ("status", one_of(DeliveryState::NAMES), "How it stands."),
+        ("attempts", json!({"type": "array", "items": attempt}), "Every attempt."),
+        ("response", response, "The beginning of the last answer."),
+        ("next_attempt_at", next, "When it is tried next; null while it waits for an earlier one."),
+        ("created_at", time(), "When it was made."),
+        ("updated_at", time(), "When it last changed."),
+    ])
+}
+
+fn event() -> Value {
+    object(&[
+        ("id", id("evt"), "The event's id."),
+        ("type", one_of(EventType::NAMES), "What it tells."),
+        ("timestamp", time(), "When it happened."),
+        (
+            "data",
+            json!({"type": "object"}),
+            "The thing as it was then; docs/events.md has an example of each.",
+        ),
+    ])
+}
+
+fn events() -> Value {
+    object(&[
+        ("data", json!({"type": "array", "items": reference("Event")}), "The events, oldest first."),
+        ("has_more", json!({"type": "boolean"}), "Whether there are more right now."),
+        ("next", text(), "The place to send as 'after' to go on; always there."),
+    ])
+}
+
 fn health() -> Value {
     object(&[("status", one_of(&["ok"]), "Always ok; anything else is a problem.")])
 }
@@ -441,6 +528,7 @@ fn problem() -> Value {
             "currency": {"type": "string", "description": "Of insufficient_funds: the currency of 'available'."},
             "request_status": {"type": "string", "description": "Of request_state: how the payment request stands."},
             "reason": {"type": "string", "description": "Of topup_failed: why."},
+            "most": {"type": "integer", "description": "Of webhook_limit: how many there may be."},
         },
     })
 }

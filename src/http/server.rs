@@ -68,6 +68,7 @@ pub async fn serve(
         following.abort();
     }
     app.begin_stop();
+    app.streams().stop();
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::warn!("some connections did not end in time and were cut");
     }

@@ -150,6 +150,8 @@ pub enum Tag {
     Wallets,
     /// What operators see and do.
     Operators,
+    /// Webhooks and the feed of events.
+    Webhooks,
     /// The server itself.
     System,
     /// Pages of the console, which the docs page leaves out.
@@ -158,7 +160,8 @@ pub enum Tag {
 
 impl Tag {
     /// All of the API's, in the order of the docs page.
-    pub const ALL: [Self; 5] = [Self::Accounts, Self::Payments, Self::Wallets, Self::Operators, Self::System];
+    pub const ALL: [Self; 6] =
+        [Self::Accounts, Self::Payments, Self::Wallets, Self::Webhooks, Self::Operators, Self::System];
 
     /// The name in the OpenAPI document.
     pub const fn name(self) -> &'static str {
@@ -167,6 +170,7 @@ impl Tag {
             Self::Payments => "Payments",
             Self::Wallets => "Wallets",
             Self::Operators => "Operators",
+            Self::Webhooks => "Webhooks",
             Self::System => "System",
             Self::Console => "Console",
         }
@@ -177,6 +181,7 @@ impl Tag {
         match self {
             Self::Accounts => "Register, log in, and look after your account and its sessions.",
             Self::Payments => "Pay another user or the house, exactly once.",
+            Self::Webhooks => "What happens, told to your server as it happens, or fetched.",
             Self::Wallets => "What you have, and how it came and went.",
             Self::Operators => "Users, everybody's payments, security events: by role and permission.",
             Self::System => "The server itself: health, metrics and documentation.",
@@ -212,6 +217,8 @@ pub enum Content {
     Css,
     /// Plain text.
     Text,
+    /// Server-sent events.
+    EventStream,
     /// Nothing.
     Nothing,
 }
@@ -273,6 +280,10 @@ pub enum Kind {
     Limit,
     /// A cursor.
     After,
+    /// A place in the feed of events.
+    Place,
+    /// A list of at most so many words.
+    Words(usize),
     /// An RFC 3339 time or a date.
     Moment,
 }

@@ -5,10 +5,11 @@
 
 use super::chain::Hash;
 use super::{
-    AccountKey, Amount, Caller, CancelRequest, Capture, Currency, Deadline, Email, EndSchedule, EventDraft,
-    IdempotencyKey, Lifetime, MakeRequest, MakeSchedule, Memo, Money, Move, Origin, PasswordHash,
-    PayRequested, PaymentId, PaymentRequest, PaymentShape, Permission, RecordKey, RecordKind, ResetLink,
-    Review, Role, RunSchedule, Schedule, SessionId, Timestamp, TokenHash, TopupMethod, TransactionId, UserId,
+    AccountKey, Amount, Caller, CancelRequest, Capture, Currency, Deadline, DeliveryCommand, Email,
+    EndSchedule, EventDraft, IdempotencyKey, Lifetime, MakeRequest, MakeSchedule, Memo, Money, Move, Origin,
+    PasswordHash, PayRequested, PaymentId, PaymentRequest, PaymentShape, Permission, RecordKey, RecordKind,
+    ResetLink, Review, Role, RunSchedule, Schedule, SessionId, Timestamp, TokenHash, TopupMethod,
+    TransactionId, UserId, WebhookCommand,
 };
 
 /// Something asked, and by whom.
@@ -69,6 +70,10 @@ pub enum Action {
     MoveClock(MoveClock),
     /// Take simulated money in.
     Topup(Topup),
+    /// Something about webhooks.
+    Webhook(WebhookCommand),
+    /// Something about deliveries.
+    Delivery(DeliveryCommand),
     /// Write down events that change nothing else.
     Note(Vec<EventDraft>),
 }
@@ -487,6 +492,8 @@ impl Command {
                 needs.add_accounts([user, UserId::SANDBOX], currency);
                 needs.keys.extend(topup.key.iter().map(|key| (user, key.clone())));
             }
+            Action::Webhook(asked) => asked.add_needs(needs),
+            Action::Delivery(asked) => asked.add_needs(needs),
             Action::Note(_) => {}
         }
     }

@@ -81,6 +81,12 @@ ids! {
     SessionId = "ses";
     /// A security event.
     SecurityEventId = "sec";
+    /// An event, as the feed and webhooks tell it.
+    EventId = "evt";
+    /// A webhook: where its owner's events are sent.
+    WebhookId = "whk";
+    /// One event on its way to one webhook.
+    DeliveryId = "dlv";
     /// One request, in the log, the problem and the `Request-Id` header.
     RequestId = "req";
 }

@@ -12,7 +12,9 @@ mod account;
 pub mod chain;
 mod command;
 mod decide;
+mod delivery;
 mod event;
+mod feed;
 mod id;
 mod key;
 mod money;
@@ -27,6 +29,7 @@ mod session;
 mod time;
 mod transaction;
 mod user;
+mod webhook;
 mod working_set;
 
 pub use account::{AccountKey, AccountKind};
@@ -36,10 +39,15 @@ pub use command::{
     ResetPassword, Settle, Settlement, TokenPair, Topup,
 };
 pub use decide::{Outcome, Reply, check_session, decide, may_use};
+pub use delivery::{
+    Claim, Delivery, DeliveryCommand, DeliveryState, FanOut, NewDelivery, Redeliver, Replay, SettleDelivery,
+    Try, TryResult, lane,
+};
 pub use event::{Detail, EventDraft, EventKind, SecurityEvent, Severity};
+pub use feed::{EventSource, EventType, FeedCursor, FeedPosition, Notice, NoticeDraft};
 pub use id::{
-    IdError, PaymentId, PaymentRequestId, RefundId, RequestId, ScheduleId, SecurityEventId, SessionId,
-    TransactionId, UserId,
+    DeliveryId, EventId, IdError, PaymentId, PaymentRequestId, RefundId, RequestId, ScheduleId,
+    SecurityEventId, SessionId, TransactionId, UserId, WebhookId,
 };
 pub use key::{IdempotencyKey, IdempotencyKeyError};
 pub use money::{Amount, Balance, Currency, Money, MoneyError, Total};
@@ -59,4 +67,10 @@ pub use transaction::{
     Transaction, TransactionKind,
 };
 pub use user::{Email, EmailError, PasswordHash, Role, TokenHash, User};
-pub use working_set::{Changes, KnownPayment, Mode, RecentPayment, RefreshState, Rules, WorkingSet};
+pub use webhook::{
+    Disabled, Keeper, NewSecret, RetiredSecret, Webhook, WebhookCommand, WebhookDraft, WebhookList,
+    WebhookPatch, WebhookState,
+};
+pub use working_set::{
+    Changes, KnownPayment, Mode, RecentPayment, RefreshState, Rules, WebhookRules, WorkingSet,
+};

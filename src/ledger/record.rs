@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::chain::Hash;
-use super::{PaymentRequest, Schedule, Timestamp, UserId};
+use super::{
+    Delivery, FeedCursor, Notice, PaymentRequest, Replay, Schedule, Timestamp, UserId, Webhook, WebhookList,
+};
 
 macro_rules! records {
     ($($(#[$doc:meta])* $kind:ident = $name:literal: $value:ty;)*) => {
@@ -55,6 +57,18 @@ records! {
     Deadline = "deadline": Deadline;
     /// A payment that an operator is to look at, and when its money is released if nobody does. Likewise.
     Review = "review": Review;
+    /// An event that no row of the journal tells.
+    Notice = "notice": Notice;
+    /// A webhook.
+    Webhook = "webhook": Webhook;
+    /// Which webhooks an owner has, under the owner's id.
+    WebhookList = "webhook_list": WebhookList;
+    /// An event on its way to a webhook, which it belongs to.
+    Delivery = "delivery": Delivery;
+    /// Where something that follows the feed has got to.
+    FeedCursor = "feed_cursor": FeedCursor;
+    /// Events to be sent to a webhook, which it belongs to, once more.
+    Replay = "replay": Replay;
 }
 
 /// A value that is kept as a record. A type gets it by its line in the list above.

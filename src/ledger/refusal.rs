@@ -27,6 +27,17 @@ pub enum Refusal {
     UserNotFound,
     /// The link for a new password is unknown, spent or too old.
     ResetLinkInvalid,
+    /// No such webhook of the caller's, or none that the caller may keep.
+    WebhookNotFound,
+    /// The caller has as many webhooks as there may be.
+    WebhookLimit {
+        /// How many that is.
+        most: usize,
+    },
+    /// The webhook gets nothing, so that nothing can be sent again.
+    WebhookDisabled,
+    /// A node of the ledger was faster; what was read before is to be read again.
+    Overtaken,
     /// The key was used for something else; names the differing fields.
     IdempotencyKeyReused {
         /// The differing fields, by their names in the API; `call` if the key was used on another call.

@@ -40,6 +40,15 @@ impl Mode {
     }
 }
 
+/// The settings of webhooks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookRules {
+    /// How many an owner may have.
+    pub most: usize,
+    /// How long each attempt waits after the one before, in milliseconds; after the last the delivery has failed.
+    pub schedule_ms: Vec<i64>,
+}
+
 /// The settings that decisions depend on.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -57,6 +66,8 @@ pub struct Rules {
     pub grant: Money,
     /// The house's name.
     pub house_name: String,
+    /// Of webhooks.
+    pub webhooks: WebhookRules,
 }
 
 /// Whether a refresh token is a session's current one.

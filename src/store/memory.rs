@@ -18,8 +18,8 @@ use crate::ledger::{
 use super::journal::Head;
 use super::oversight::{EventQuery, Oversight, PaymentFigures, Statistics, TransactionQuery, UserQuery};
 use super::{
-    AccountBalance, Answer, HistoryQuery, Movement, Order, Page, PageRequest, RecordQuery, Status, Store,
-    StoreError, WalletQuery,
+    AccountBalance, Answer, HistoryQuery, JournalQuery, Movement, Order, Page, PageRequest, RecordQuery,
+    Status, Store, StoreError, WalletQuery,
 };
 
 /// A ledger in memory.
@@ -154,6 +154,23 @@ impl Store for MemoryStore {
                     && movement.transaction.money.currency() == query.currency
             });
             rows.take(query.limit).collect()
+        })
+    }
+
+    fn journal(&self, query: JournalQuery) -> Answer<'_, Vec<Movement>> {
+        self.answer(|state| {
+            let numbered = state.transactions.iter().enumerate();
+            let rows = numbered.map(|(index, transaction)| Movement {
+                sequence: number(index),
+                balance_after_minor: None,
+                transaction: Arc::clone(transaction),
+            });
+            let is_seen = |movement: &Movement| {
+                query.seer.is_none_or(|seer| movement.transaction.seen_by().any(|user| user == seer))
+            };
+            rows.filter(|movement| movement.sequence > query.after && is_seen(movement))
+                .take(query.limit)
+                .collect()
         })
     }
 

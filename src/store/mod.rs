@@ -302,6 +302,9 @@ pub trait Store: oversight::Oversight {
     /// What moved a wallet, oldest first.
     fn wallet_movements(&self, query: WalletQuery) -> Answer<'_, Vec<Movement>>;
 
+    /// The journal after a place, oldest first, without entries and balances: all of it, or what one user sees.
+    fn journal(&self, query: JournalQuery) -> Answer<'_, Vec<Movement>>;
+
     /// One transaction, with its entries, if the user sees it.
     fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>>;
 
@@ -406,6 +409,17 @@ pub struct WalletQuery {
     pub after: u64,
     /// Up to this place.
     pub to: u64,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Which rows of the journal are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalQuery {
+    /// Only what this user sees.
+    pub seer: Option<UserId>,
+    /// After this place.
+    pub after: u64,
     /// How many at most.
     pub limit: usize,
 }

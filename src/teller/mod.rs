@@ -5,6 +5,8 @@
 
 mod accounts;
 mod anonymous;
+mod deliveries;
+mod feed;
 mod first_admin;
 mod limits;
 mod money;
@@ -15,10 +17,12 @@ mod schedules;
 mod sessions;
 mod statements;
 mod verification;
+mod webhooks;
 
 use std::sync::Arc;
 
 pub use accounts::{NewUser, OperatorRequest, Registration};
+pub use feed::{FeedEvent, Told};
 pub use limits::tightest;
 pub use money::{Answer, PayRequest, PaymentNow, Recipient, SettleRequest, StepAnswer, TopupRequest};
 pub use requests::{NewRequest, RequestNow};
@@ -26,6 +30,7 @@ pub use schedules::{NewSchedule, RuleFault};
 pub use sessions::{Identity, Login, LoginRequest};
 pub use statements::{StatementBounds, StatementRequest};
 pub use verification::{Verification, Verifier};
+pub use webhooks::{DeliveryFilter, FreshWebhook, WebhookRequest};
 
 use crate::auth::password::{HashError, Hasher, PasswordFault, Policy};
 use crate::auth::seal::{SealFault, Sealer};
@@ -36,6 +41,7 @@ use crate::ledger::{
     User,
 };
 use crate::store::{Status, Store, StoreError};
+use crate::webhook::TargetRules;
 
 use anonymous::AnonymousEvents;
 
@@ -105,6 +111,8 @@ pub struct TellerParts {
     pub sealer: Sealer,
     /// What recomputes the whole ledger.
     pub verifier: Verifier,
+    /// What URLs webhooks may have.
+    pub targets: TargetRules,
 }
 
 /// The one door. Shared by everything that asks.
@@ -116,6 +124,7 @@ pub struct Teller {
     policy: Arc<Policy>,
     throttle: Throttle,
     sealer: Sealer,
+    targets: TargetRules,
     anonymous: AnonymousEvents,
     verifying: verification::Verifying,
     first_admin: first_admin::FirstAdmin,
@@ -130,12 +139,24 @@ impl std::fmt::Debug for Teller {
 impl Teller {
     /// Opens the door.
     pub fn new(parts: TellerParts) -> Self {
-        let TellerParts { store, clock, rules, hasher, policy, throttle, sealer, verifier } = parts;
+        let TellerParts { store, clock, rules, hasher, policy, throttle, sealer, verifier, targets } = parts;
         let anonymous = AnonymousEvents::default();
         let verifying = verification::Verifying::new(verifier);
         let first_admin = first_admin::FirstAdmin::default();
         let policy = Arc::new(policy);
-        Self { store, clock, rules, hasher, policy, throttle, sealer, anonymous, verifying, first_admin }
+        Self {
+            store,
+            clock,
+            rules,
+            hasher,
+            policy,
+            throttle,
+            sealer,
+            targets,
+            anonymous,
+            verifying,
+            first_admin,
+        }
     }
 
     /// The rules that the store decides by.
@@ -146,6 +167,11 @@ impl Teller {
     /// Time and randomness.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// What URLs webhooks may have.
+    pub fn targets(&self) -> &TargetRules {
+        &self.targets
     }
 
     /// Seals the secrets that the database keeps, and opens them.

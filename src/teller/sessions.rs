@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::auth::password::{Password, PasswordFault};
+use crate::auth::permission::Permission;
 use crate::auth::throttle::{Attempt, Settled};
 use crate::auth::token::{AccessToken, RefreshToken};
 use crate::ledger::{
@@ -88,6 +89,18 @@ impl Teller {
             tokio::spawn(async move { teller.execute(origin, Action::TouchSession(id)).await.map(|_| ()) });
         }
         Ok(Identity { caller, user, kind: session.kind.clone() })
+    }
+
+    /// Whether what was let in before would be let in now; where it needs it, with the permission to administer.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn is_live(&self, caller: &Caller, administers: bool) -> Result<bool, TellerError> {
+        let Some((session, user)) = self.store.session_by_access(caller.access).await? else {
+            return Ok(false);
+        };
+        let is_live = check_session(&session, caller, self.clock.now()).is_ok();
+        Ok(is_live && (!administers || Permission::Administer.is_given_to(user.role)))
     }
 
     /// Begins a session. Wrong email and wrong password are told alike, in the same time.

@@ -17,7 +17,7 @@ use farthing::clock::Clock;
 use farthing::ledger::{
     Action, Caller, Capture, Command, Currency, Email, IdempotencyKey, Lifetime, Memo, Mode, Money,
     OpenSession, Origin, Pay, PaymentId, Register, Reply, RequestId, Role, Rules, SessionId, Timestamp,
-    TokenPair, TransactionId, UserId,
+    TokenPair, TransactionId, UserId, WebhookRules,
 };
 use farthing::store::memory::MemoryStore;
 use farthing::store::postgres::PostgresStore;
@@ -50,6 +50,7 @@ fn rules() -> Rules {
         refresh_ttl_ms: 30 * 86_400_000,
         grant: Money::from_minor(100_000, Currency::USD).unwrap(),
         house_name: "House".into(),
+        webhooks: WebhookRules { most: 16, schedule_ms: vec![0, 5_000] },
     }
 }
 

@@ -17,8 +17,8 @@ mod world;
 
 use farthing::ledger::{
     Action, Caller, Command, Currency, Email, Lifetime, Mode, Money, OpenSession, Origin, PasswordHash,
-    Register, RequestId, Role, Rules, SessionId, TokenHash, TokenPair, TransactionId, UserId, WorkingSet,
-    decide,
+    Register, RequestId, Role, Rules, SessionId, TokenHash, TokenPair, TransactionId, UserId, WebhookRules,
+    WorkingSet, decide,
 };
 use random::Random;
 use uuid::Uuid;
@@ -69,6 +69,7 @@ fn rules() -> Rules {
         refresh_ttl_ms: i64::MAX / 4,
         grant: Money::from_minor(GRANT_MINOR, Currency::USD).unwrap(),
         house_name: "House".into(),
+        webhooks: WebhookRules { most: 16, schedule_ms: vec![0, 5_000] },
     }
 }
 

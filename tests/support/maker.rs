@@ -8,6 +8,7 @@ use farthing::ledger::{
     Action, Authority, Caller, Capture, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey,
     Lifetime, MakeResetLink, Memo, Mode, Money, OpenSession, Origin, PasswordHash, Pay, PaymentId, Register,
     RequestId, Role, Rules, SessionId, TokenHash, TokenPair, Topup, TopupMethod, TransactionId, UserId,
+    WebhookRules,
 };
 use farthing::store::{self, Location, Store};
 
@@ -21,6 +22,7 @@ pub fn rules() -> Rules {
         refresh_ttl_ms: 900_000,
         grant: Money::from_minor(100_000, Currency::USD).unwrap(),
         house_name: "House".into(),
+        webhooks: WebhookRules { most: 16, schedule_ms: vec![0, 5_000] },
     }
 }
 

@@ -24,6 +24,7 @@ pub mod lists;
 pub mod postgres;
 pub mod proxy;
 pub mod random;
+pub mod receiver;
 pub mod server;
 pub mod shape;
 pub mod user;

@@ -186,6 +186,18 @@ impl<'a> Form<'a> {
         flag
     }
 
+    /// A list of words, as many as the route's field allows.
+    pub fn words(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let Some(Kind::Words(most)) = self.kind(name) else { return None };
+        let words: Option<Vec<String>> = serde_json::from_str(self.present(name)?.get()).ok();
+        let fits = |words: &Vec<String>| words.len() <= most && words.iter().all(|word| word.len() <= 100);
+        let words = words.filter(fits);
+        if words.is_none() {
+            self.errors.push(name, "wrong_type", format!("must be a list of at most {most} short strings"));
+        }
+        words
+    }
+
     /// An amount and its currency; both are checked as far as each can be without the other.
     pub fn money(&mut self, amount: &'static str, currency_name: &'static str) -> Option<Money> {
         let currency = match self.string(currency_name) {

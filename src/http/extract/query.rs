@@ -10,13 +10,14 @@ use serde::{Serialize, Serializer};
 use super::{Errors, currency};
 use crate::http::problem::Problem;
 use crate::http::spec::{Field, Kind};
-use crate::ledger::{Currency, Timestamp};
+use crate::ledger::{Currency, FeedPosition, Timestamp};
 
 /// The most rows that one page may have.
 pub const MAX_LIMIT: usize = 100;
 const DEFAULT_LIMIT: usize = 20;
 /// Tells cursors apart should their inside ever change.
 const CURSOR_VERSION: u8 = 1;
+const PLACE_VERSION: u8 = 2;
 
 /// A place in a list: opaque to clients, the position of its last row to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,39 @@ impl fmt::Display for Cursor {
 }
 
 impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A place in the feed of events: opaque to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(pub FeedPosition);
+
+impl Place {
+    /// Reads a place that [`Place`]'s `Display` wrote; anything else is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (version, rest) = bytes.split_first()?;
+        let (transaction, notice) = rest.split_first_chunk::<8>()?;
+        let position = FeedPosition {
+            transaction: u64::from_be_bytes(*transaction),
+            notice: u64::from_be_bytes(notice.try_into().ok()?),
+        };
+        (*version == PLACE_VERSION).then_some(Self(position))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = vec![PLACE_VERSION];
+        bytes.extend(self.0.transaction.to_be_bytes());
+        bytes.extend(self.0.notice.to_be_bytes());
+        f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
+impl Serialize for Place {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -151,6 +185,15 @@ impl<'a> Query<'a> {
             self.errors.push("after", "invalid_cursor", "must be the 'next' of an earlier page");
         }
         cursor.map(Cursor::position)
+    }
+
+    /// A place in the feed after which to go on.
+    pub fn place(&mut self, name: &'static str) -> Option<FeedPosition> {
+        let place = Place::parse(self.get(name)?);
+        if place.is_none() {
+            self.errors.push(name, "invalid_cursor", "must be the 'next' of an earlier page");
+        }
+        place.map(|place| place.0)
     }
 
     /// A currency's code.

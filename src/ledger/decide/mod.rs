@@ -4,6 +4,7 @@
 //! the idempotency key, then the rules in [`Refusal`]'s order, then the change. Nothing is changed before every check
 //! has passed, so that a refused command costs its neighbours nothing.
 
+mod deliveries;
 mod operators;
 mod payments;
 mod requests;
@@ -12,10 +13,13 @@ mod sandbox;
 mod schedules;
 mod steps;
 mod users;
+mod webhooks;
 
 pub use operators::may_use;
 
 use std::sync::Arc;
+
+use uuid::Uuid;
 
 use super::{
     Action, Caller, Command, Record, Refusal, Rules, Session, Timestamp, Transaction, User, WorkingSet,
@@ -48,6 +52,10 @@ pub enum Reply {
     },
     /// The record as it stands now.
     Record(Arc<Record>),
+    /// An event was told; its id, without its prefix.
+    Told(Uuid),
+    /// These deliveries are the asker's to try.
+    Claimed(Vec<Uuid>),
     /// Done; there is nothing to say about it.
     Done,
 }
@@ -78,7 +86,7 @@ pub fn decide(rules: &Rules, set: &mut WorkingSet, command: &Command) -> Outcome
         Action::ResetFactor(reset) => operators::reset_factor(rules, set, command, reset).into(),
         Action::MakeResetLink(make) => operators::make_reset_link(rules, set, command, make).into(),
         Action::ResetPassword(reset) => resets::reset_password(set, command, reset).into(),
-        Action::Rename(rename) => users::rename(set, rename).into(),
+        Action::Rename(rename) => users::rename(set, command, rename).into(),
         Action::Pay(pay) => payments::pay(rules, set, command, pay),
         Action::MakeSchedule(make) => schedules::make(rules, set, make).into(),
         Action::EndSchedule(end) => schedules::end(set, end).into(),
@@ -90,6 +98,8 @@ pub fn decide(rules: &Rules, set: &mut WorkingSet, command: &Command) -> Outcome
         Action::Settle(settle) => steps::settle(rules, set, command, settle),
         Action::Expire(expire) => steps::expire(rules, set, *expire).into(),
         Action::Topup(topup) => payments::topup(rules, set, command, topup),
+        Action::Webhook(asked) => webhooks::decide(rules, set, command, asked).into(),
+        Action::Delivery(asked) => deliveries::decide(rules, set, command, asked).into(),
         Action::Note(drafts) => {
             for draft in drafts {
                 set.record(command, draft);

@@ -4,8 +4,8 @@
 //! link at a time, so that the newest is the only one that counts.
 
 use super::super::{
-    Command, EventDraft, EventKind, Filing, MakeResetLink, RecordKey, Refusal, ResetLink, ResetPassword,
-    SessionEnd, User, WorkingSet,
+    Command, EventDraft, EventKind, EventType, Filing, MakeResetLink, RecordKey, Refusal, ResetLink,
+    ResetPassword, SessionEnd, User, WorkingSet,
 };
 use super::Reply;
 use super::users::end_sessions;
@@ -32,5 +32,6 @@ pub(super) fn reset_password(
     let event = EventDraft::new(EventKind::PasswordChange, Some(user.id)).with("by", "reset_link");
     set.record(command, &event);
     end_sessions(set, command, user.id, None, SessionEnd::PasswordChanged);
+    set.tell_user(command, EventType::UserPasswordChanged, &user);
     Ok(Reply::Done)
 }

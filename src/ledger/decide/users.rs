@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::super::{
-    AccountKey, BalancesAfter, Capture, ChangePassword, Command, EndSession, EventDraft, EventKind, Lifetime,
-    Mode, OpenSession, Party, RefreshSession, RefreshState, Refusal, Register, Rename, Rules, Session,
-    SessionEnd, SessionId, SessionKind, Stage, Transaction, TransactionKind, User, UserId, WorkingSet,
+    AccountKey, BalancesAfter, Capture, ChangePassword, Command, EndSession, EventDraft, EventKind,
+    EventType, Lifetime, Mode, OpenSession, Party, RefreshSession, RefreshState, Refusal, Register, Rename,
+    Rules, Session, SessionEnd, SessionId, SessionKind, Stage, Transaction, TransactionKind, User, UserId,
+    WorkingSet,
 };
 use super::payments::two_entries;
 use super::{Reply, caller_user};
@@ -37,7 +38,9 @@ pub(super) fn register(
     let event =
         EventDraft::new(EventKind::UserCreated, Some(register.user)).with("role", register.role.name());
     set.record(command, &event);
-    set.users.get(&register.user).cloned().map(Reply::User).ok_or(Refusal::TokenInvalid)
+    let user = set.users.get(&register.user).cloned().ok_or(Refusal::TokenInvalid)?;
+    set.tell_user(command, EventType::UserCreated, &user);
+    Ok(Reply::User(user))
 }
 
 /// What a new customer of a sandbox starts with; operators and live users start with nothing.
@@ -184,6 +187,7 @@ pub(super) fn change_password(
     set.put_user(User { password: change.new.clone(), password_changed_at: set.now, ..User::clone(&user) });
     set.record(command, &EventDraft::new(EventKind::PasswordChange, Some(user.id)));
     end_sessions(set, command, user.id, Some(change.caller.session), SessionEnd::PasswordChanged);
+    set.tell_user(command, EventType::UserPasswordChanged, &user);
     Ok(Reply::Done)
 }
 
@@ -207,10 +211,12 @@ pub(super) fn end_sessions(
     }
 }
 
-pub(super) fn rename(set: &mut WorkingSet, rename: &Rename) -> Result<Reply, Refusal> {
+pub(super) fn rename(set: &mut WorkingSet, command: &Command, rename: &Rename) -> Result<Reply, Refusal> {
     let user = caller_user(set, &rename.caller)?;
     set.put_user(User { name: rename.name.clone(), ..User::clone(&user) });
-    set.users.get(&user.id).cloned().map(Reply::User).ok_or(Refusal::TokenInvalid)
+    let user = set.users.get(&user.id).cloned().ok_or(Refusal::TokenInvalid)?;
+    set.tell_user(command, EventType::UserUpdated, &user);
+    Ok(Reply::User(user))
 }
 
 fn end(set: &mut WorkingSet, session: &Session, why: SessionEnd) {

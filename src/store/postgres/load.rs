@@ -73,6 +73,9 @@ fn locked_user(action: &Action) -> Option<UserId> {
         | Action::Settle(_)
         | Action::Expire(_)
         | Action::Topup(_)
+        // These lock by their records.
+        | Action::Webhook(_)
+        | Action::Delivery(_)
         | Action::Note(_) => None,
     }
 }

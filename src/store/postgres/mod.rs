@@ -41,8 +41,8 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::{
-    AccountBalance, Answer, HistoryQuery, Movement, OpenError, Page, PageRequest, RecordQuery, Status, Store,
-    StoreError, WalletQuery,
+    AccountBalance, Answer, HistoryQuery, JournalQuery, Movement, OpenError, Page, PageRequest, RecordQuery,
+    Status, Store, StoreError, WalletQuery,
 };
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::auth::throttle::ThrottleNews;
@@ -360,6 +360,10 @@ impl Store for PostgresStore {
 
     fn wallet_movements(&self, query: WalletQuery) -> Answer<'_, Vec<Movement>> {
         Self::read(async move { reads::wallet_movements(&self.shared, &query).await })
+    }
+
+    fn journal(&self, query: JournalQuery) -> Answer<'_, Vec<Movement>> {
+        Self::read(reads::journal(&self.shared, query))
     }
 
     fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>> {

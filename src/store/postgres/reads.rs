@@ -19,7 +19,9 @@ use crate::ledger::{
     Balance, Currency, PaymentId, PaymentState, SecurityEvent, Session, Timestamp, TokenHash, Transaction,
     TransactionId, TransactionKind, User, UserId, network_of,
 };
-use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest, WalletQuery};
+use crate::store::{
+    AccountBalance, HistoryFilter, HistoryQuery, JournalQuery, Movement, Page, PageRequest, WalletQuery,
+};
 
 /// How long one read may take, tried again or not.
 const PATIENCE: Duration = Duration::from_millis(2_500);
@@ -174,6 +176,23 @@ pub(super) async fn wallet_movements(shared: &Shared, asked: &WalletQuery) -> Re
     let numbered = found.iter().map(|row| {
         let (no, transaction) = rows::transaction(row)?;
         Ok(movement(no, transaction, get(row, TRANSACTION_COLUMNS)?))
+    });
+    numbered.collect()
+}
+
+pub(super) async fn journal(shared: &Shared, asked: JournalQuery) -> Result<Vec<Movement>, Fault> {
+    let after = i64::try_from(asked.after).unwrap_or(i64::MAX);
+    let limit = i64::try_from(asked.limit).unwrap_or(i64::MAX);
+    let found = if let Some(seer) = asked.seer {
+        query(shared, statements::MOVEMENTS_AFTER, &[&seer.uuid(), &after, &limit]).await?
+    } else {
+        // Numbers are dense, so that this span has as many rows.
+        let to = after.saturating_add(limit);
+        query(shared, statements::TRANSACTIONS_BETWEEN, &[&after, &to]).await?
+    };
+    let numbered = found.iter().map(|row| {
+        let (no, transaction) = rows::transaction(row)?;
+        Ok(movement(no, transaction, None))
     });
     numbered.collect()
 }

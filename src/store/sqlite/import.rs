@@ -9,7 +9,9 @@ use super::fault::Fault;
 use super::fold::FoldPace;
 use super::{Shared, connect, properties, records, save, statements};
 use crate::clock::Clock;
-use crate::ledger::{Currency, Mode, Money, Record, Rules, Session, SessionId, TokenHash, User};
+use crate::ledger::{
+    Currency, Mode, Money, Record, Rules, Session, SessionId, TokenHash, User, WebhookRules,
+};
 use crate::store::OpenError;
 use crate::store::journal::{Block, Head, JournalWriter, Properties};
 
@@ -112,5 +114,6 @@ fn no_rules(mode: Mode) -> Result<Rules, OpenError> {
         refresh_ttl_ms: 0,
         grant: grant.map_err(|error| OpenError::Unusable(error.to_string()))?,
         house_name: String::new(),
+        webhooks: WebhookRules { most: 0, schedule_ms: Vec::new() },
     })
 }

@@ -43,8 +43,8 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::{
-    AccountBalance, Answer, HistoryQuery, Movement, OpenError, Page, PageRequest, RecordQuery, Status, Store,
-    StoreError, WalletQuery,
+    AccountBalance, Answer, HistoryQuery, JournalQuery, Movement, OpenError, Page, PageRequest, RecordQuery,
+    Status, Store, StoreError, WalletQuery,
 };
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::clock::Clock;
@@ -227,6 +227,11 @@ impl Store for SqliteStore {
     fn wallet_movements(&self, query: WalletQuery) -> Answer<'_, Vec<Movement>> {
         let shared = Arc::clone(&self.shared);
         self.readers.read(move |connection| reads::wallet_movements(connection, &shared, &query))
+    }
+
+    fn journal(&self, query: JournalQuery) -> Answer<'_, Vec<Movement>> {
+        let shared = Arc::clone(&self.shared);
+        self.readers.read(move |connection| reads::journal(connection, &shared, query))
     }
 
     fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>> {

@@ -14,7 +14,9 @@ use crate::ledger::{
     AccountKey, Balance, PaymentId, PaymentState, SecurityEvent, Session, Timestamp, TokenHash,
     TransactionId, User, UserId, network_of,
 };
-use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest, WalletQuery};
+use crate::store::{
+    AccountBalance, HistoryFilter, HistoryQuery, JournalQuery, Movement, Page, PageRequest, WalletQuery,
+};
 
 type SessionAndUser = (Arc<Session>, Arc<User>);
 
@@ -200,6 +202,45 @@ pub(super) fn wallet_movements(
             if movement.balance_after.is_some() && transaction.money.currency() == query.currency {
                 found.push(movement_row(movement.no, transaction, movement.balance_after));
             }
+        }
+        Ok(found)
+    })
+}
+
+/// The journal after a place, oldest first: what one user sees is in the table as far as it goes, then in the tail.
+pub(super) fn journal(
+    connection: &Connection,
+    shared: &Shared,
+    query: JournalQuery,
+) -> Result<Vec<Movement>, Fault> {
+    let after = i64::try_from(query.after).unwrap_or(i64::MAX);
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    let Some(seer) = query.seer else {
+        // Numbers are dense, so that this span has as many rows.
+        let mut statement = connection.prepare_cached(statements::TRANSACTIONS_BETWEEN)?;
+        let mut rows = statement.query([after, after.saturating_add(limit)])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (no, transaction) = rows::transaction(row)?;
+            found.push(movement_row(no, transaction, None));
+        }
+        return Ok(found);
+    };
+    let unfolded = shared.tail.between(seer, after, i64::MAX);
+    in_snapshot(connection, || {
+        let watermark: i64 =
+            connection.prepare_cached(statements::FOLDED_TO)?.query_row([], |row| row.get(0))?;
+        let mut statement = connection.prepare_cached(statements::MOVEMENTS_AFTER)?;
+        let mut rows = statement.query(params![seer.uuid(), after, watermark, limit])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (no, transaction) = rows::transaction(row)?;
+            found.push(movement_row(no, transaction, None));
+        }
+        let above = unfolded.iter().filter(|movement| movement.no > watermark);
+        for movement in above.take(query.limit.saturating_sub(found.len())) {
+            let transaction = load::bare_transaction(connection, movement.no)?;
+            found.push(movement_row(movement.no, transaction, None));
         }
         Ok(found)
     })

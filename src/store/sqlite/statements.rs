@@ -181,6 +181,13 @@ pub(super) const WALLET_MOVEMENTS: &str = concat!(
      AND m.txn <= ?3 AND m.balance_after IS NOT NULL AND t.currency = ?4 ORDER BY m.txn LIMIT ?5"
 );
 
+pub(super) const MOVEMENTS_AFTER: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    " FROM movements m JOIN transactions t ON t.no = m.txn WHERE m.user = ?1 AND m.txn > ?2 \
+     AND m.txn <= ?3 ORDER BY m.txn LIMIT ?4"
+);
+
 pub(super) const ADD_EVENT: &str = "INSERT INTO security_events (no, id, at, event, severity, user, ip, user_agent, request, detail) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user, ip, user_agent, request, detail FROM security_events \
@@ -286,6 +293,8 @@ pub(super) const READER: &[&str] = &[
     HISTORY,
     STATE_OF,
     WALLET_MOVEMENTS,
+    MOVEMENTS_AFTER,
+    TRANSACTIONS_BETWEEN,
     EVENTS_OF,
 ];
 
