@@ -69,10 +69,9 @@ target!(
             assert!((1..=100).contains(&limit));
             let _ = (query.after(), query.from("from"), query.until("to"));
             let pairs = query.pairs();
-            for (name, value) in &pairs {
+            for (name, _) in &pairs {
                 assert!(route.doc.query.iter().any(|field| field.name == *name));
                 assert_eq!(pairs.iter().filter(|(other, _)| other == name).count(), 1, "{text}");
-                assert!(!value.contains('\0'), "{text}");
             }
         }
     }
@@ -96,7 +95,7 @@ target!(
             headers.append(name, value.clone());
         }
         if let Ok(token) = bearer_token(&headers) {
-            assert!(!token.is_empty() && token.trim() == token);
+            assert!(!token.is_empty() && token.trim_matches(' ') == token);
         }
         if let Ok(key) = idempotency_key(&headers) {
             assert!(key.is_some());
