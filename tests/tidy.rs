@@ -16,9 +16,9 @@ const LINES: usize = 500;
 /// Files that are one thing though they are long, each with the lines that it may have.
 const LONG_FILES: [(&str, usize); 5] = [
     // Tables: a catalogue of problems, the routes, the metrics.
-    ("src/http/problem.rs", 600),
-    ("src/http/routes.rs", 950),
-    ("src/telemetry/metrics.rs", 520),
+    ("src/http/problem.rs", 640),
+    ("src/http/routes.rs", 1_000),
+    ("src/telemetry/metrics.rs", 560),
     // One reader of bodies, half of it its own tests.
     ("src/http/extract/form.rs", 600),
     // A throw-away PostgreSQL, from its making to its end.
@@ -437,7 +437,8 @@ fn every_problem_is_explained_and_caused_by_a_test() {
 }
 
 /// Tests of what all nouns have in common.
-const COMMON: [&str; 7] = ["main", "bodies", "conventions", "edge", "limits", "lists", "throttle"];
+const COMMON: [&str; 8] =
+    ["main", "bodies", "conventions", "edge", "limits", "lists", "monitoring", "throttle"];
 
 #[test]
 fn every_noun_of_the_api_has_its_tests() {

@@ -48,6 +48,9 @@ pub fn of_body(fields: &[Field]) -> Value {
         .iter()
         .map(|field| {
             let mut schema = of_kind(field.kind);
+            if !field.required {
+                allow_null(&mut schema);
+            }
             if let Some(object) = schema.as_object_mut() {
                 object.insert("description".into(), field.about.into());
             }
@@ -60,6 +63,22 @@ pub fn of_body(fields: &[Field]) -> Value {
         object.insert("required".into(), required.into());
     }
     schema
+}
+
+/// What may be left out may be null.
+fn allow_null(schema: &mut Value) {
+    let Some(object) = schema.as_object_mut() else { return };
+    match object.get_mut("type") {
+        Some(Value::Array(types)) if types.contains(&"null".into()) => {}
+        Some(Value::Array(types)) => types.push("null".into()),
+        Some(one) => *one = json!([one.clone(), "null"]),
+        None => {}
+    }
+    for list in ["enum", "anyOf", "oneOf"] {
+        if let Some(Value::Array(items)) = object.get_mut(list) {
+            items.push(if list == "enum" { Value::Null } else { json!({"type": "null"}) });
+        }
+    }
 }
 
 /// Every named schema.

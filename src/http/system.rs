@@ -35,6 +35,7 @@ pub(super) async fn metrics(call: Call) -> Answer {
     }
     let (status, telemetry) = (call.teller().status(), call.app.telemetry());
     let engine = telemetry.engine();
+    telemetry.ready(status.ready);
     engine.queue(status.queued);
     engine.tail(status.tail);
     engine.chain(status.blocks, status.sequence);

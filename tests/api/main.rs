@@ -12,6 +12,7 @@ mod edge;
 mod events;
 mod limits;
 mod lists;
+mod monitoring;
 mod operators;
 mod payments;
 mod requests;
