@@ -16,8 +16,8 @@ const LINES: usize = 500;
 /// Files that are one thing though they are long, each with the lines that it may have.
 const LONG_FILES: [(&str, usize); 5] = [
     // Tables: a catalogue of problems, the routes, the metrics.
-    ("src/http/problem.rs", 640),
-    ("src/http/routes.rs", 1_000),
+    ("src/http/problem.rs", 680),
+    ("src/http/routes.rs", 1_100),
     ("src/telemetry/metrics.rs", 560),
     // One reader of bodies, half of it its own tests.
     ("src/http/extract/form.rs", 600),

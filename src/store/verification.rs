@@ -251,7 +251,7 @@ impl Verification {
             && !self.keys.insert(*half)
         {
             self.wrong(format!(
-                "transactions row {no} ({}): who asked for it used the same idempotency key before",
+                "transactions row {no} ({}): its payer used the same idempotency key before",
                 transaction.id
             ));
         }

@@ -49,7 +49,9 @@ const DAMAGE: &[(&str, &str)] = &[
     ("DELETE FROM transactions WHERE no = 4", "transactions row 4 is missing"),
     ("DELETE FROM transactions WHERE no = 7", "transactions ends with row 6"),
     (
-        "INSERT INTO transactions SELECT 8, randomblob(16), kind, from_user, from_name, to_user, to_name, amount, \
+        "INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, amount, currency, description, \
+         reference, metadata, method, decline, available, idempotency_key, created_at) \
+         SELECT 8, randomblob(16), kind, from_user, from_name, to_user, to_name, amount, \
          currency, description, reference, metadata, method, decline, available, 'k8', created_at FROM transactions \
          WHERE no = 3",
         "transactions ends with row 8",
@@ -88,7 +90,9 @@ const DAMAGE: &[(&str, &str)] = &[
     ("INSERT INTO entries VALUES (64, 2, 5, 5)", "entries row 64"),
     ("INSERT INTO entries VALUES (0, 2, 5, 5)", "entries row 0"),
     (
-        "INSERT INTO transactions SELECT 0, randomblob(16), kind, from_user, from_name, to_user, \
+        "INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, amount, currency, description, \
+         reference, metadata, method, decline, available, idempotency_key, created_at) \
+         SELECT 0, randomblob(16), kind, from_user, from_name, to_user, \
          to_name, amount, currency, description, reference, metadata, method, decline, available, \
          'k8', created_at FROM transactions WHERE no = 3",
         "transactions row 0",

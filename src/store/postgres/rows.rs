@@ -44,9 +44,11 @@ pub(super) fn transaction(row: &Row) -> Result<(i64, Transaction), Fault> {
     let key = get::<Option<&str>>(row, 15)?
         .map(|key| IdempotencyKey::from_stored(key).ok_or_else(|| damaged("idempotency_key")))
         .transpose()?;
-    let capture = get::<Option<&str>>(row, 17)?
-        .map(|name| Capture::from_name(name).ok_or_else(|| damaged("capture")))
-        .transpose()?;
+    let capture = match get::<Option<&str>>(row, 17)? {
+        None => Capture::Automatic,
+        Some(name) if name == Capture::Manual.name() => Capture::Manual,
+        Some(_) => return Err(damaged("capture")),
+    };
     let transaction = Transaction {
         id: TransactionId::new(get(row, 1)?),
         kind,
@@ -55,7 +57,7 @@ pub(super) fn transaction(row: &Row) -> Result<(i64, Transaction), Fault> {
         money: Money::from_minor(get(row, 7)?, currency).map_err(|_| damaged("amount"))?,
         memo: Memo { description: get(row, 9)?, reference: get(row, 10)?, metadata: get(row, 11)? },
         method,
-        capture: capture.unwrap_or_default(),
+        capture,
         stage: stage(row)?.ok_or_else(|| damaged("status"))?,
         actor: get::<Option<Uuid>>(row, 23)?.map(UserId::new),
         after: BalancesAfter { from: get(row, 24)?, to: get(row, 25)? },
@@ -69,17 +71,21 @@ pub(super) fn transaction(row: &Row) -> Result<(i64, Transaction), Fault> {
 
 /// What a transaction is in the life of a payment; none if its columns do not fit together.
 fn stage(row: &Row) -> Result<Option<Stage>, Fault> {
-    let about: Option<Uuid> = get(row, 18)?;
-    let Some(status) = get::<Option<&str>>(row, 19)? else {
-        return Ok(about.is_none().then_some(Stage::Whole));
-    };
-    let Some(about) = about else { return Ok(Hold::of_status(status).map(Stage::Held)) };
+    let (about, status): (Option<Uuid>, Option<&str>) = (get(row, 18)?, get(row, 19)?);
+    let (captured, refunded): (Option<i64>, Option<i64>) = (get(row, 20)?, get(row, 21)?);
     let note: Option<String> = get(row, 22)?;
-    let state = state(status, get(row, 20)?, get(row, 21)?);
-    Ok(state.map(|state| {
-        let payment = PaymentId::new(about);
-        Stage::Step(Box::new(Step { payment, state, note: note.unwrap_or_default() }))
-    }))
+    let is_bare = captured.is_none() && refunded.is_none() && note.is_none();
+    Ok(match (about, status) {
+        (None, None) => is_bare.then_some(Stage::Whole),
+        (None, Some(status)) => Hold::of_status(status).filter(|_| is_bare).map(Stage::Held),
+        (Some(_), None) => None,
+        // An empty note is none.
+        (Some(_), Some(_)) if note.as_deref() == Some("") => None,
+        (Some(about), Some(status)) => state(status, captured, refunded).map(|state| {
+            let payment = PaymentId::new(about);
+            Stage::Step(Box::new(Step { payment, state, note: note.unwrap_or_default() }))
+        }),
+    })
 }
 
 /// Where a row leaves a payment.

@@ -45,8 +45,9 @@ pub(super) fn transaction(row: &Row<'_>) -> Result<(i64, Transaction), Fault> {
         Some(key) => Some(IdempotencyKey::from_stored(key).ok_or_else(|| damaged("idempotency_key"))?),
     };
     let capture = match row.get_ref(17)?.as_str_or_null().map_err(|_| damaged("capture"))? {
-        None => None,
-        Some(name) => Some(Capture::from_name(name).ok_or_else(|| damaged("capture"))?),
+        None => Capture::Automatic,
+        Some(name) if name == Capture::Manual.name() => Capture::Manual,
+        Some(_) => return Err(damaged("capture")),
     };
     let transaction = Transaction {
         id: TransactionId::new(row.get(1)?),
@@ -56,7 +57,7 @@ pub(super) fn transaction(row: &Row<'_>) -> Result<(i64, Transaction), Fault> {
         money: Money::from_minor(row.get(7)?, currency).map_err(|_| damaged("amount"))?,
         memo: Memo { description: text(9)?, reference: text(10)?, metadata: text(11)? },
         method,
-        capture: capture.unwrap_or_default(),
+        capture,
         stage: stage(row)?.ok_or_else(|| damaged("status"))?,
         actor: row.get::<_, Option<Uuid>>(23)?.map(UserId::new),
         after: BalancesAfter { from: row.get(24)?, to: row.get(25)? },
@@ -70,17 +71,21 @@ pub(super) fn transaction(row: &Row<'_>) -> Result<(i64, Transaction), Fault> {
 
 /// What a transaction is in the life of a payment; none if its columns do not fit together.
 fn stage(row: &Row<'_>) -> Result<Option<Stage>, Fault> {
-    let about: Option<Uuid> = row.get(18)?;
-    let Some(status) = row.get::<_, Option<String>>(19)? else {
-        return Ok(about.is_none().then_some(Stage::Whole));
-    };
-    let Some(about) = about else { return Ok(Hold::of_status(&status).map(Stage::Held)) };
-    let state = state(&status, row.get(20)?, row.get(21)?);
+    let (about, status): (Option<Uuid>, Option<String>) = (row.get(18)?, row.get(19)?);
+    let (captured, refunded): (Option<i64>, Option<i64>) = (row.get(20)?, row.get(21)?);
     let note: Option<String> = row.get(22)?;
-    Ok(state.map(|state| {
-        let payment = PaymentId::new(about);
-        Stage::Step(Box::new(Step { payment, state, note: note.unwrap_or_default() }))
-    }))
+    let is_bare = captured.is_none() && refunded.is_none() && note.is_none();
+    Ok(match (about, status) {
+        (None, None) => is_bare.then_some(Stage::Whole),
+        (None, Some(status)) => Hold::of_status(&status).filter(|_| is_bare).map(Stage::Held),
+        (Some(_), None) => None,
+        // An empty note is none.
+        (Some(_), Some(_)) if note.as_deref() == Some("") => None,
+        (Some(about), Some(status)) => state(&status, captured, refunded).map(|state| {
+            let payment = PaymentId::new(about);
+            Stage::Step(Box::new(Step { payment, state, note: note.unwrap_or_default() }))
+        }),
+    })
 }
 
 /// Where a row leaves a payment.

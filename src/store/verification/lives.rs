@@ -46,11 +46,7 @@ impl Lives {
         }
         let entry = |entry: &Entry| (entry.account, entry.amount_minor);
         let is_expected = transaction.entries.iter().map(entry).eq(self.expected(transaction));
-        if is_expected {
-            Ok(())
-        } else {
-            Err("its entries are not those of its parties, amount and state".into())
-        }
+        if is_expected { Ok(()) } else { Err("its entries are not those of its parties and amount".into()) }
     }
 
     fn expected(&self, transaction: &Transaction) -> Vec<(AccountKey, i64)> {
