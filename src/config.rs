@@ -46,6 +46,8 @@ pub struct Settings {
     pub tokens: Tokens,
     /// `[payments]`
     pub payments: Payments,
+    /// `[security]`
+    pub security: Security,
     /// `[passwords]`
     pub passwords: Passwords,
     /// `[metrics]`
@@ -206,6 +208,13 @@ impl Default for Payments {
     fn default() -> Self {
         Self { duplicate_window_seconds: 60, hold_seconds: 7 * 86_400 }
     }
+}
+
+/// What operators may not do alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Security {
+    /// Above how much of any currency, in whole major units, cash waits for a second operator; none for never.
+    pub four_eyes_above: Option<u64>,
 }
 
 /// Passwords and the pool that hashes them.

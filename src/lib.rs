@@ -9,6 +9,7 @@
 //! 4. [`store`] carries what the ledger decided: engines load rows, run the decision, write the difference.
 //! 5. [`webhook`] signs what is sent to other people's servers and guards where it goes.
 //! 6. [`teller`] is the one door: authorise, stamp time and ids, commit. HTTP and command line both go through it.
+//!    [`worker`] asks it for what is due without anybody asking.
 //! 7. [`courier`] hands events to webhooks and carries the deliveries out.
 //! 8. [`books`] writes journals and statements down for accountants.
 //! 9. [`http`], [`console`] and [`cli`] translate between the world and the teller. [`telemetry`] watches, [`config`]

@@ -70,6 +70,10 @@ fn good_call(route: &Route, user: &mut User) -> Request {
         "POST /webhooks/{id}/secret" => json!({"keep_old_seconds": 60}),
         "POST /webhooks/{id}/replay" => json!({"since": "2026-01-01T00:00:00Z"}),
         "POST /sandbox/events" => json!({"type": "payment.succeeded"}),
+        "POST /admin/deposits" | "POST /admin/withdrawals" => {
+            json!({"user": user.id, "amount": "1.23", "currency": "USD", "reference": "slip 1"})
+        }
+        "POST /admin/cash/{id}/approve" | "POST /admin/cash/{id}/reject" => json!({"note": "counted"}),
         "GET /statement" => return Request::get("/statement?currency=USD"),
         "POST /logout"
         | "POST /requests/{id}/pay"
@@ -90,6 +94,10 @@ fn good_call(route: &Route, user: &mut User) -> Request {
 
 /// The id of an object of the user's that this call is about.
 fn own_object(call: &str, user: &mut User) -> String {
+    if call.starts_with("POST /admin/cash/") {
+        // Cash waits only where a second operator is asked for, which other tests do.
+        return "txn_01h455vb4pex5vsknk084sn02q".to_owned();
+    }
     let waits_for = match call {
         "POST /payment/{id}/capture" | "POST /payment/{id}/void" => Some("authorized"),
         "POST /payment/{id}/refund" => Some("succeeded"),

@@ -220,6 +220,7 @@ pub fn rules(settings: &Settings) -> Result<Rules, Failure> {
         mode: settings.server.mode,
         duplicate_window_ms: millis(settings.payments.duplicate_window_seconds),
         hold_ttl_ms: millis(settings.payments.hold_seconds),
+        four_eyes_above: settings.security.four_eyes_above,
         access_ttl_ms: millis(settings.tokens.access_ttl_seconds),
         refresh_ttl_ms: millis(settings.tokens.refresh_ttl_seconds),
         grant: grant.map_err(|error| Failure::Usage(format!("the sandbox's grant {error}")))?,
@@ -288,6 +289,7 @@ pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Outp
         tokio::spawn(crate::http::serve(metrics, app, None, std::future::pending()));
     }
     let teller = Arc::clone(&ledger.teller);
+    let working = tokio::spawn(crate::worker::run(Arc::clone(&ledger.teller)));
     let flushing = tokio::spawn(async move {
         let mut ticks = tokio::time::interval(FLUSH_EVERY);
         loop {
@@ -302,6 +304,7 @@ pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Outp
     courier.abort();
     working.abort();
     flushing.abort();
+    working.abort();
 }
 
 /// Makes an operator for the person at the host.

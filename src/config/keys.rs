@@ -339,6 +339,13 @@ pub static KEYS: &[Key] = &[
         "How long money is held for a payment that is neither captured nor reviewed."
     ),
     key!(
+        security.four_eyes_above,
+        |text| number(text, 0, 9_999_999_999).map(Some),
+        "a whole number of major units, such as 500",
+        "(none: never)",
+        "Above how much, in whole units of any currency, a deposit or withdrawal waits for a second operator."
+    ),
+    key!(
         passwords.breached_file,
         |text| path(text).map(Some),
         "the path of a file",

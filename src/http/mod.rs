@@ -13,6 +13,7 @@
 mod activity;
 pub mod body;
 pub mod call;
+mod cash;
 pub mod cors;
 pub mod docs;
 mod door;

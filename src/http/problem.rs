@@ -145,7 +145,7 @@ catalogue! {
         "Ask the operator of this server for a new one.";
     RecipientNotFound = "recipient_not_found", NOT_FOUND,
         "There is no such recipient",
-        "No account has the email or the user id given as 'to'.",
+        "No account has the email or the user id given as 'to' or 'user'.",
         "Check 'to'; leave it out to pay the house.";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED,
         "This path does not take this method",
@@ -183,6 +183,10 @@ catalogue! {
         "The webhook is switched off",
         "Nothing is sent to this webhook, so that nothing can be sent to it again.",
         "Mend the receiver, switch the webhook on with PATCH and enabled: true, then send again.";
+    CashDecided = "cash_decided", CONFLICT,
+        "Another operator has decided this",
+        "This deposit or withdrawal waited for a second operator, and one has let it through or stopped it.",
+        "Look at GET /admin/cash for what still waits.";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE,
         "The body is too large",
         "A body may have at most 64 KiB.",
@@ -395,6 +399,7 @@ impl From<Refusal> for Problem {
             Refusal::InvalidCredentials => Self::new(Code::InvalidCredentials),
             Refusal::EmailTaken => Self::new(Code::EmailTaken),
             Refusal::SessionNotFound
+            | Refusal::CashRequestNotFound
             | Refusal::PaymentNotFound
             | Refusal::RequestNotFound
             | Refusal::ScheduleNotFound
@@ -409,6 +414,18 @@ impl From<Refusal> for Problem {
             ),
             Refusal::IdempotencyKeyReused { fields } => {
                 Self::new(Code::IdempotencyKeyReused).member("fields", fields)
+            }
+            Refusal::CashRequestDecided => Self::new(Code::CashDecided),
+            Refusal::CashShort { transaction, asked, available_minor } => {
+                let currency = asked.currency();
+                let available = Balance { amount_minor: available_minor, currency };
+                let problem = Self::new(Code::InsufficientFunds)
+                    .member("available", available.to_string())
+                    .member("currency", currency.code());
+                match transaction {
+                    Some(transaction) => problem.member("transaction", transaction.to_string()),
+                    None => problem,
+                }
             }
             Refusal::PaymentState { status } => {
                 let detail = format!("The payment is {}, which does not allow this.", status.name());

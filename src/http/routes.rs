@@ -7,8 +7,7 @@ use super::statements::{FORMAT_TYPES, FORMATS};
 use super::transactions::{STATUSES, TYPES};
 use super::wallets::METHODS;
 use super::{
-    activity, events, payments, requests, sandbox, schedules, sessions, statements, system, transactions,
-    users, wallets, webhooks,
+    activity, cash, events, payments, requests, sandbox, schedules, sessions, statements, system, transactions, users, wallets, webhooks,
 };
 use crate::ledger::User;
 
@@ -21,6 +20,18 @@ const AMOUNT: Field =
     Field::required("amount", Kind::Amount, "In major units: \"12.50\", or a number, read exactly.");
 const CURRENCY: Field =
     Field::required("currency", Kind::Currency, "An ISO 4217 code, upper- or lower-case.");
+
+const NOTE: Field = Field::optional("note", Kind::Text(500), "What you have to say about it.");
+const CASH: &[Field] = &[
+    Field::required("user", Kind::Recipient, "Whose wallet: an email or a user id."),
+    AMOUNT,
+    CURRENCY,
+    Field::required("reference", Kind::Text(100), "For the books, such as the number of a slip."),
+];
+const CASH_ANSWERS: &[Success] = &[
+    Success { status: 201, content: Content::Json("Cash"), about: "The movement." },
+    Success { status: 202, content: Content::Json("Cash"), about: "It waits for a second operator." },
+];
 
 pub(super) const fn ok(content: Content, about: &'static str) -> Success {
     Success { status: 200, content, about }
@@ -854,6 +865,98 @@ pub static ROUTES: &[Route] = &[
         access: OWN,
         handler: handler!(events::trigger),
         doc: webhooks::docs::TRIGGER,
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/admin/deposits",
+        access: Access::Needs(Permission::MoveCash),
+        handler: handler!(cash::deposit),
+        doc: Doc {
+            body: CASH,
+            idempotent: true,
+            errors: &[Code::RecipientNotFound, Code::AccountFrozen],
+            example: r#"{"user": "ann@example.com", "amount": "50.00", "currency": "EUR", "reference": "Till 2, slip 17"}"#,
+            ..plain(
+                Tag::Operators,
+                "deposit",
+                "Take cash in",
+                "Puts cash that was taken in into a user's wallet, never into the operator's own. Above the amount of the \
+                 setting 'security.four_eyes_above' it waits for a second operator.",
+                CASH_ANSWERS,
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/admin/withdrawals",
+        access: Access::Needs(Permission::MoveCash),
+        handler: handler!(cash::withdraw),
+        doc: Doc {
+            body: CASH,
+            idempotent: true,
+            errors: &[Code::RecipientNotFound, Code::InsufficientFunds, Code::AccountFrozen],
+            example: r#"{"user": "ann@example.com", "amount": "20.00", "currency": "EUR", "reference": "Till 2, slip 18"}"#,
+            ..plain(
+                Tag::Operators,
+                "withdraw",
+                "Pay cash out",
+                "Takes cash that is paid out from a user's wallet, by the rules of a deposit. With too little in it nothing \
+                 moves, and the declined withdrawal is kept.",
+                CASH_ANSWERS,
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/admin/cash",
+        access: Access::Needs(Permission::MoveCash),
+        handler: handler!(cash::list),
+        doc: Doc {
+            query: &[LIMIT, AFTER],
+            ..plain(
+                Tag::Operators,
+                "waitingCash",
+                "List cash that waits",
+                "Deposits and withdrawals that a second operator is to look at, newest first.",
+                &[ok(Content::List("Cash"), "A page of what waits.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/admin/cash/{id}/approve",
+        access: Access::Needs(Permission::MoveCash),
+        handler: handler!(cash::approve),
+        doc: Doc {
+            body: &[NOTE],
+            errors: &[Code::NotFound, Code::CashDecided, Code::InsufficientFunds, Code::AccountFrozen],
+            example: r#"{"note": "Counted twice"}"#,
+            ..plain(
+                Tag::Operators,
+                "approveCash",
+                "Let cash through",
+                "For another operator than the one who asked; with too little in the wallet a withdrawal still waits.",
+                &[Success { status: 201, content: Content::Json("Cash"), about: "The movement." }],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/admin/cash/{id}/reject",
+        access: Access::Needs(Permission::MoveCash),
+        handler: handler!(cash::reject),
+        doc: Doc {
+            body: &[NOTE],
+            errors: &[Code::NotFound, Code::CashDecided, Code::AccountFrozen],
+            example: r#"{"note": "The slip is missing"}"#,
+            ..plain(
+                Tag::Operators,
+                "rejectCash",
+                "Stop cash",
+                "For another operator than the one who asked. Nothing moves.",
+                NO_CONTENT,
+            )
+        },
     },
     Route {
         verb: Verb::Get,

@@ -95,6 +95,7 @@ pub fn components() -> Map<String, Value> {
         ("Party", party()),
         ("Payment", payment()),
         ("Refund", refund()),
+        ("Cash", cash()),
         ("Transaction", transaction()),
         ("Wallet", wallet()),
         ("Wallets", json!({"type": "array", "items": {"$ref": "#/components/schemas/Wallet"}})),
@@ -306,6 +307,19 @@ fn decline() -> Value {
     object(&[
         ("code", one_of(&["insufficient_funds"]), "The reason."),
         ("available", amount(), "What the payer could have spent."),
+    ])
+}
+
+fn cash() -> Value {
+    object(&[
+        ("id", id("txn"), "The movement's id, also while it waits."),
+        ("type", one_of(&["deposit", "withdrawal"]), "In or out."),
+        ("status", one_of(&["succeeded", "pending"]), "Whether it moved, or waits for a second operator."),
+        ("user", reference("Party"), "Whose wallet."),
+        ("amount", amount(), "In major units."),
+        ("currency", currency(), "ISO 4217."),
+        ("reference", text(), "For the books."),
+        ("created_at", time(), "When it was asked for."),
     ])
 }
 
@@ -543,6 +557,7 @@ fn problem() -> Value {
             "fields": {"type": "array", "items": {"type": "string"}, "description": "Of idempotency_key_reused: what differs."},
             "payment": {"type": "string", "description": "Of insufficient_funds: the declined payment, or the payment that was to be refunded; of duplicate_payment: the first one."},
             "payment_status": {"type": "string", "description": "Of payment_state: how the payment stands."},
+            "transaction": {"type": "string", "description": "Of insufficient_funds: the declined withdrawal."},
             "available": {"type": "string", "description": "Of insufficient_funds: what could have been spent."},
             "currency": {"type": "string", "description": "Of insufficient_funds: the currency of 'available'."},
             "request_status": {"type": "string", "description": "Of request_state: how the payment request stands."},

@@ -9,8 +9,9 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::ledger::{
-    Balance, Currency, Decline, MovementType, Party, PaymentId, PaymentState, PaymentStatus, RefundId, Role,
-    SecurityEvent, Session, SessionId, Timestamp, Transaction, TransactionId, TransactionKind, User, UserId,
+    Balance, CashDirection, CashRequest, Currency, Decline, MovementType, Party, PaymentId, PaymentState,
+    PaymentStatus, Record, RefundId, Role, SecurityEvent, Session, SessionId, Timestamp, Transaction,
+    TransactionId, TransactionKind, User, UserId,
 };
 use crate::store::Movement;
 
@@ -219,6 +220,62 @@ impl<'a> RefundView<'a> {
             amount_refunded: Text(Balance { amount_minor, currency }),
             created_at: Text(transaction.created_at),
         }
+    }
+}
+
+/// Cash that was taken in or paid out, or that waits for a second operator.
+#[derive(Debug, Serialize)]
+pub(super) struct CashView {
+    id: TransactionId,
+    #[serde(rename = "type")]
+    direction: CashDirection,
+    status: &'static str,
+    user: Who,
+    amount: Text<Balance>,
+    currency: Currency,
+    reference: String,
+    created_at: Text<Timestamp>,
+}
+
+/// A user as an operator's answer names them.
+#[derive(Debug, Serialize)]
+struct Who {
+    id: UserId,
+    name: Option<String>,
+}
+
+impl CashView {
+    /// Cash that moved.
+    pub(super) fn moved(transaction: &Transaction) -> Self {
+        let is_deposit = transaction.kind == TransactionKind::Deposit;
+        let user = if is_deposit { &transaction.to } else { &transaction.from };
+        let currency = transaction.money.currency();
+        Self {
+            id: transaction.id,
+            direction: if is_deposit { CashDirection::Deposit } else { CashDirection::Withdrawal },
+            status: status(transaction),
+            user: Who { id: user.id, name: user.name.clone() },
+            amount: Text(Balance { amount_minor: transaction.money.amount_minor(), currency }),
+            currency,
+            reference: transaction.memo.reference.clone(),
+            created_at: Text(transaction.created_at),
+        }
+    }
+
+    /// Cash that waits, told from what never changes of its record.
+    pub(super) fn waiting(record: &Record) -> Option<Self> {
+        let request = record.read::<CashRequest>()?;
+        let currency = request.currency;
+        Some(Self {
+            id: TransactionId::new(record.key.id),
+            direction: request.direction,
+            status: "pending",
+            user: Who { id: request.user, name: request.name },
+            amount: Text(Balance { amount_minor: request.amount_minor, currency }),
+            currency,
+            reference: request.reference,
+            created_at: Text(record.created_at),
+        })
     }
 }
 

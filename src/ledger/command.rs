@@ -5,11 +5,7 @@
 
 use super::chain::Hash;
 use super::{
-    AccountKey, Amount, Caller, CancelRequest, Capture, Currency, Deadline, DeliveryCommand, Email,
-    EndSchedule, EventDraft, IdempotencyKey, Lifetime, MakeRequest, MakeSchedule, Memo, Money, Move, Origin,
-    PasswordHash, PayRequested, PaymentId, PaymentRequest, PaymentShape, Permission, RecordKey, RecordKind,
-    ResetLink, Review, Role, RunSchedule, Schedule, SessionId, Timestamp, TokenHash, TopupMethod,
-    TransactionId, UserId, WebhookCommand,
+    AccountKey, Amount, Caller, CancelRequest, Capture, CashDirection, CashRequest, Currency, Deadline, DeliveryCommand, Email, EndSchedule, EventDraft, IdempotencyKey, Lifetime, MakeRequest, MakeSchedule, Memo, Money, Move, Origin, PasswordHash, PayRequested, PaymentId, PaymentRequest, PaymentShape, Permission, RecordKey, RecordKind, ResetLink, Review, Role, RunSchedule, Schedule, SessionId, Timestamp, TokenHash, TopupMethod, TransactionId, UserId, WebhookCommand,
 };
 
 /// Something asked, and by whom.
@@ -68,6 +64,10 @@ pub enum Action {
     RunSchedule(RunSchedule),
     /// Write down that a sandbox's clock was moved.
     MoveClock(MoveClock),
+    /// Take cash in, or pay it out.
+    Cash(Cash),
+    /// Let cash through that another operator asked for, or stop it.
+    DecideCash(DecideCash),
     /// Take simulated money in.
     Topup(Topup),
     /// Something about webhooks.
@@ -340,6 +340,53 @@ impl Settlement {
     }
 }
 
+/// Take cash in, or pay it out.
+#[derive(Debug, Clone)]
+pub struct Cash {
+    /// The operator who asks.
+    pub caller: Caller,
+    /// The operator's role, which lets them; it is looked at again.
+    pub operator: Role,
+    /// The id that the transaction gets, also if it has to wait.
+    pub transaction: TransactionId,
+    /// In or out.
+    pub direction: CashDirection,
+    /// Whose wallet.
+    pub user: UserId,
+    /// How much.
+    pub money: Money,
+    /// For the books.
+    pub reference: String,
+    /// The key under which the answer is repeated.
+    pub key: Option<IdempotencyKey>,
+}
+
+impl Cash {
+    /// What it is found by under its key while it waits.
+    pub fn lookup(&self) -> Option<Hash> {
+        self.key.as_ref().map(|key| key.digest(self.caller.user))
+    }
+}
+
+/// Let cash through that another operator asked for, or stop it.
+#[derive(Debug, Clone)]
+pub struct DecideCash {
+    /// The second operator.
+    pub caller: Caller,
+    /// Their role, which lets them; it is looked at again.
+    pub operator: Role,
+    /// What waits.
+    pub transaction: TransactionId,
+    /// Whose wallet it is, …
+    pub user: UserId,
+    /// … and in which currency, as the request says.
+    pub currency: Currency,
+    /// Whether it may go through.
+    pub approved: bool,
+    /// What they have to say about it.
+    pub note: String,
+}
+
 /// Release what a payment held too long.
 #[derive(Debug, Clone, Copy)]
 pub struct Expire {
@@ -484,6 +531,18 @@ impl Command {
                 add_caller(&settle.caller, needs);
                 add_step(settle.payment, needs);
                 needs.keys.extend(settle.key.iter().map(|key| (settle.caller.user, key.clone())));
+            }
+            Action::Cash(cash) => {
+                add_caller(&cash.caller, needs);
+                needs.users.push(cash.user);
+                needs.add_accounts([cash.user, UserId::CASH], cash.money.currency());
+                needs.keys.extend(cash.key.iter().map(|key| (cash.caller.user, key.clone())));
+                needs.record_lookups.extend(cash.lookup().map(|lookup| (RecordKind::CashRequest, lookup)));
+            }
+            Action::DecideCash(decide) => {
+                add_caller(&decide.caller, needs);
+                needs.records.push(RecordKey::of::<CashRequest>(decide.transaction.uuid()));
+                needs.add_accounts([decide.user, UserId::CASH], decide.currency);
             }
             Action::Expire(expire) => add_step(expire.payment, needs),
             Action::Topup(topup) => {

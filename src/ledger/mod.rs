@@ -34,8 +34,8 @@ mod working_set;
 
 pub use account::{AccountKey, AccountKind};
 pub use command::{
-    Action, Authority, ChangePassword, ChangeUser, Command, EndSession, EndUserSessions, Expire,
-    MakeResetLink, MoveClock, Needs, OpenSession, Pay, RefreshSession, Register, Rename, ResetFactor,
+    Action, Authority, Cash, ChangePassword, ChangeUser, Command, DecideCash, EndSession, EndUserSessions,
+    Expire, MakeResetLink, MoveClock, Needs, OpenSession, Pay, RefreshSession, Register, Rename, ResetFactor,
     ResetPassword, Settle, Settlement, TokenPair, Topup,
 };
 pub use decide::{Outcome, Reply, check_session, decide, may_use};
@@ -53,7 +53,10 @@ pub use key::{IdempotencyKey, IdempotencyKeyError};
 pub use money::{Amount, Balance, Currency, Money, MoneyError, Total};
 pub use payment::{Capture, Hold, Move, PaymentState, PaymentStatus, Stage, Step};
 pub use permission::{Permission, Scope, ScopeError};
-pub use record::{Deadline, Filing, Record, RecordKey, RecordKind, ResetLink, Review, Stored};
+pub use record::{
+    CashDecision, CashDirection, CashRequest, Deadline, Filing, Record, RecordKey, RecordKind, ResetLink,
+    Review, Stored,
+};
 pub use refusal::Refusal;
 pub use request::{CancelRequest, MakeRequest, PayRequested, PaymentRequest, RequestEnd, RequestStatus};
 pub use schedule::{

@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::chain::Hash;
 use super::{
-    Delivery, FeedCursor, Notice, PaymentRequest, Replay, Schedule, Timestamp, UserId, Webhook, WebhookList,
+    Currency, Delivery, FeedCursor, Notice, PaymentRequest, Replay, Schedule, Timestamp, UserId, Webhook,
+    WebhookList,
 };
 
 macro_rules! records {
@@ -69,6 +70,8 @@ records! {
     FeedCursor = "feed_cursor": FeedCursor;
     /// Events to be sent to a webhook, which it belongs to, once more.
     Replay = "replay": Replay;
+    /// Cash that waits for a second operator, or that one has looked at. It has the transaction's UUID.
+    CashRequest = "cash_request": CashRequest;
 }
 
 /// A value that is kept as a record. A type gets it by its line in the list above.
@@ -154,6 +157,53 @@ impl fmt::Debug for Record {
 /// When the money of a payment that is to be captured is released, unless it was captured or voided before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deadline {}
+
+/// Cash that one operator took in or paid out, and that another is to let through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CashRequest {
+    /// In or out.
+    pub direction: CashDirection,
+    /// Whose wallet.
+    pub user: UserId,
+    /// Their name at that moment.
+    pub name: Option<String>,
+    /// How much, in minor units, …
+    pub amount_minor: i64,
+    /// … of this currency.
+    pub currency: Currency,
+    /// For the books.
+    pub reference: String,
+    /// The operator who asked.
+    pub asked_by: UserId,
+    /// Who looked at it, and whether they let it through; none while it waits.
+    pub decided: Option<CashDecision>,
+}
+
+impl CashRequest {
+    /// What the records of cash that waits belong to, so that they are listed without those that are decided.
+    pub const WAITING: Uuid = Uuid::from_u128(1);
+}
+
+/// Which way cash goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CashDirection {
+    /// Into a wallet.
+    Deposit,
+    /// Out of it.
+    Withdrawal,
+}
+
+/// What a second operator said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CashDecision {
+    /// Who.
+    pub by: UserId,
+    /// Whether they let it through.
+    pub approved: bool,
+    /// What they had to say about it.
+    pub note: String,
+}
 
 /// A payment that an operator is to look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Refusals: every business 'no', in order of precedence. A refusal is an answer; a fault is not in this list.
 
-use super::{Money, MoneyError, PaymentId, PaymentStatus, RequestStatus, TopupFailure};
+use super::{Money, MoneyError, PaymentId, PaymentStatus, RequestStatus, TopupFailure, TransactionId};
 
 /// Why the ledger said no.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub enum Refusal {
     },
     /// No such payment that the caller may know of.
     PaymentNotFound,
+    /// No cash of that id waits or waited for a second operator.
+    CashRequestNotFound,
     /// The caller's account is frozen.
     AccountFrozen,
     /// Only a sandbox does this.
@@ -72,6 +74,8 @@ pub enum Refusal {
         /// How it stands.
         status: PaymentStatus,
     },
+    /// Another operator has let this cash through or stopped it.
+    CashRequestDecided,
     /// The amount is none in the payment's currency.
     AmountRefused {
         /// Why.
@@ -89,6 +93,15 @@ pub enum Refusal {
         /// What was asked.
         asked: Money,
         /// What the payer could have spent, in minor units of the same currency.
+        available_minor: i64,
+    },
+    /// Too little money in the wallet to pay out.
+    CashShort {
+        /// The declined withdrawal, where one is kept.
+        transaction: Option<TransactionId>,
+        /// What was asked.
+        asked: Money,
+        /// What there is to be paid out, in minor units of the same currency.
         available_minor: i64,
     },
     /// The simulated method said no.

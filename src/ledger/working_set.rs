@@ -58,6 +58,8 @@ pub struct Rules {
     pub duplicate_window_ms: i64,
     /// How long money is held for a payment that is neither captured nor reviewed, in milliseconds.
     pub hold_ttl_ms: i64,
+    /// Above how much of any currency, in whole major units, cash waits for a second operator; none for never.
+    pub four_eyes_above: Option<u64>,
     /// How long an access token counts, in milliseconds.
     pub access_ttl_ms: i64,
     /// How long a refresh token counts, in milliseconds.
@@ -68,6 +70,15 @@ pub struct Rules {
     pub house_name: String,
     /// Of webhooks.
     pub webhooks: WebhookRules,
+}
+
+impl Rules {
+    /// Whether so much cash waits for a second operator.
+    pub fn needs_four_eyes(&self, money: Money) -> bool {
+        let unit = 10_i128.saturating_pow(u32::from(money.currency().exponent()));
+        self.four_eyes_above
+            .is_some_and(|most| i128::from(money.amount_minor()) > i128::from(most).saturating_mul(unit))
+    }
 }
 
 /// Whether a refresh token is a session's current one.

@@ -7,6 +7,8 @@ mod accounts;
 mod anonymous;
 mod deliveries;
 mod feed;
+mod cash;
+mod due;
 mod first_admin;
 mod limits;
 mod money;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 
 pub use accounts::{NewUser, OperatorRequest, Registration};
 pub use feed::{FeedEvent, Told};
+pub use cash::{CashAnswer, CashOrder};
 pub use limits::tightest;
 pub use money::{Answer, PayRequest, PaymentNow, Recipient, SettleRequest, StepAnswer, TopupRequest};
 pub use requests::{NewRequest, RequestNow};

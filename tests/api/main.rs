@@ -7,6 +7,7 @@ mod support;
 
 mod activity;
 mod bodies;
+mod cash;
 mod conventions;
 mod edge;
 mod events;

@@ -65,6 +65,7 @@ fn rules() -> Rules {
         mode: Mode::Sandbox,
         duplicate_window_ms: 60_000,
         hold_ttl_ms: 7 * 86_400_000,
+        four_eyes_above: None,
         access_ttl_ms: ACCESS_TTL_MS,
         refresh_ttl_ms: i64::MAX / 4,
         grant: Money::from_minor(GRANT_MINOR, Currency::USD).unwrap(),

@@ -18,6 +18,7 @@ pub fn rules() -> Rules {
         mode: Mode::Sandbox,
         duplicate_window_ms: 60_000,
         hold_ttl_ms: 7 * 86_400_000,
+        four_eyes_above: None,
         access_ttl_ms: 900_000,
         refresh_ttl_ms: 900_000,
         grant: Money::from_minor(100_000, Currency::USD).unwrap(),

@@ -5,6 +5,7 @@
 //! has passed, so that a refused command costs its neighbours nothing.
 
 mod deliveries;
+mod cash;
 mod operators;
 mod payments;
 mod requests;
@@ -56,6 +57,8 @@ pub enum Reply {
     Told(Uuid),
     /// These deliveries are the asker's to try.
     Claimed(Vec<Uuid>),
+    /// The record of cash that waits for a second operator.
+    CashWaits(Arc<Record>),
     /// Done; there is nothing to say about it.
     Done,
 }
@@ -96,6 +99,8 @@ pub fn decide(rules: &Rules, set: &mut WorkingSet, command: &Command) -> Outcome
         Action::CancelRequest(cancel) => requests::cancel(set, cancel).into(),
         Action::PayRequest(asked) => requests::pay(rules, set, command, asked),
         Action::Settle(settle) => steps::settle(rules, set, command, settle),
+        Action::Cash(cash) => cash::cash(rules, set, command, cash),
+        Action::DecideCash(asked) => cash::decide(set, command, asked).into(),
         Action::Expire(expire) => steps::expire(rules, set, *expire).into(),
         Action::Topup(topup) => payments::topup(rules, set, command, topup),
         Action::Webhook(asked) => webhooks::decide(rules, set, command, asked).into(),

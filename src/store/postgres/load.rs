@@ -72,6 +72,8 @@ fn locked_user(action: &Action) -> Option<UserId> {
         | Action::PayRequest(_)
         | Action::Settle(_)
         | Action::Expire(_)
+        | Action::Cash(_)
+        | Action::DecideCash(_)
         | Action::Topup(_)
         // These lock by their records.
         | Action::Webhook(_)

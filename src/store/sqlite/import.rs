@@ -110,6 +110,7 @@ fn no_rules(mode: Mode) -> Result<Rules, OpenError> {
         mode,
         duplicate_window_ms: 0,
         hold_ttl_ms: 0,
+        four_eyes_above: None,
         access_ttl_ms: 0,
         refresh_ttl_ms: 0,
         grant: grant.map_err(|error| OpenError::Unusable(error.to_string()))?,

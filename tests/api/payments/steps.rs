@@ -129,6 +129,34 @@ fn a_hold_lapses_even_if_nobody_has_released_it_yet() {
         let late = step(&mut bob, &id, what, &json!({})).problem(409, "payment_state");
         assert_eq!(late.str("payment_status"), "expired");
     }
+    // Then the worker releases it.
+    let is_released = (0..200).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        wallet(&mut ada) == ["1000.00", "1000.00", "0.00"]
+    });
+    assert!(is_released);
+    assert_eq!(state(&mut bob, &id), ["expired", "0.00", "0.00"]);
+    assert_eq!(ada.list("/transactions").len(), 1);
+    server.verify();
+}
+
+#[test]
+fn what_lapsed_while_no_server_ran_is_released_at_the_next_start() {
+    let mut server = Server::builder().env("FARTHING_PAYMENTS_HOLD_SECONDS", "2").start();
+    let (mut ada, bob) = (server.user("ada"), server.user("bob"));
+    for _ in 0..3 {
+        hold(&mut ada, &bob);
+    }
+    server.kill();
+    std::thread::sleep(std::time::Duration::from_millis(2_100));
+    server.start_again();
+    ada.client = server.client().with_token(&ada.token);
+    let is_released = (0..200).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        wallet(&mut ada)[2] == "0.00"
+    });
+    assert!(is_released);
+    server.verify();
 }
 
 #[test]
