@@ -71,11 +71,15 @@ fn declare(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     for currency in currencies {
-        // The point says which of the two marks the decimals; without decimals it stands at the end.
         let thousand =
             Balance { amount_minor: 1000_i64.saturating_mul(ten_to(currency.exponent())), currency };
-        let point = if currency.exponent() == 0 { "." } else { "" };
-        writeln!(out, "\ncommodity {currency}\n    format {thousand}{point} {currency}")?;
+        // hledger wants the point that marks the decimals also where there are none, and Ledger reads such a point at the
+        // end of the line alone.
+        if currency.exponent() == 0 {
+            writeln!(out, "\ncommodity {currency}\n    format {currency} {thousand}.")?;
+        } else {
+            writeln!(out, "\ncommodity {currency}\n    format {thousand} {currency}")?;
+        }
     }
     writeln!(out)?;
     accounts.iter().try_for_each(|account| writeln!(out, "account {account}"))?;

@@ -289,7 +289,6 @@ pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Outp
         tokio::spawn(crate::http::serve(metrics, app, None, std::future::pending()));
     }
     let teller = Arc::clone(&ledger.teller);
-    let working = tokio::spawn(crate::worker::run(Arc::clone(&ledger.teller)));
     let flushing = tokio::spawn(async move {
         let mut ticks = tokio::time::interval(FLUSH_EVERY);
         loop {
@@ -302,7 +301,6 @@ pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Outp
     let courier = courier::start(Arc::clone(&ledger.teller), ledger.sender.clone(), events::render);
     crate::http::serve(listeners.api, app(surface, ledger.edge.clone()), listeners.tls, stop).await;
     courier.abort();
-    working.abort();
     flushing.abort();
     working.abort();
 }

@@ -168,7 +168,7 @@ fn a_run_that_fails_tells_its_owner_and_the_next_runs_all_the_same() {
         (ada.client.get(&format!("/schedules/{id}")).expect(200).str("status") == "done").then_some(())
     });
     assert_eq!(
-        ada.list("/payments?limit=100")
+        ada.list("/payments")
             .iter()
             .filter(|payment| payment["amount"] == "1000.00" && payment["status"] == "succeeded")
             .count(),
