@@ -19,7 +19,7 @@ use std::thread::available_parallelism;
 use unicode_normalization::UnicodeNormalization;
 
 pub use crate::auth::throttle::ClassQuotas;
-pub use crate::ledger::Mode;
+pub use crate::ledger::{Mode, StepUp};
 pub use crate::telemetry::LogFormat;
 pub use keys::{KEYS, Key};
 pub use limits::RateLimits;
@@ -167,6 +167,21 @@ impl Default for Database {
     }
 }
 
+/// What protects accounts, and what operators may not do alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Security {
+    /// Above how much of any currency, in whole major units, cash waits for a second operator; none for never.
+    pub four_eyes_above: Option<u64>,
+    /// Above which amounts a payment asks for a fresh second factor.
+    pub step_up_above: StepUp,
+}
+
+impl Default for Security {
+    fn default() -> Self {
+        Self { four_eyes_above: None, step_up_above: "1000".parse().unwrap_or(StepUp::OFF) }
+    }
+}
+
 /// Risk rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Risk {
@@ -208,13 +223,6 @@ impl Default for Payments {
     fn default() -> Self {
         Self { duplicate_window_seconds: 60, hold_seconds: 7 * 86_400 }
     }
-}
-
-/// What operators may not do alone.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Security {
-    /// Above how much of any currency, in whole major units, cash waits for a second operator; none for never.
-    pub four_eyes_above: Option<u64>,
 }
 
 /// Passwords and the pool that hashes them.

@@ -9,3 +9,4 @@ mod pool;
 pub mod seal;
 pub mod throttle;
 pub mod token;
+pub mod totp;

@@ -346,6 +346,13 @@ pub static KEYS: &[Key] = &[
         "Above how much, in whole units of any currency, a deposit or withdrawal waits for a second operator."
     ),
     key!(
+        security.step_up_above,
+        |text: &str| text.parse().ok(),
+        "\"off\", or amounts such as \"1000, JPY 150000\"",
+        "1000",
+        "Above which amount a payment asks who has a second factor for a fresh code: in major units, or by currency."
+    ),
+    key!(
         passwords.breached_file,
         |text| path(text).map(Some),
         "the path of a file",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::{
     ClassQuotas, DatabaseUrl, LogFormat, Mode, Networks, Origins, Passphrase, Ports, ProxyHeader, Schedule,
+    StepUp,
 };
 
 /// How a value is written in a TOML file; `None` where there is nothing to write.
@@ -40,6 +41,7 @@ show! {
     Ports: value => quoted(&value.to_string());
     Origins: value => quoted(&value.to_string());
     Schedule: value => quoted(&value.to_string());
+    StepUp: value => quoted(&value.to_string());
     ProxyHeader: value => quoted(value.name());
     SocketAddr: value => quoted(&value.to_string());
     PathBuf: value => quoted(&value.to_string_lossy());

@@ -20,6 +20,14 @@ use crate::teller::{Login, LoginRequest};
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const EMAIL: Input = Input::email();
 const PASSWORD: Input = Input::password("password", "Password", "current-password");
+const OTP: Input = Input {
+    autocomplete: "one-time-code",
+    ..Input::text(
+        "otp",
+        "Code",
+        "Only if your account has a second factor: what your app shows, or a recovery code.",
+    )
+};
 const NEW_PASSWORD: Input = Input::password("password", "Password", "new-password")
     .hint("At least 8 characters. A sentence is better than a puzzle.");
 const NAME: Input =
@@ -64,10 +72,11 @@ async fn try_login(call: &Call) -> Result<Login, Problem> {
     let mut form = call.form()?;
     let email = form.secret("email").map(|text| Email::parse(&text).ok());
     let password = form.secret("password").map(|text| Password::new(&text));
+    let otp = form.text("otp");
     form.secret("next");
     let parsed = email.zip(password);
     let (email, password) = form.finish(parsed)?;
-    let request = LoginRequest { email, password, lifetime: SESSION };
+    let request = LoginRequest { email, password, otp, lifetime: SESSION };
     Ok(call.teller().login(call.origin.clone(), request).await?)
 }
 
@@ -106,6 +115,7 @@ fn login_form(call: &Call, status: StatusCode, filled: &Filled, note: Option<&st
             @if !filled.value("next").is_empty() { input type="hidden" name="next" value=(filled.value("next")); }
             (EMAIL.show(filled))
             (PASSWORD.show(filled))
+            (OTP.show(filled))
             div.actions { button.button type="submit" { "Log in" } }
         }
         p { "No account yet? " a href="/console/register" { "Register" } "." }
@@ -124,6 +134,7 @@ pub(super) async fn register(call: Call) -> Answer {
             let request = LoginRequest {
                 email: Some(new.email.clone()),
                 password: new.password.clone(),
+                otp: None,
                 lifetime: SESSION,
             };
             call.teller().register(admitted, new).await.map(|_| request).map_err(Problem::from)

@@ -35,7 +35,7 @@ pub(super) async fn create(call: Call) -> Answer {
             let (email, password) = (new.email.clone(), new.password.clone());
             let created = call.teller().create_first_admin(call.origin.clone(), &secret, new).await;
             created
-                .map(|_| LoginRequest { email: Some(email), password, lifetime: SESSION })
+                .map(|_| LoginRequest { email: Some(email), password, otp: None, lifetime: SESSION })
                 .map_err(Problem::from)
         }
         Err(problem) => Err(problem),

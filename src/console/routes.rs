@@ -97,6 +97,7 @@ pub static PAGES: &[Route] = &[
         &[
             Field::required("email", Kind::Email, "As registered."),
             Field::required("password", Kind::Secret, "The password."),
+            Field::optional("otp", Kind::Text(64), "A code of the second factor."),
             Field::optional("next", Kind::Text(1_000), "Where to go then."),
         ]
     ),
@@ -187,6 +188,7 @@ pub static PAGES: &[Route] = &[
         "Change one's password",
         &[
             Field::required("current_password", Kind::Secret, "The one that there is."),
+            Field::optional("otp", Kind::Text(64), "A code of the second factor."),
             Field::required("new_password", Kind::Password, "The one that is wanted."),
             Field::optional("username", Kind::Text(254), "For password managers."),
         ]

@@ -115,8 +115,9 @@ pub(super) async fn rename(call: Call) -> Answer {
 
 pub(super) async fn change_password(call: Call) -> Answer {
     let changed = match read_new_password(&call) {
-        Ok((current, new)) => {
-            let changing = call.teller().change_password(call.who()?, call.origin.clone(), current, new);
+        Ok((current, new, otp)) => {
+            let origin = call.origin.clone();
+            let changing = call.teller().change_password(call.who()?, origin, current, new, otp.as_deref());
             changing.await.map_err(Problem::from)
         }
         Err(problem) => Err(problem),

@@ -11,16 +11,19 @@
 //! let in.
 
 mod activity;
+mod api_keys;
 pub mod body;
 pub mod call;
 mod cash;
 pub mod cors;
+mod credential_routes;
 pub mod docs;
 mod door;
 pub mod edge;
 pub mod events;
 mod example;
 pub mod extract;
+mod factors;
 mod limits;
 pub mod openapi;
 mod operator_routes;

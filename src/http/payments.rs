@@ -96,8 +96,9 @@ pub(crate) fn read_payment(call: &Call, key: Option<IdempotencyKey>) -> Result<P
         form.refuse("reference", "reserved", message);
     }
     let capture = form.word("capture").and_then(Capture::from_name).unwrap_or_default();
+    let otp = form.text("otp");
     let money = form.finish(money)?;
-    Ok(PayRequest { to, money, memo, capture, key })
+    Ok(PayRequest { to, money, memo, capture, key, otp })
 }
 
 /// Whom the field `to` names; the house if it names nobody.

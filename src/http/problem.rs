@@ -99,6 +99,14 @@ catalogue! {
         "The email or the password is wrong",
         "No account has this email with this password. The answer is the same whichever of the two is wrong.",
         "Check both and try again; repeated failures are slowed down.";
+    OtpRequired = "otp_required", UNAUTHORIZED,
+        "A code of your second factor is needed",
+        "The account has a second factor, and this call asks for a fresh code of it.",
+        "Send the code that your app shows, or a recovery code, in the field 'otp'.";
+    OtpInvalid = "otp_invalid", UNAUTHORIZED,
+        "The code does not count",
+        "The code is wrong, too old, or was used before: each counts once.",
+        "Wait for the next code and send that, or send a recovery code.";
     InsufficientFunds = "insufficient_funds", PAYMENT_REQUIRED,
         "There is not enough money in the wallet",
         "The amount is more than what is available in the wallet of this currency. Nothing was moved; the declined payment is kept in your history.",
@@ -159,6 +167,10 @@ catalogue! {
         "The email is taken",
         "An account with this email exists, in upper- or lower-case.",
         "Log in, or register with another email.";
+    TotpState = "totp_state", CONFLICT,
+        "The second factor is not in the state for this",
+        "One can be begun where there is none, confirmed where one was begun, and taken away where there is one.",
+        "Begin with POST /me/totp; to change it, take it away with DELETE /me/totp first.";
     DuplicatePayment = "duplicate_payment", CONFLICT,
         "This looks like the same payment again",
         "A payment to the same payee with the same amount, currency, description and reference was made moments ago, and this request has no Idempotency-Key. The member 'payment' is the id of the first.",
@@ -407,6 +419,13 @@ impl From<Refusal> for Problem {
             | Refusal::WebhookNotFound => Self::new(Code::NotFound),
             Refusal::ResetLinkInvalid => Self::new(Code::ResetLinkInvalid),
             Refusal::PermissionDenied => Self::new(Code::PermissionDenied),
+            Refusal::OtpRequired => Self::new(Code::OtpRequired),
+            Refusal::OtpInvalid => Self::new(Code::OtpInvalid),
+            Refusal::FactorState { is_on } => {
+                let detail =
+                    if is_on { "There is a second factor already." } else { "There is no second factor." };
+                Self::with_detail(Code::TotpState, detail)
+            }
             Refusal::CredentialsTooWeak => Self::new(Code::CredentialsTooWeak),
             Refusal::OwnAffair => Self::with_detail(
                 Code::PermissionDenied,

@@ -130,9 +130,10 @@ pub(super) async fn pay(call: Call) -> Answer {
             form.refuse("currency", "not_what_is_asked", &message);
         }
     }
+    let otp = form.text("otp");
     form.finish(Some(()))?;
-    let key = call.idempotency_key()?;
-    let answer = call.teller().pay_request(call.who()?, call.origin.clone(), id, key).await;
+    let (key, origin) = (call.idempotency_key()?, call.origin.clone());
+    let answer = call.teller().pay_request(call.who()?, origin, id, key, otp.as_deref()).await;
     count(&call, &answer);
     Ok(paid(&answer?))
 }

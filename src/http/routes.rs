@@ -1,5 +1,6 @@
 //! The route table: every call there is, who may make it, what answers it, and what the documents say about it.
 
+use super::credential_routes as credential;
 use super::operator_routes as operator;
 use super::problem::Code;
 use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success, Tag, Verb};
@@ -7,13 +8,19 @@ use super::statements::{FORMAT_TYPES, FORMATS};
 use super::transactions::{STATUSES, TYPES};
 use super::wallets::METHODS;
 use super::{
-    activity, cash, events, payments, requests, sandbox, schedules, sessions, statements, system, transactions, users, wallets, webhooks,
+    activity, cash, events, payments, requests, sandbox, schedules, sessions, statements, system,
+    transactions, users, wallets, webhooks,
 };
 use crate::ledger::User;
 
 const OWN: Access = Access::Needs(Permission::OwnAccount);
-const CREDENTIALS: Access = Access::Needs(Permission::OwnCredentials);
+pub(super) const CREDENTIALS: Access = Access::Needs(Permission::OwnCredentials);
 
+pub(super) const OTP: Field = Field::optional(
+    "otp",
+    Kind::Text(64),
+    "A fresh code of your second factor, or a recovery code; asked for with 'otp_required'.",
+);
 pub(super) const LIMIT: Field = Field::optional("limit", Kind::Limit, "How many rows, 1 to 100.");
 pub(super) const AFTER: Field = Field::optional("after", Kind::After, "The 'next' of the page before.");
 const AMOUNT: Field =
@@ -111,13 +118,9 @@ pub static ROUTES: &[Route] = &[
             body: &[
                 Field::required("email", Kind::Email, "As registered, in any case."),
                 Field::required("password", Kind::Secret, "The password."),
-                Field::optional(
-                    "otp",
-                    Kind::Text(16),
-                    "The code of a second factor; accounts have none in this version.",
-                ),
+                OTP,
             ],
-            errors: &[Code::InvalidCredentials, Code::RateLimited],
+            errors: &[Code::InvalidCredentials, Code::OtpRequired, Code::OtpInvalid, Code::RateLimited],
             example: r#"{"email": "ann@example.com", "password": "seven quiet otters"}"#,
             ..plain(
                 Tag::Accounts,
@@ -212,8 +215,9 @@ pub static ROUTES: &[Route] = &[
                     Kind::Password,
                     "The one that you want, by the rules of registering.",
                 ),
+                OTP,
             ],
-            errors: &[Code::InvalidCredentials, Code::RateLimited],
+            errors: &[Code::InvalidCredentials, Code::OtpRequired, Code::OtpInvalid, Code::RateLimited],
             example: r#"{"current_password": "seven quiet otters", "new_password": "eleven loud herons"}"#,
             ..plain(
                 Tag::Accounts,
@@ -282,6 +286,7 @@ pub static ROUTES: &[Route] = &[
                 AMOUNT,
                 CURRENCY,
                 Field::optional("to", Kind::Recipient, "An email, a user id, or left out: the house."),
+                OTP,
                 Field::optional("description", Kind::Text(500), "For people."),
                 Field::optional("reference", Kind::Text(100), "For the books."),
                 Field::optional("metadata", Kind::Metadata, "Up to 50 pairs of strings of your own."),
@@ -294,6 +299,8 @@ pub static ROUTES: &[Route] = &[
             idempotent: true,
             errors: &[
                 Code::InsufficientFunds,
+                Code::OtpRequired,
+                Code::OtpInvalid,
                 Code::AccountFrozen,
                 Code::RecipientNotFound,
                 Code::DuplicatePayment,
@@ -489,10 +496,13 @@ pub static ROUTES: &[Route] = &[
                     "What you mean to pay; anything but what is asked is refused.",
                 ),
                 Field::optional("currency", Kind::Currency, "Likewise."),
+                OTP,
             ],
             idempotent: true,
             errors: &[
                 Code::NotFound,
+                Code::OtpRequired,
+                Code::OtpInvalid,
                 Code::RequestState,
                 Code::InsufficientFunds,
                 Code::AccountFrozen,
@@ -757,6 +767,13 @@ pub static ROUTES: &[Route] = &[
             )
         },
     },
+    credential::BEGIN_FACTOR,
+    credential::CONFIRM_FACTOR,
+    credential::REMOVE_FACTOR,
+    credential::MAKE_KEY,
+    credential::KEYS,
+    credential::ROTATE_KEY,
+    credential::REVOKE_KEY,
     operator::RESET_PASSWORD,
     operator::USERS,
     operator::USER,

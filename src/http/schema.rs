@@ -87,6 +87,10 @@ pub fn components() -> Map<String, Value> {
         ("User", user()),
         ("Tokens", tokens()),
         ("Account", account()),
+        ("FactorOffer", factor_offer()),
+        ("RecoveryCodes", recovery_codes()),
+        ("ApiKey", api_key(false)),
+        ("NewApiKey", api_key(true)),
         ("ResetLink", reset_link()),
         ("Audit", audit()),
         ("Statistics", statistics()),
@@ -193,6 +197,40 @@ fn account() -> Value {
         ("second_factor", json!({"type": "boolean"}), "Whether they log in with a second factor."),
         ("created_at", time(), "When the account was made."),
     ])
+}
+
+fn factor_offer() -> Value {
+    object(&[
+        ("secret", text(), "To be typed into an authenticator app."),
+        ("otpauth_url", text(), "The same, for an app to open."),
+        ("qr_svg", text_or_null(), "The same, for an app to look at."),
+    ])
+}
+
+fn recovery_codes() -> Value {
+    let codes = json!({"type": "array", "items": {"type": "string"}});
+    object(&[("recovery_codes", codes, "Each is as good as a code, once. They are shown this once.")])
+}
+
+fn api_key(is_new: bool) -> Value {
+    let mut fields = vec![
+        ("id", id("key"), "The key's id."),
+        ("name", text(), "What you call it."),
+        ("scopes", json!({"type": "array", "items": {"type": "string"}}), "What it may be used for."),
+    ];
+    if is_new {
+        fields.push(("key", text(), "Send it as 'Authorization: Bearer KEY'. It is shown this once."));
+    }
+    fields.extend([
+        ("created_at", time(), "When it was made."),
+        ("last_used_at", json!({"type": ["string", "null"], "format": "date-time"}), "To about a minute."),
+        (
+            "expires_at",
+            json!({"type": ["string", "null"], "format": "date-time"}),
+            "When it ends, if it does.",
+        ),
+    ]);
+    object(&fields)
 }
 
 fn reset_link() -> Value {

@@ -58,7 +58,7 @@ impl Verb {
 
     /// Whether requests of this method carry a body that means something.
     pub const fn has_body(self) -> bool {
-        matches!(self, Self::Post | Self::Patch)
+        matches!(self, Self::Post | Self::Patch | Self::Delete)
     }
 }
 

@@ -58,18 +58,20 @@ pub(crate) fn read_name(call: &Call) -> Result<Option<String>, Problem> {
 }
 
 pub(super) async fn change_password(call: Call) -> Answer {
-    let (current, new) = read_new_password(&call)?;
-    call.teller().change_password(call.who()?, call.origin.clone(), current, new).await?;
+    let (current, new, otp) = read_new_password(&call)?;
+    let origin = call.origin.clone();
+    call.teller().change_password(call.who()?, origin, current, new, otp.as_deref()).await?;
     Ok(reply::no_content())
 }
 
-/// The password that somebody has, and the one that they want.
+/// The password that somebody has, the one that they want, and what they show for a second factor.
 ///
 /// # Errors
 /// 422.
-pub(crate) fn read_new_password(call: &Call) -> Result<(Password, Password), Problem> {
+pub(crate) fn read_new_password(call: &Call) -> Result<(Password, Password, Option<String>), Problem> {
     let mut form = call.form()?;
     let current = form.secret("current_password").map(|text| Password::new(&text));
     let new = form.secret("new_password").map(|text| Password::new(&text));
-    form.finish(current.zip(new))
+    let otp = form.text("otp");
+    form.finish(current.zip(new).map(|(current, new)| (current, new, otp)))
 }

@@ -5,7 +5,11 @@
 
 use super::chain::Hash;
 use super::{
-    AccountKey, Amount, Caller, CancelRequest, Capture, CashDirection, CashRequest, Currency, Deadline, DeliveryCommand, Email, EndSchedule, EventDraft, IdempotencyKey, Lifetime, MakeRequest, MakeSchedule, Memo, Money, Move, Origin, PasswordHash, PayRequested, PaymentId, PaymentRequest, PaymentShape, Permission, RecordKey, RecordKind, ResetLink, Review, Role, RunSchedule, Schedule, SessionId, Timestamp, TokenHash, TopupMethod, TransactionId, UserId, WebhookCommand,
+    AccountKey, Amount, ApiKey, Caller, CancelRequest, Capture, CashDirection, CashRequest, Currency,
+    Deadline, DeliveryCommand, Email, EndSchedule, EventDraft, IdempotencyKey, Lifetime, MakeRequest,
+    MakeSchedule, Memo, Money, Move, Origin, PasswordHash, PayRequested, PaymentId, PaymentRequest,
+    PaymentShape, Permission, RecordKey, RecordKind, ResetLink, Review, Role, RunSchedule, Schedule,
+    SessionId, Shown, Timestamp, TokenHash, TopupMethod, TransactionId, UserId, WebhookCommand,
 };
 
 /// Something asked, and by whom.
@@ -32,6 +36,16 @@ pub enum Action {
     TouchSession(SessionId),
     /// Set a new password, after the right one.
     ChangePassword(ChangePassword),
+    /// Begin a second factor.
+    BeginFactor(BeginFactor),
+    /// Confirm a second factor by a first code.
+    ConfirmFactor(ConfirmFactor),
+    /// Take one's second factor away, after the right password.
+    RemoveFactor(RemoveFactor),
+    /// Make an API key.
+    MakeApiKey(MakeApiKey),
+    /// Make another API key in place of one.
+    RotateApiKey(RotateApiKey),
     /// Change what a user may do.
     ChangeUser(ChangeUser),
     /// End every session of a user.
@@ -102,6 +116,8 @@ pub struct OpenSession {
     pub user: UserId,
     /// The hash against which the password was right; if it is another by now, the login fails.
     pub verified: PasswordHash,
+    /// What was shown for a second factor.
+    pub shown: Shown,
     /// The same password under newer parameters, if the hasher asks for it.
     pub rehashed: Option<PasswordHash>,
     /// The id that the session gets.
@@ -146,8 +162,75 @@ pub struct ChangePassword {
     pub caller: Caller,
     /// The hash against which the current password was right.
     pub verified: PasswordHash,
+    /// What was shown for a second factor.
+    pub shown: Shown,
     /// The hash of the new one.
     pub new: PasswordHash,
+}
+
+/// Begin a second factor. It counts once it is confirmed.
+#[derive(Debug, Clone)]
+pub struct BeginFactor {
+    /// Who asks.
+    pub caller: Caller,
+    /// The sealed seed.
+    pub seed: String,
+}
+
+/// Confirm a second factor.
+#[derive(Debug, Clone)]
+pub struct ConfirmFactor {
+    /// Who asks.
+    pub caller: Caller,
+    /// The sealed seed of which a code was shown.
+    pub seed: String,
+    /// The code's time step.
+    pub step: u64,
+    /// The hashes of the recovery codes.
+    pub recovery: Vec<Hash>,
+}
+
+/// Take one's second factor away.
+#[derive(Debug, Clone)]
+pub struct RemoveFactor {
+    /// Who asks.
+    pub caller: Caller,
+    /// The hash against which the password was right.
+    pub verified: PasswordHash,
+}
+
+/// Make an API key.
+#[derive(Debug, Clone)]
+pub struct MakeApiKey {
+    /// Who asks.
+    pub caller: Caller,
+    /// The id that it gets.
+    pub id: SessionId,
+    /// The hash of its token.
+    pub token: TokenHash,
+    /// What it is.
+    pub key: ApiKey,
+    /// For how long it counts, in milliseconds; none for good.
+    pub expires_in_ms: Option<i64>,
+    /// What was shown for a second factor.
+    pub shown: Shown,
+}
+
+/// Make another API key of the same name and scopes in place of one, which counts for a while longer.
+#[derive(Debug, Clone)]
+pub struct RotateApiKey {
+    /// Who asks.
+    pub caller: Caller,
+    /// The key that is replaced.
+    pub old: SessionId,
+    /// The id that the new one gets.
+    pub id: SessionId,
+    /// The hash of the new one's token.
+    pub token: TokenHash,
+    /// For how long the old one still counts, in milliseconds.
+    pub overlap_ms: i64,
+    /// What was shown for a second factor.
+    pub shown: Shown,
 }
 
 /// On whose authority something is done to a user.
@@ -255,6 +338,8 @@ pub struct Pay {
     pub memo: Memo,
     /// When the payee gets it.
     pub capture: Capture,
+    /// What was shown for a second factor.
+    pub shown: Shown,
     /// The key under which the answer is repeated.
     pub key: Option<IdempotencyKey>,
 }
@@ -481,6 +566,14 @@ impl Command {
             Action::ChangePassword(change) => {
                 add_caller(&change.caller, needs);
                 needs.sessions_of.push(change.caller.user);
+            }
+            Action::BeginFactor(begin) => add_caller(&begin.caller, needs),
+            Action::ConfirmFactor(confirm) => add_caller(&confirm.caller, needs),
+            Action::RemoveFactor(remove) => add_caller(&remove.caller, needs),
+            Action::MakeApiKey(make) => add_caller(&make.caller, needs),
+            Action::RotateApiKey(rotate) => {
+                add_caller(&rotate.caller, needs);
+                needs.sessions.push(rotate.old);
             }
             Action::ChangeUser(change) => add_authority(&change.by, change.user, needs),
             Action::EndUserSessions(end) => {

@@ -79,6 +79,8 @@ ids! {
     ScheduleId = "sch";
     /// A session: one login and the tokens that follow from it.
     SessionId = "ses";
+    /// An API key: a session of the same UUID.
+    KeyId = "key";
     /// A security event.
     SecurityEventId = "sec";
     /// An event, as the feed and webhooks tell it.

@@ -26,6 +26,7 @@ mod request;
 mod schedule;
 mod second_factor;
 mod session;
+mod step_up;
 mod time;
 mod transaction;
 mod user;
@@ -34,9 +35,10 @@ mod working_set;
 
 pub use account::{AccountKey, AccountKind};
 pub use command::{
-    Action, Authority, Cash, ChangePassword, ChangeUser, Command, DecideCash, EndSession, EndUserSessions,
-    Expire, MakeResetLink, MoveClock, Needs, OpenSession, Pay, RefreshSession, Register, Rename, ResetFactor,
-    ResetPassword, Settle, Settlement, TokenPair, Topup,
+    Action, Authority, BeginFactor, Cash, ChangePassword, ChangeUser, Command, ConfirmFactor, DecideCash,
+    EndSession, EndUserSessions, Expire, MakeApiKey, MakeResetLink, MoveClock, Needs, OpenSession, Pay,
+    RefreshSession, Register, RemoveFactor, Rename, ResetFactor, ResetPassword, RotateApiKey, Settle,
+    Settlement, TokenPair, Topup,
 };
 pub use decide::{Outcome, Reply, check_session, decide, may_use};
 pub use delivery::{
@@ -46,7 +48,7 @@ pub use delivery::{
 pub use event::{Detail, EventDraft, EventKind, SecurityEvent, Severity};
 pub use feed::{EventSource, EventType, FeedCursor, FeedPosition, Notice, NoticeDraft};
 pub use id::{
-    DeliveryId, EventId, IdError, PaymentId, PaymentRequestId, RefundId, RequestId, ScheduleId,
+    DeliveryId, EventId, IdError, KeyId, PaymentId, PaymentRequestId, RefundId, RequestId, ScheduleId,
     SecurityEventId, SessionId, TransactionId, UserId, WebhookId,
 };
 pub use key::{IdempotencyKey, IdempotencyKeyError};
@@ -62,8 +64,9 @@ pub use request::{CancelRequest, MakeRequest, PayRequested, PaymentRequest, Requ
 pub use schedule::{
     EndSchedule, LastRun, MakeSchedule, Missed, RunOutcome, RunSchedule, Schedule, ScheduleEnd,
 };
-pub use second_factor::{Proof, SecondFactor};
+pub use second_factor::{Proof, SecondFactor, Shown};
 pub use session::{ApiKey, Caller, Lifetime, Origin, Session, SessionEnd, SessionKind, network_of};
+pub use step_up::{StepUp, StepUpError};
 pub use time::{Timestamp, date_of};
 pub use transaction::{
     BalancesAfter, Decline, Entry, Memo, MovementType, Party, PaymentShape, TopupFailure, TopupMethod,

@@ -13,6 +13,15 @@ pub enum Refusal {
     TokenReused,
     /// The password is no longer the one that was checked.
     InvalidCredentials,
+    /// A second factor is asked for, and none was shown.
+    OtpRequired,
+    /// What was shown for a second factor is worth nothing, or was used before.
+    OtpInvalid,
+    /// There is a second factor already, or there is none.
+    FactorState {
+        /// Whether one is in use.
+        is_on: bool,
+    },
     /// Somebody has this email already.
     EmailTaken,
     /// No such session of the caller's.

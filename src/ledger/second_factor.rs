@@ -39,6 +39,17 @@ pub enum Proof {
     Recovery(Hash),
 }
 
+/// What came of what somebody showed, or did not show, where a second factor may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// Nothing was shown.
+    Nothing,
+    /// It was no code.
+    Wrong,
+    /// It may be worth something.
+    Proof(Proof),
+}
+
 impl fmt::Debug for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Proof(…)")

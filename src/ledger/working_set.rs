@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::chain::Hash;
 use super::{
     AccountKey, Command, EventDraft, Filing, IdempotencyKey, Money, PaymentId, PaymentShape, PaymentState,
-    Record, RecordKey, RecordKind, SecurityEvent, SecurityEventId, Session, SessionId, Stage, Stored,
+    Record, RecordKey, RecordKind, SecurityEvent, SecurityEventId, Session, SessionId, Stage, StepUp, Stored,
     Timestamp, TokenHash, Transaction, User, UserId,
 };
 
@@ -70,6 +70,8 @@ pub struct Rules {
     pub house_name: String,
     /// Of webhooks.
     pub webhooks: WebhookRules,
+    /// Above which amounts a payment asks for a fresh second factor.
+    pub step_up_above: StepUp,
 }
 
 impl Rules {

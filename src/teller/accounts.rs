@@ -112,6 +112,7 @@ impl Teller {
         origin: Origin,
         current: Password,
         new: Password,
+        otp: Option<&str>,
     ) -> Result<(), TellerError> {
         let account = who.user.email.folded();
         let attempt = self.begin_password_attempt(account, true, &origin)?;
@@ -123,7 +124,8 @@ impl Teller {
             return Err(Refusal::InvalidCredentials.into());
         }
         let new = self.checked_hash("new_password", new, &who.user.email, who.user.role).await?;
-        let change = ChangePassword { caller: who.caller, verified, new };
+        let shown = self.look_at_otp(who, otp, &origin).await?;
+        let change = ChangePassword { caller: who.caller, verified, shown, new };
         self.execute(origin, Action::ChangePassword(change)).await?;
         Ok(())
     }

@@ -5,10 +5,12 @@
 
 mod accounts;
 mod anonymous;
-mod deliveries;
-mod feed;
+mod api_keys;
 mod cash;
+mod deliveries;
 mod due;
+mod factors;
+mod feed;
 mod first_admin;
 mod limits;
 mod money;
@@ -24,8 +26,10 @@ mod webhooks;
 use std::sync::Arc;
 
 pub use accounts::{NewUser, OperatorRequest, Registration};
-pub use feed::{FeedEvent, Told};
+pub use api_keys::{NewApiKey, NewApiKeyRequest};
 pub use cash::{CashAnswer, CashOrder};
+pub use factors::FactorOffer;
+pub use feed::{FeedEvent, Told};
 pub use limits::tightest;
 pub use money::{Answer, PayRequest, PaymentNow, Recipient, SettleRequest, StepAnswer, TopupRequest};
 pub use requests::{NewRequest, RequestNow};

@@ -36,6 +36,8 @@ pub struct PayRequest {
     pub capture: Capture,
     /// The key under which the answer is repeated.
     pub key: Option<IdempotencyKey>,
+    /// What is shown for a second factor.
+    pub otp: Option<String>,
 }
 
 /// A later step of a payment that somebody asks for.
@@ -109,8 +111,9 @@ impl Teller {
             }
         };
         let payment = PaymentId::new(self.clock.uuid()?);
-        let PayRequest { money, memo, capture, key, .. } = request;
-        let pay = Pay { caller: who.caller, payment, payee, money, memo, capture, key };
+        let PayRequest { money, memo, capture, key, otp, .. } = request;
+        let shown = self.look_at_otp(who, otp.as_deref(), &origin).await?;
+        let pay = Pay { caller: who.caller, payment, payee, money, memo, capture, shown, key };
         self.move_money(origin, Action::Pay(pay)).await
     }
 

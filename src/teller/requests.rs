@@ -113,7 +113,9 @@ impl Teller {
         origin: Origin,
         request: PaymentRequestId,
         key: Option<IdempotencyKey>,
+        otp: Option<&str>,
     ) -> Result<Answer, TellerError> {
+        let shown = self.look_at_otp(who, otp, &origin).await?;
         let found = self.store.record(RecordKey::of::<PaymentRequest>(request.uuid())).await?;
         let record = found.ok_or(Refusal::RequestNotFound)?;
         let asked = value(&record)?;
@@ -126,6 +128,7 @@ impl Teller {
             money: asked.money,
             memo,
             capture: Capture::Automatic,
+            shown,
             key,
         };
         self.move_money(origin, Action::PayRequest(PayRequested { request, pay })).await

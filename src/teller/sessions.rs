@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::auth::password::{Password, PasswordFault};
 use crate::auth::permission::Permission;
 use crate::auth::throttle::{Attempt, Settled};
-use crate::auth::token::{AccessToken, RefreshToken};
+use crate::auth::token::{AccessToken, ApiKeyToken, RefreshToken};
 use crate::ledger::{
     Action, Caller, Email, EndSession, EventDraft, EventKind, Lifetime, OpenSession, Origin, PasswordHash,
     RefreshSession, Refusal, Reply, Role, Session, SessionId, SessionKind, TokenPair, User, check_session,
@@ -34,6 +34,8 @@ pub struct LoginRequest {
     pub email: Option<Email>,
     /// Their password.
     pub password: Password,
+    /// What is shown for a second factor.
+    pub otp: Option<String>,
     /// How long their session shall last.
     pub lifetime: Lifetime,
 }
@@ -62,7 +64,7 @@ pub struct Login {
 }
 
 impl Teller {
-    /// Proves who calls from the text of an access token.
+    /// Proves who calls from the text of an access token or an API key.
     ///
     /// # Errors
     /// [`Refusal::TokenInvalid`], [`Refusal::TokenExpired`]; faults of the store.
@@ -71,10 +73,10 @@ impl Teller {
         token: &str,
         origin: &Origin,
     ) -> Result<Identity, TellerError> {
-        let Ok(access) = AccessToken::parse(token) else {
+        let access = AccessToken::parse(token).map(|token| token.hash());
+        let Ok(access) = access.or_else(|_| ApiKeyToken::parse(token).map(|key| key.hash())) else {
             return Err(self.invalid_token(origin));
         };
-        let access = access.hash();
         let Some((session, user)) = self.store.session_by_access(access).await? else {
             return Err(self.invalid_token(origin));
         };
@@ -108,7 +110,7 @@ impl Teller {
     /// # Errors
     /// [`TellerError::Throttled`], [`Refusal::InvalidCredentials`]; faults.
     pub async fn login(&self, origin: Origin, request: LoginRequest) -> Result<Login, TellerError> {
-        let LoginRequest { email, password, lifetime } = request;
+        let LoginRequest { email, password, otp, lifetime } = request;
         let account = email.as_ref().map(Email::folded).unwrap_or_default();
         let user = match &email {
             Some(_) => self.store.user_by_email(account.to_owned()).await?,
@@ -126,14 +128,20 @@ impl Teller {
             self.hasher.verify_unknown(password.clone()).await?;
             (false, false)
         };
-        let tried = Tried { account, password: &password, matches };
-        self.settle_password_attempt(attempt, tried, user.as_deref(), &origin).await?;
-        let user = user.filter(|_| matches).ok_or(Refusal::InvalidCredentials)?;
+        let Some(user) = user.clone().filter(|_| matches) else {
+            let tried = Tried { account, password: &password, matches };
+            self.settle_password_attempt(attempt, tried, user.as_deref(), &origin).await?;
+            return Err(Refusal::InvalidCredentials.into());
+        };
+        // Only after the right password is anything said about a second factor.
+        let shown = self.read_otp(&user, otp.as_deref())?;
+        self.settle_otp_attempt(attempt, &user, shown, &origin).await?;
         let rehashed = if needs_rehash { Some(self.hasher.hash(password).await?) } else { None };
         let (access, refresh) = (AccessToken::generate(&self.clock)?, RefreshToken::generate(&self.clock)?);
         let open = OpenSession {
             user: user.id,
             verified: user.password.clone(),
+            shown,
             rehashed,
             session: SessionId::new(self.clock.uuid()?),
             tokens: TokenPair { access: access.hash(), refresh: refresh.hash() },
@@ -178,12 +186,14 @@ impl Teller {
         self.execute(origin, Action::EndSession(end)).await.map(|_| ())
     }
 
-    /// The caller's own sessions that still count, newest first.
+    /// The caller's own logins that still count, newest first.
     ///
     /// # Errors
     /// Faults of the store.
     pub async fn sessions(&self, who: &Identity) -> Result<Vec<Session>, TellerError> {
-        Ok(self.store.sessions(who.user.id, self.clock.now()).await?)
+        let mut sessions = self.store.sessions(who.user.id, self.clock.now()).await?;
+        sessions.retain(|session| session.kind == SessionKind::Login);
+        Ok(sessions)
     }
 
     /// Where the command line on the host is said to come from.
@@ -264,7 +274,7 @@ impl Teller {
 }
 
 /// What there is to write once guesses are slowed down or noticed.
-fn lock_event(settled: Settled, user: Option<&User>) -> Option<EventDraft> {
+pub(super) fn lock_event(settled: Settled, user: Option<&User>) -> Option<EventDraft> {
     match settled {
         Settled::Quiet => None,
         // Of an unknown account nothing is written by itself, or a flood of them would cost fsyncs and disk.

@@ -6,11 +6,13 @@
 mod support;
 
 mod activity;
+mod api_keys;
 mod bodies;
 mod cash;
 mod conventions;
 mod edge;
 mod events;
+mod factors;
 mod limits;
 mod lists;
 mod monitoring;

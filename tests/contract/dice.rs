@@ -3,12 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use farthing::ledger::{
-    Action, Amount, Authority, Caller, CancelRequest, Capture, ChangePassword, ChangeUser, Command, Currency,
-    Email, EndSession, EndUserSessions, EventDraft, EventKind, Expire, IdempotencyKey, Lifetime, MakeRequest,
-    MakeResetLink, Memo, Money, OpenSession, Origin, Outcome, PasswordHash, Pay, PayRequested, PaymentId,
-    PaymentRequestId, RefreshSession, Register, Rename, Reply, RequestId, ResetFactor, ResetPassword, Role,
-    SessionId, Settle, Settlement, TokenHash, TokenPair, Topup, TopupMethod, TransactionId, TransactionKind,
-    UserId,
+    Action, Amount, ApiKey, Authority, BeginFactor, Caller, CancelRequest, Capture, ChangePassword,
+    ChangeUser, Command, ConfirmFactor, Currency, Email, EndSession, EndUserSessions, EventDraft, EventKind,
+    Expire, IdempotencyKey, Lifetime, MakeApiKey, MakeRequest, MakeResetLink, Memo, Money, OpenSession,
+    Origin, Outcome, PasswordHash, Pay, PayRequested, PaymentId, PaymentRequestId, Proof, RefreshSession,
+    Register, RemoveFactor, Rename, Reply, RequestId, ResetFactor, ResetPassword, Role, RotateApiKey,
+    SessionId, Settle, Settlement, Shown, TokenHash, TokenPair, Topup, TopupMethod, TransactionId,
+    TransactionKind, UserId,
 };
 use uuid::Uuid;
 
@@ -101,6 +102,7 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
             role: if dice.below(8) == 0 { Role::Support } else { Role::Customer },
         }),
         8..18 => Action::OpenSession(OpenSession {
+            shown: Shown::Nothing,
             user,
             verified: password(dice.below(2)),
             rehashed: (dice.below(8) == 0).then(|| password(0)),
@@ -120,9 +122,9 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
         24 => Action::TouchSession(caller.session),
         25 => {
             let (verified, new) = (password(dice.below(2)), password(dice.below(2)));
-            Action::ChangePassword(ChangePassword { caller, verified, new })
+            Action::ChangePassword(ChangePassword { shown: Shown::Nothing, caller, verified, new })
         }
-        26 => operation(dice, caller, user),
+        26 => operation(dice, world, caller, user),
         27 => {
             // Now and then an old one, or one of somebody else's.
             let newest = world.reset_links.last().copied();
@@ -159,6 +161,7 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
                 money,
                 memo,
                 capture,
+                shown: Shown::Nothing,
                 key,
             })
         }
@@ -167,9 +170,33 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
 }
 
 /// What an operator does to a user.
-fn operation(dice: &mut Dice, caller: Caller, user: UserId) -> Action {
+fn operation(dice: &mut Dice, world: &World, caller: Caller, user: UserId) -> Action {
     let by = authority(dice, caller);
-    match dice.below(4) {
+    match dice.below(9) {
+        4 => Action::BeginFactor(BeginFactor { caller, seed: format!("seed {}", dice.below(2)) }),
+        5 => Action::ConfirmFactor(ConfirmFactor {
+            caller,
+            seed: format!("seed {}", dice.below(2)),
+            step: dice.below(20),
+            recovery: vec![[1; 32], [2; 32]],
+        }),
+        6 => Action::RemoveFactor(RemoveFactor { caller, verified: password(dice.below(2)) }),
+        7 => Action::MakeApiKey(MakeApiKey {
+            caller,
+            id: SessionId::new(dice.uuid()),
+            token: dice.hash(),
+            key: ApiKey { name: "shop".into(), scopes: vec!["own_account".parse().unwrap()] },
+            expires_in_ms: dice.pick(&[None, Some(60_000)]).flatten(),
+            shown: shown(dice),
+        }),
+        8 => Action::RotateApiKey(RotateApiKey {
+            caller,
+            old: dice.pick(&world.callers).unwrap_or(caller).session,
+            id: SessionId::new(dice.uuid()),
+            token: dice.hash(),
+            overlap_ms: 30_000,
+            shown: shown(dice),
+        }),
         0 => Action::EndUserSessions(EndUserSessions { by, user }),
         1 => {
             let role = dice.pick(&[Role::Admin, Role::Support, Role::Customer]);
@@ -215,7 +242,8 @@ fn request(
     // Now and then one who was told of another request under this id.
     let money = if dice.below(8) == 0 { money } else { asked };
     let payment = PaymentId::new(dice.uuid());
-    let pay = Pay { caller, payment, payee, money, memo, capture: Capture::Automatic, key };
+    let pay =
+        Pay { caller, payment, payee, money, memo, capture: Capture::Automatic, shown: Shown::Nothing, key };
     Action::PayRequest(PayRequested { request, pay })
 }
 
@@ -240,6 +268,15 @@ fn settle(dice: &mut Dice, world: &World, caller: Caller, key: Option<Idempotenc
         settlement,
         key,
     })
+}
+
+/// Something for a second factor, mostly nothing.
+fn shown(dice: &mut Dice) -> Shown {
+    match dice.below(4) {
+        0 => Shown::Proof(Proof::Step(dice.below(40))),
+        1 => Shown::Proof(Proof::Recovery([1; 32])),
+        _ => Shown::Nothing,
+    }
 }
 
 /// The host more often than the caller, who is an operator now and then.

@@ -16,8 +16,8 @@ use farthing::auth::ledger_key::{KeyFingerprint, LedgerKey};
 use farthing::clock::Clock;
 use farthing::ledger::{
     Action, Caller, Capture, Command, Currency, Email, IdempotencyKey, Lifetime, Memo, Mode, Money,
-    OpenSession, Origin, Pay, PaymentId, Register, Reply, RequestId, Role, Rules, SessionId, Timestamp,
-    TokenPair, TransactionId, UserId, WebhookRules,
+    OpenSession, Origin, Pay, PaymentId, Register, Reply, RequestId, Role, Rules, SessionId, Shown, StepUp,
+    Timestamp, TokenPair, TransactionId, UserId, WebhookRules,
 };
 use farthing::store::memory::MemoryStore;
 use farthing::store::postgres::PostgresStore;
@@ -52,6 +52,7 @@ fn rules() -> Rules {
         grant: Money::from_minor(100_000, Currency::USD).unwrap(),
         house_name: "House".into(),
         webhooks: WebhookRules { most: 16, schedule_ms: vec![0, 5_000] },
+        step_up_above: StepUp::OFF,
     }
 }
 
@@ -182,6 +183,7 @@ async fn pages_stay_whole(place: Place) {
     let open = Command {
         origin: Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None },
         action: Action::OpenSession(OpenSession {
+            shown: Shown::Nothing,
             user: payer,
             verified: password(0),
             rehashed: None,
@@ -200,6 +202,7 @@ async fn pages_stay_whole(place: Place) {
             let mut paid = Vec::new();
             for number in 0..2_000 {
                 let pay = Pay {
+                    shown: Shown::Nothing,
                     caller,
                     payment: PaymentId::new(dice.uuid()),
                     payee,
@@ -267,6 +270,7 @@ async fn poison_fails_alone(place: Place) {
     };
     assert!(run(Action::Register(register)).await.unwrap().result.is_ok());
     let open = OpenSession {
+        shown: Shown::Nothing,
         user,
         verified: password(0),
         rehashed: None,
@@ -277,6 +281,7 @@ async fn poison_fails_alone(place: Place) {
     assert!(run(Action::OpenSession(open)).await.unwrap().result.is_ok());
     let pay = |id: u128| {
         Action::Pay(Pay {
+            shown: Shown::Nothing,
             caller,
             payment: PaymentId::new(Uuid::from_u128(id)),
             payee: UserId::HOUSE,

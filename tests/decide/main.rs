@@ -17,8 +17,8 @@ mod world;
 
 use farthing::ledger::{
     Action, Caller, Command, Currency, Email, Lifetime, Mode, Money, OpenSession, Origin, PasswordHash,
-    Register, RequestId, Role, Rules, SessionId, TokenHash, TokenPair, TransactionId, UserId, WebhookRules,
-    WorkingSet, decide,
+    Register, RequestId, Role, Rules, SessionId, Shown, StepUp, TokenHash, TokenPair, TransactionId, UserId,
+    WebhookRules, WorkingSet, decide,
 };
 use random::Random;
 use uuid::Uuid;
@@ -71,6 +71,7 @@ fn rules() -> Rules {
         grant: Money::from_minor(GRANT_MINOR, Currency::USD).unwrap(),
         house_name: "House".into(),
         webhooks: WebhookRules { most: 16, schedule_ms: vec![0, 5_000] },
+        step_up_above: StepUp::OFF,
     }
 }
 
@@ -91,6 +92,7 @@ fn make_user(rules: &Rules, set: &mut WorkingSet, dice: &mut Dice, number: usize
     };
     let tokens = dice.tokens();
     let open = OpenSession {
+        shown: Shown::Nothing,
         user,
         verified: password,
         rehashed: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use farthing::ledger::{
     AccountKey, Action, Caller, Capture, Currency, Memo, Money, Pay, PaymentId, RecentPayment, SessionEnd,
-    Timestamp, WorkingSet, decide,
+    Shown, Timestamp, WorkingSet, decide,
 };
 
 use super::random::Random;
@@ -42,6 +42,7 @@ fn refusals_come_in_their_order() {
         let payer = make_user(&rules, &mut set, &mut dice, 0);
         let payee = make_user(&rules, &mut set, &mut dice, 1);
         let pay = Pay {
+            shown: Shown::Nothing,
             caller: payer,
             payment: PaymentId::new(dice.uuid()),
             payee: payee.user,

@@ -7,8 +7,8 @@ use farthing::clock::Clock;
 use farthing::ledger::{
     Action, Authority, Caller, Capture, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey,
     Lifetime, MakeResetLink, Memo, Mode, Money, OpenSession, Origin, PasswordHash, Pay, PaymentId, Register,
-    RequestId, Role, Rules, SessionId, TokenHash, TokenPair, Topup, TopupMethod, TransactionId, UserId,
-    WebhookRules,
+    RequestId, Role, Rules, SessionId, Shown, StepUp, TokenHash, TokenPair, Topup, TopupMethod,
+    TransactionId, UserId, WebhookRules,
 };
 use farthing::store::{self, Location, Store};
 
@@ -24,6 +24,7 @@ pub fn rules() -> Rules {
         grant: Money::from_minor(100_000, Currency::USD).unwrap(),
         house_name: "House".into(),
         webhooks: WebhookRules { most: 16, schedule_ms: vec![0, 5_000] },
+        step_up_above: StepUp::OFF,
     }
 }
 
@@ -75,6 +76,7 @@ impl Maker {
         let access = TokenHash(self.clock.random().unwrap());
         let tokens = TokenPair { access, refresh: TokenHash(self.clock.random().unwrap()) };
         self.run(Action::OpenSession(OpenSession {
+            shown: Shown::Nothing,
             user,
             verified: password,
             rehashed: None,
@@ -89,6 +91,7 @@ impl Maker {
     /// A payment under a key.
     pub async fn pay(&self, caller: Caller, payee: UserId, minor: i64, key: &str) {
         self.run(Action::Pay(Pay {
+            shown: Shown::Nothing,
             caller,
             payment: PaymentId::new(self.clock.uuid().unwrap()),
             payee,

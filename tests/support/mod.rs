@@ -19,7 +19,8 @@
     reason = "test code: a wrong assumption must stop the test, and no test binary uses all of this"
 )]
 
-pub mod client;
+mod client;
+pub mod factor;
 pub mod lists;
 pub mod postgres;
 pub mod proxy;

@@ -12,8 +12,8 @@ use crate::auth::token::AccessToken;
 use crate::clock::Clock;
 use crate::ledger::{
     Action, Caller, Capture, Command, Currency, Email, IdempotencyKey, Lifetime, Memo, Money, OpenSession,
-    Origin, Outcome, PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules, SessionId, TokenHash,
-    TokenPair, TransactionId, UserId,
+    Origin, Outcome, PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules, SessionId, Shown,
+    TokenHash, TokenPair, TransactionId, UserId,
 };
 use crate::store::{self, Answer, Location, Store};
 
@@ -110,6 +110,7 @@ impl Seeder<'_> {
             let tokens = TokenPair { access: access.hash(), refresh };
             let verified = password.clone();
             self.send(Action::OpenSession(OpenSession {
+                shown: Shown::Nothing,
                 user,
                 verified,
                 rehashed: None,
@@ -132,7 +133,17 @@ impl Seeder<'_> {
             Money::from_minor(1, Currency::USD).map_err(|error| BenchError::Server(error.to_string()))?;
         let key = IdempotencyKey::parse(&self.clock.uuid()?.to_string()).ok();
         let (memo, capture) = (Memo::default(), Capture::Automatic);
-        self.send(Action::Pay(Pay { caller, payment, payee, money, memo, capture, key })).await
+        self.send(Action::Pay(Pay {
+            caller,
+            payment,
+            payee,
+            money,
+            memo,
+            capture,
+            shown: Shown::Nothing,
+            key,
+        }))
+        .await
     }
 
     /// Sends a command; the queue takes them in order, so what a command needs is there when it is decided.

@@ -4,8 +4,10 @@
 //! the idempotency key, then the rules in [`Refusal`]'s order, then the change. Nothing is changed before every check
 //! has passed, so that a refused command costs its neighbours nothing.
 
-mod deliveries;
+mod api_keys;
 mod cash;
+mod deliveries;
+mod factors;
 mod operators;
 mod payments;
 mod requests;
@@ -84,6 +86,11 @@ pub fn decide(rules: &Rules, set: &mut WorkingSet, command: &Command) -> Outcome
         Action::EndSession(end) => users::end_session(set, command, end).into(),
         Action::TouchSession(session) => users::touch_session(set, *session).into(),
         Action::ChangePassword(change) => users::change_password(set, command, change).into(),
+        Action::BeginFactor(begin) => factors::begin(set, begin).into(),
+        Action::ConfirmFactor(confirm) => factors::confirm(set, command, confirm).into(),
+        Action::RemoveFactor(remove) => factors::remove(set, command, remove).into(),
+        Action::MakeApiKey(make) => api_keys::make(set, command, make).into(),
+        Action::RotateApiKey(rotate) => api_keys::rotate(set, command, rotate).into(),
         Action::ChangeUser(change) => operators::change_user(rules, set, command, change).into(),
         Action::EndUserSessions(end) => operators::end_user_sessions(rules, set, command, end).into(),
         Action::ResetFactor(reset) => operators::reset_factor(rules, set, command, reset).into(),

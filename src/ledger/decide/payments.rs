@@ -7,7 +7,7 @@ use super::super::{
     Filing, Hold, IdempotencyKey, Memo, Mode, Money, Party, Pay, Refusal, Rules, Stage, Topup, TopupMethod,
     Transaction, TransactionKind, User, UserId, WorkingSet,
 };
-use super::{Outcome, Reply, caller_user};
+use super::{Outcome, Reply, caller_user, factors};
 
 pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, pay: &Pay) -> Outcome {
     let payer = match caller_user(set, &pay.caller) {
@@ -18,7 +18,12 @@ pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, pay: &
         return replay(&first, || differences_from_payment(&first, pay));
     }
     match check_payment(rules, set, &payer, pay) {
-        Ok(payee) => write_payment(rules, set, command, pay, &payer, payee).into(),
+        Ok(payee) => {
+            if let Err(refusal) = step_up(rules, set, &payer, pay) {
+                return refusal.into();
+            }
+            write_payment(rules, set, command, pay, &payer, payee).into()
+        }
         Err(refusal) => {
             if let Refusal::DuplicatePayment { payment } = &refusal {
                 let event = EventDraft::new(EventKind::PaymentDuplicateBlocked, Some(payer.id))
@@ -58,6 +63,19 @@ pub(super) fn party(rules: &Rules, set: &WorkingSet, id: UserId) -> Option<Party
         return Some(Party { id, name: Some(rules.house_name.clone()) });
     }
     set.users.get(&id).map(|user| Party { id, name: user.name.clone() })
+}
+
+/// A large payment asks who has a second factor for a fresh code.
+pub(super) fn step_up(
+    rules: &Rules,
+    set: &mut WorkingSet,
+    payer: &Arc<User>,
+    pay: &Pay,
+) -> Result<(), Refusal> {
+    if rules.step_up_above.is_asked_for(pay.money) {
+        factors::take(set, Arc::clone(payer), pay.shown)?;
+    }
+    Ok(())
 }
 
 /// Moves the money, or keeps the declined attempt where there is too little of it.

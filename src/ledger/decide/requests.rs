@@ -10,7 +10,7 @@ use super::super::{
     Caller, CancelRequest, Command, Filing, MakeRequest, PayRequested, PaymentRequest, PaymentRequestId,
     RecordKey, Refusal, RequestEnd, RequestStatus, Rules, User, UserId, WorkingSet,
 };
-use super::payments::{answered, check_payment, replay, write_payment};
+use super::payments::{answered, check_payment, replay, step_up, write_payment};
 use super::{Outcome, Reply, caller_user};
 
 pub(super) fn make(set: &mut WorkingSet, make: &MakeRequest) -> Result<Reply, Refusal> {
@@ -59,7 +59,7 @@ fn pay_open(
     set: &mut WorkingSet,
     command: &Command,
     asked: &PayRequested,
-    payer: &User,
+    payer: &Arc<User>,
 ) -> Result<Reply, Refusal> {
     let (pay, id) = (&asked.pay, asked.request);
     if payer.frozen {
@@ -75,6 +75,7 @@ fn pay_open(
         status => return Err(Refusal::RequestState { status }),
     }
     let payee = check_payment(rules, set, payer, pay)?;
+    step_up(rules, set, payer, pay)?;
     let reply = write_payment(rules, set, command, pay, payer, payee)?;
     request.end = Some(RequestEnd::Paid { payment: pay.payment, by: payer.id, at: set.now });
     put(set, id, record.filing.owner, &request)?;

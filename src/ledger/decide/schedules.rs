@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::{
     Caller, Capture, Command, EndSchedule, EventDraft, EventKind, Filing, LastRun, MakeSchedule, Memo, Pay,
     Record, RecordKey, Refusal, Rules, RunOutcome, RunSchedule, Schedule, ScheduleEnd, ScheduleId, SessionId,
-    Timestamp, TokenHash, User, UserId, WorkingSet,
+    Shown, Timestamp, TokenHash, User, UserId, WorkingSet,
 };
 use super::payments::{party, write_payment};
 use super::{Reply, caller_user};
@@ -95,6 +95,8 @@ fn payment_of(run: &RunSchedule, owner: UserId, schedule: &Schedule) -> Pay {
     let nobody =
         Caller { user: owner, session: SessionId::new(uuid::Uuid::nil()), access: TokenHash([0; 32]) };
     Pay {
+        // It was looked at when the schedule was made; nobody is there to show a code.
+        shown: Shown::Nothing,
         caller: nobody,
         payment: run.payment,
         payee: schedule.payee,

@@ -9,7 +9,7 @@ use super::super::{
     WorkingSet,
 };
 use super::payments::two_entries;
-use super::{Reply, caller_user};
+use super::{Reply, caller_user, factors};
 
 pub(super) fn register(
     rules: &Rules,
@@ -85,6 +85,7 @@ pub(super) fn open_session(
     if user.password != open.verified {
         return Err(Refusal::InvalidCredentials);
     }
+    user = factors::take(set, user, open.shown)?;
     if let Some(rehashed) = &open.rehashed {
         set.put_user(User { password: rehashed.clone(), ..User::clone(&user) });
         user = set.users.get(&open.user).cloned().ok_or(Refusal::InvalidCredentials)?;
@@ -184,6 +185,7 @@ pub(super) fn change_password(
     if user.password != change.verified {
         return Err(Refusal::InvalidCredentials);
     }
+    let user = factors::take(set, user, change.shown)?;
     set.put_user(User { password: change.new.clone(), password_changed_at: set.now, ..User::clone(&user) });
     set.record(command, &EventDraft::new(EventKind::PasswordChange, Some(user.id)));
     end_sessions(set, command, user.id, Some(change.caller.session), SessionEnd::PasswordChanged);

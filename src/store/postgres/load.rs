@@ -15,8 +15,8 @@ use super::records;
 use super::rows::{self, SESSION_COLUMNS, USER_COLUMNS, get};
 use super::statements;
 use crate::ledger::{
-    AccountKey, AccountKind, Action, Command, KnownPayment, Needs, RecentPayment, RefreshState, Timestamp,
-    Transaction, TransactionId, UserId, WorkingSet,
+    AccountKey, AccountKind, Action, Command, KnownPayment, Needs, RecentPayment, RefreshState, Shown,
+    Timestamp, Transaction, TransactionId, UserId, WorkingSet,
 };
 
 /// What a batch asks of the database before it decides.
@@ -53,6 +53,13 @@ fn locked_user(action: &Action) -> Option<UserId> {
         Action::EndSession(end) => Some(end.caller.user),
         Action::ChangePassword(change) => Some(change.caller.user),
         Action::Rename(rename) => Some(rename.caller.user),
+        Action::BeginFactor(begin) => Some(begin.caller.user),
+        Action::ConfirmFactor(confirm) => Some(confirm.caller.user),
+        Action::RemoveFactor(remove) => Some(remove.caller.user),
+        Action::MakeApiKey(make) => Some(make.caller.user),
+        Action::RotateApiKey(rotate) => Some(rotate.caller.user),
+        // Of two that show the same code at the same moment one is to find it used.
+        Action::Pay(pay) if matches!(pay.shown, Shown::Proof(_)) => Some(pay.caller.user),
         Action::ChangeUser(change) => Some(change.user),
         Action::EndUserSessions(end) => Some(end.user),
         Action::ResetFactor(reset) => Some(reset.user),
