@@ -94,6 +94,31 @@ fn a_request_is_paid_on_one_of_two_nodes() {
 }
 
 #[test]
+fn a_schedule_runs_once_each_time_whichever_node_comes_first() {
+    let (one, two) = two();
+    let (mut ada, mut admin) = (one.user("ada"), one.operator("admin"));
+    let now = ada.client.get("/statement?currency=USD").expect(200).str("created_at");
+    let year: u32 = now[..4].parse().unwrap();
+    let body = json!({"amount": "1", "currency": "USD", "at": format!("{}-01-01T12:00:00Z", year + 1),
+        "rrule": "FREQ=DAILY;COUNT=20", "missed": "run_all"});
+    let id = ada.client.post("/schedules", &body).expect(201).str("id");
+    // Longer than a year, so that every run is over on both nodes.
+    admin.client.post("/sandbox/clock", &json!({"advance": 400 * 86_400})).expect(200);
+    let mut ada = ada.log_in_again(two.client());
+    crate::support::postgres::until("the last of twenty runs", || {
+        ada.client.get(&format!("/schedules/{id}")).expect(200).str("status") == "done"
+    });
+    assert_eq!(ada.client.get(&format!("/schedules/{id}")).expect(200).json()["runs"], 20);
+    assert_eq!(ada.list("/payments").len(), 20);
+    assert_eq!(ada.balance("USD"), 100_000 - 2_000);
+    // The other node's clock shows the same year, and goes on.
+    let first = ada.pay(&json!({"amount": "3", "currency": "USD"})).expect(201).str("created_at");
+    let second = ada.pay(&json!({"amount": "4", "currency": "USD"})).expect(201).str("created_at");
+    assert!(now < first && first[..4] > now[..4] && first <= second, "{now} {first} {second}");
+    one.verify();
+}
+
+#[test]
 fn one_email_registers_once_and_one_token_is_swapped_once() {
     let (one, two) = two();
     let both = |request: &Request| {
