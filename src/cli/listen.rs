@@ -1,8 +1,7 @@
 //! `farthing listen` and `farthing trigger`: events to a program that is being developed, without a public address.
 //!
 //! Listening follows the server's stream of events and forwards each, signed like a webhook's delivery, with a secret that
-//! is made for this run. It begins as long ago as it is told, goes on where a broken connection left it, and forwards
-//! what is sent again from the server, too.
+//! is made for this run. It begins as long ago as it is told, and goes on where a broken connection left it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,7 +81,8 @@ pub fn run(args: &ListenArgs) -> Result<(), Failure> {
     })?;
     let guard = Guard { allow_private: true, ..Guard::default() };
     let rules = TargetRules { guard, ports: vec![port], allow_http: true };
-    let roots = if args.forward_to.starts_with("https") { Sender::system_roots() } else { RootCertStore::empty() };
+    let roots =
+        if args.forward_to.starts_with("https") { Sender::system_roots() } else { RootCertStore::empty() };
     let sender = Sender::new(rules, Arc::new(SystemResolver), roots)
         .map_err(|error| Failure::Usage(format!("TLS: {error}")))?;
     let secret = Secret::generate(Scheme::V1, &clock).map_err(|error| Failure::Usage(error.to_string()))?;
@@ -145,7 +145,8 @@ impl Listener {
                 if let Some(id) = line.strip_prefix("id: ") {
                     id.clone_into(&mut place);
                 } else if let Some(data) = line.strip_prefix("data: ") {
-                    self.take(data).await?;
+                    let event: Value = serde_json::from_str(data).map_err(Asked::away)?;
+                    self.forward(&event, data).await;
                     self.place = Some(place.clone());
                 }
             }
@@ -153,49 +154,9 @@ impl Listener {
         Ok(())
     }
 
-    /// Forwards an event; of one that tells that something is sent again, that.
-    async fn take(&self, text: &str) -> Result<(), Asked> {
-        let event: Value = serde_json::from_str(text).map_err(Asked::away)?;
-        match event["type"].as_str() {
-            Some("delivery.resent") => self.forward(&event["data"]["event"]).await,
-            Some("webhook.replayed") => self.replay(&event["data"]).await?,
-            _ => self.forward_text(&event, text).await,
-        }
-        Ok(())
-    }
-
-    /// Forwards the events of a span of time.
-    async fn replay(&self, span: &Value) -> Result<(), Asked> {
-        let (since, until) = (span["since"].as_str().unwrap_or_default(), span["until"].as_str().unwrap_or_default());
-        let mut begin = format!("since={since}");
-        loop {
-            let path = format!("/events?scope={}&limit=100&{begin}", self.scope);
-            let response = self.remote.ask(Method::GET, &path, None).await?;
-            let body = response.into_body().collect().await.map_err(Asked::away)?.to_bytes();
-            let page: Value = serde_json::from_slice(&body).map_err(Asked::away)?;
-            for event in page["data"].as_array().into_iter().flatten() {
-                // Times have one form, so that their texts are in their order.
-                if event["timestamp"].as_str().is_some_and(|at| at >= until) {
-                    return Ok(());
-                }
-                let is_about_sending = matches!(event["type"].as_str(), Some("delivery.resent" | "webhook.replayed"));
-                if !is_about_sending {
-                    self.forward(event).await;
-                }
-            }
-            if page["has_more"] != true {
-                return Ok(());
-            }
-            begin = format!("after={}", page["next"].as_str().unwrap_or_default());
-        }
-    }
-
-    async fn forward(&self, event: &Value) {
-        self.forward_text(event, &event.to_string()).await;
-    }
-
-    async fn forward_text(&self, event: &Value, body: &str) {
-        let (kind, id) = (event["type"].as_str().unwrap_or_default(), event["id"].as_str().unwrap_or_default());
+    async fn forward(&self, event: &Value, body: &str) {
+        let (kind, id) =
+            (event["type"].as_str().unwrap_or_default(), event["id"].as_str().unwrap_or_default());
         let is_wanted = self.events.iter().any(|selection| match selection.strip_suffix('*') {
             Some(start) => kind.starts_with(start),
             None => kind == selection,
@@ -245,9 +206,16 @@ mod tests {
 
     #[test]
     fn spans_of_time() {
-        for (text, expected) in
-            [("30s", Some(30_000)), ("1h", Some(3_600_000)), ("2d", Some(172_800_000)), ("", None), ("h", None), ("1", None), ("-1h", None), ("1é", None)]
-        {
+        for (text, expected) in [
+            ("30s", Some(30_000)),
+            ("1h", Some(3_600_000)),
+            ("2d", Some(172_800_000)),
+            ("", None),
+            ("h", None),
+            ("1", None),
+            ("-1h", None),
+            ("1é", None),
+        ] {
             assert_eq!(span_ms(text).ok(), expected, "{text}");
         }
     }

@@ -13,10 +13,12 @@ pub mod control;
 mod durable;
 pub mod export;
 mod key_file;
+pub mod listen;
 pub mod lock;
 pub mod migrate;
 pub mod open;
 pub mod progress;
+pub mod remote;
 pub mod serve;
 pub mod terminal;
 pub mod verify;
@@ -99,6 +101,16 @@ Examples:
   farthing migrate --from farthing-data --to postgres://owner@db.example/ledger
   farthing migrate --from postgres://owner@db.example/ledger --to farthing-data")]
     Migrate(MigrateArgs),
+    /// Forward events to a program that is being developed
+    #[command(after_help = "\
+Prints the secret that the deliveries are signed with, and a line for each.
+
+Example:
+  FARTHING_TOKEN=… farthing listen --forward-to http://127.0.0.1:3000/webhooks --since 1h")]
+    Listen(listen::ListenArgs),
+    /// Tell an event that did not happen, in a sandbox
+    #[command(after_help = "Example:\n  FARTHING_TOKEN=… farthing trigger payment.succeeded")]
+    Trigger(listen::TriggerArgs),
     /// Measure payments per second
     Bench(BenchArgs),
     /// Check or show the configuration
@@ -453,6 +465,8 @@ pub fn run() -> ExitCode {
         Command::Backup(args) => args.load().and_then(|loaded| backup::save::run(&loaded, &args.file)),
         Command::Restore(args) => args.load().and_then(|loaded| backup::restore::run(&loaded, &args.file)),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Listen(args) => listen::run(&args),
+        Command::Trigger(args) => listen::trigger(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Config(ConfigCommand::Check(args)) => args.load().and_then(|loaded| config::check(&loaded)),
         Command::Config(ConfigCommand::Show(args)) => args.load().and_then(|loaded| config::show(&loaded)),

@@ -50,7 +50,8 @@ impl Remote {
     /// If the URL is none.
     pub(super) fn new(args: &RemoteArgs) -> Result<Self, Failure> {
         let url = Url::parse(&args.url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let url = url.ok_or_else(|| Failure::Usage("--url must be a URL such as http://127.0.0.1:8080".into()))?;
+        let url =
+            url.ok_or_else(|| Failure::Usage("--url must be a URL such as http://127.0.0.1:8080".into()))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -90,7 +91,8 @@ impl Remote {
     ) -> Result<Response<Incoming>, Asked> {
         let host = self.url.host_str().unwrap_or_default().to_owned();
         let port = self.url.port_or_known_default().unwrap_or(80);
-        let mut request = Request::new(Full::new(Bytes::from(body.map(Value::to_string).unwrap_or_default())));
+        let mut request =
+            Request::new(Full::new(Bytes::from(body.map(Value::to_string).unwrap_or_default())));
         *request.method_mut() = method;
         *request.uri_mut() = path.parse().map_err(Asked::away)?;
         let headers = request.headers_mut();
