@@ -22,8 +22,8 @@ const LONG_FILES: [(&str, usize); 8] = [
     ("src/store/mod.rs", 560),
     // Tables: a catalogue of problems, the routes, the metrics.
     ("src/http/problem.rs", 680),
-    ("src/http/routes.rs", 1_100),
-    ("src/telemetry/metrics.rs", 560),
+    ("src/http/routes.rs", 1_140),
+    ("src/telemetry/metrics.rs", 620),
     // One reader of bodies, half of it its own tests.
     ("src/http/extract/form.rs", 600),
     // A throw-away PostgreSQL, from its making to its end.
@@ -31,25 +31,33 @@ const LONG_FILES: [(&str, usize); 8] = [
 ];
 
 /// What each module may know of the others. Imports go one way.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("ledger", &[]),
     ("auth", &["ledger", "clock"]),
+    ("proof", &["ledger", "auth"]),
     ("clock", &["ledger"]),
     ("config", &["ledger", "auth", "telemetry"]),
     ("telemetry", &["ledger"]),
-    ("store", &["ledger", "auth", "clock", "telemetry"]),
+    ("store", &["ledger", "auth", "proof", "clock", "telemetry"]),
     ("webhook", &["ledger", "clock", "config"]),
-    ("teller", &["ledger", "auth", "clock", "store", "telemetry", "webhook"]),
+    ("teller", &["ledger", "auth", "proof", "clock", "store", "telemetry", "webhook"]),
     ("courier", &["ledger", "teller", "webhook"]),
     ("books", &["ledger", "store"]),
     ("worker", &["ledger", "teller"]),
-    ("http", &["ledger", "auth", "books", "clock", "config", "store", "teller", "telemetry", "webhook"]),
-    ("console", &["ledger", "auth", "books", "clock", "config", "store", "teller", "telemetry", "http"]),
+    (
+        "http",
+        &["ledger", "auth", "proof", "books", "clock", "config", "store", "teller", "telemetry", "webhook"],
+    ),
+    (
+        "console",
+        &["ledger", "auth", "proof", "books", "clock", "config", "store", "teller", "telemetry", "http"],
+    ),
     (
         "cli",
         &[
             "ledger",
             "auth",
+            "proof",
             "books",
             "clock",
             "config",

@@ -13,10 +13,12 @@ pub mod control;
 mod durable;
 pub mod export;
 mod key_file;
+mod keys;
 pub mod lock;
 pub mod migrate;
 pub mod open;
 pub mod progress;
+mod receipt;
 pub mod serve;
 pub mod terminal;
 pub mod verify;
@@ -99,6 +101,12 @@ Examples:
   farthing migrate --from farthing-data --to postgres://owner@db.example/ledger
   farthing migrate --from postgres://owner@db.example/ledger --to farthing-data")]
     Migrate(MigrateArgs),
+    /// The ledger's keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Signed receipts
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
     /// Measure payments per second
     Bench(BenchArgs),
     /// Check or show the configuration
@@ -277,6 +285,12 @@ pub struct VerifyArgs {
     /// One JSON object instead of sentences
     #[arg(long)]
     json: bool,
+    /// Signed checkpoints to compare the journal with, such as a copy kept elsewhere [default: the ledger's own]
+    #[arg(long, value_name = "FILE")]
+    checkpoints: Option<PathBuf>,
+    /// A public key that signed them, or a file of 'keys export' [default: those of the key file]
+    #[arg(long, value_name = "PUB")]
+    key: Vec<String>,
     #[command(flatten)]
     ledger: LedgerArgs,
 }
@@ -338,6 +352,60 @@ impl From<ExportFormat> for Format {
             ExportFormat::Camt053 => Self::Camt053,
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Make a new key, which seals and signs from now on
+    #[command(after_help = "\
+Stop the server first. Older keys stay in the key file: what they sealed opens, and what they signed can be checked.
+Every node of a ledger on PostgreSQL needs the new file. Save a backup afterwards: it holds the keys.")]
+    Rotate(KeysRotateArgs),
+    /// Print the public keys, with which receipts and checkpoints are checked
+    #[command(after_help = "Example:\n  farthing keys export > farthing.pub")]
+    Export(KeysExportArgs),
+}
+
+/// What `farthing keys rotate` can be told.
+#[derive(Debug, Args)]
+pub struct KeysRotateArgs {
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+/// What `farthing keys export` can be told.
+#[derive(Debug, Args)]
+pub struct KeysExportArgs {
+    /// One JSON array instead of lines
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum ReceiptCommand {
+    /// Check a receipt with public keys alone: no server, no database
+    #[command(after_help = "\
+Exit code 1 if the receipt is not to be believed.
+
+Examples:
+  farthing receipt verify receipt.json --key farthing.pub
+  curl -H \"Authorization: Bearer $TOKEN\" $URL/payment/$ID/receipt | farthing receipt verify - --key ed25519:…")]
+    Verify(ReceiptVerifyArgs),
+}
+
+/// What `farthing receipt verify` can be told.
+#[derive(Debug, Args)]
+pub struct ReceiptVerifyArgs {
+    /// The receipt; - for standard input
+    file: PathBuf,
+    /// A public key of the ledger, or a file of 'keys export'
+    #[arg(long, value_name = "PUB", required = true)]
+    key: Vec<String>,
+    /// One JSON object instead of sentences
+    #[arg(long)]
+    json: bool,
 }
 
 /// What `farthing backup` and `farthing restore` can be told.
@@ -453,6 +521,9 @@ pub fn run() -> ExitCode {
         Command::Backup(args) => args.load().and_then(|loaded| backup::save::run(&loaded, &args.file)),
         Command::Restore(args) => args.load().and_then(|loaded| backup::restore::run(&loaded, &args.file)),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Keys(KeysCommand::Rotate(args)) => keys::rotate(&args),
+        Command::Keys(KeysCommand::Export(args)) => keys::export(&args),
+        Command::Receipt(ReceiptCommand::Verify(args)) => receipt::verify(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Config(ConfigCommand::Check(args)) => args.load().and_then(|loaded| config::check(&loaded)),
         Command::Config(ConfigCommand::Show(args)) => args.load().and_then(|loaded| config::show(&loaded)),

@@ -84,6 +84,8 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         ("passwords.breached_file", "/etc/breached.txt"),
         ("passwords.hash_threads", "3"),
         ("passwords.hash_queue", "5"),
+        ("checkpoints.file", "/mnt/elsewhere/checkpoints"),
+        ("checkpoints.every_seconds", "60"),
         ("metrics.listen", "127.0.0.1:9090"),
         ("log.format", "text"),
         ("log.level", "warn,farthing=debug"),

@@ -79,6 +79,9 @@ pub async fn everything(store: &dyn Store, world: &World, limit: usize) -> Strin
     seen += &every_record(store, world, limit).await;
     seen += &what_operators_see(store, world, limit).await;
     seen += &format!("{:?}\n", store.users(PageRequest { after: Some(2), limit: 3 }).await.unwrap().rows);
+    let last = store.head(None).await.unwrap();
+    assert_eq!(store.head(last.map(|head| head.block.unsigned_abs())).await.unwrap(), last);
+    seen += &format!("{:?}\n", last.map(|head| (head.transaction, head.event)));
     let status = store.status();
     seen + &format!("{} {}\n", status.sequence, status.blocks > 0)
 }

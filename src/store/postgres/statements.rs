@@ -428,6 +428,12 @@ pub(super) const SESSIONS_AFTER: &str =
     concat!("SELECT ", session_columns!(), " FROM sessions s WHERE s.id > $1 ORDER BY s.id LIMIT $2");
 pub(super) const HEAD: &str = "SELECT c.block, c.last_transaction, c.at, \
      pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' FROM chain c";
+/// The block with that number, or the last one before.
+pub(super) const BLOCK: &str = "SELECT no, last_transaction, last_event, at, hash FROM blocks \
+     WHERE no <= $1 ORDER BY no DESC LIMIT 1";
+/// Which ledger it is, and which of its lives.
+pub(super) const NAME: &str = "SELECT p.value, (SELECT value FROM properties WHERE name = 'epoch') \
+     FROM properties p WHERE p.name = 'ledger_id'";
 /// Batches older than an hour: nobody waits for their outcome any more.
 pub(super) const FORGET_BATCHES: &str = "DELETE FROM batches WHERE at < now() - interval '1 hour'";
 
@@ -503,6 +509,9 @@ pub(super) const READER: &[&str] = &[
     EVENTS_OF,
     HEAD,
     FORGET_BATCHES,
+    BLOCK,
+    NAME,
+    TRANSACTIONS_BETWEEN,
     TELL_NEWS,
     HEAR_NEWS,
     FORGET_NEWS,
