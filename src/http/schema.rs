@@ -210,8 +210,12 @@ fn payment() -> Value {
 
 fn decline() -> Value {
     object(&[
-        ("code", one_of(&["insufficient_funds"]), "The reason."),
-        ("available", amount(), "What the payer could have spent."),
+        ("code", one_of(&["insufficient_funds", "payment_declined"]), "The reason."),
+        (
+            "available",
+            json!({"anyOf": [amount(), {"type": "null"}]}),
+            "What the payer could have spent; null if it was not that.",
+        ),
     ])
 }
 

@@ -175,7 +175,7 @@ impl<'a> PaymentView<'a> {
                 code: decline.name(),
                 available: match decline {
                     Decline::InsufficientFunds { available_minor } => Some(of(available_minor)),
-                    Decline::Topup(_) => None,
+                    Decline::Risk | Decline::Topup(_) => None,
                 },
             }),
             created_at: Text(transaction.created_at),

@@ -299,6 +299,8 @@ pub struct Needs {
     /// The latest payments of this shape within the duplicate window that did not come to nothing: one more than
     /// there are [`Needs::payments`], any of which this batch may undo.
     pub shapes: Vec<PaymentShape>,
+    /// The last payments of a user.
+    pub activity: Vec<UserId>,
     /// Records by key.
     pub records: Vec<RecordKey>,
     /// Records by what they are found by.
@@ -379,6 +381,9 @@ fn add_step(payment: PaymentId, needs: &mut Needs) {
 fn add_payment(pay: &Pay, needs: &mut Needs) {
     add_caller(&pay.caller, needs);
     needs.users.push(pay.payee);
+    needs.activity.push(pay.caller.user);
+    // Everybody pays the house, so that its payments tell nothing.
+    needs.activity.extend(Some(pay.payee).filter(|payee| *payee != UserId::HOUSE));
     let currency = pay.money.currency();
     needs.add_accounts([pay.caller.user, pay.payee], currency);
     match &pay.key {

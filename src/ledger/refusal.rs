@@ -67,6 +67,11 @@ pub enum Refusal {
         /// What the payer could have spent, in minor units of the same currency.
         available_minor: i64,
     },
+    /// A risk rule said no; the declined payment is kept.
+    PaymentDeclined {
+        /// The declined payment.
+        payment: PaymentId,
+    },
     /// The simulated method said no.
     TopupFailed {
         /// Why.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::risk::{Activity, RiskRules};
+
 use super::chain::Hash;
 use super::{
     AccountKey, Command, EventDraft, Filing, IdempotencyKey, Money, PaymentId, PaymentShape, PaymentState,
@@ -57,6 +59,8 @@ pub struct Rules {
     pub grant: Money,
     /// The house's name.
     pub house_name: String,
+    /// What makes a payment suspicious.
+    pub risk: RiskRules,
 }
 
 /// Whether a refresh token is a session's current one.
@@ -141,6 +145,8 @@ pub struct WorkingSet {
     pub payments: HashMap<PaymentId, KnownPayment>,
     /// The latest payments of each shape within the window, none of which came to nothing, oldest first.
     pub shapes: HashMap<PaymentShape, Vec<RecentPayment>>,
+    /// The last payments of users; one who is not here has none.
+    pub activity: HashMap<UserId, Activity>,
     /// Records by key.
     pub records: HashMap<RecordKey, Arc<Record>>,
     /// Records' keys by what they are found by.
@@ -249,6 +255,11 @@ impl WorkingSet {
                 }
             }
         } else {
+            for side in [transaction.from.id, transaction.to.id] {
+                if let Some(activity) = self.activity.get_mut(&side) {
+                    activity.take(side, transaction);
+                }
+            }
             let payment = transaction.id.into();
             self.payments.insert(payment, KnownPayment { first: Arc::clone(transaction), state });
             if !state.status.is_undone() {

@@ -14,6 +14,7 @@ use crate::ledger::{
     SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, TransactionId, User, UserId,
     WorkingSet, decide, network_of,
 };
+use crate::risk::Activity;
 
 use super::{
     AccountBalance, Answer, HistoryQuery, Movement, Order, Page, PageRequest, RecordQuery, Status, Store,
@@ -301,6 +302,13 @@ impl State {
         set.accounts.extend(needs.accounts.iter().filter_map(|key| Some((*key, *self.accounts.get(key)?))));
         set.keys
             .extend(needs.keys.iter().filter_map(|key| Some((key.clone(), self.keys.get(key).cloned()?))));
+        for user in &needs.activity {
+            let mut activity = Activity::default();
+            for transaction in &self.transactions {
+                activity.take(*user, transaction);
+            }
+            set.activity.insert(*user, activity);
+        }
         for record in self.records.values() {
             let is_looked_up = needs
                 .record_lookups

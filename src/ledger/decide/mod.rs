@@ -6,6 +6,7 @@
 
 mod payments;
 mod resets;
+mod risk;
 mod steps;
 mod users;
 

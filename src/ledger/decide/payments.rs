@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::super::{
     AccountKey, BalancesAfter, Capture, Command, Currency, Deadline, Decline, Entry, EventDraft, EventKind,
-    Filing, Hold, IdempotencyKey, Memo, Mode, Money, Party, Pay, Refusal, Rules, Stage, Topup, TopupMethod,
-    Transaction, TransactionKind, User, UserId, WorkingSet,
+    Filing, Hold, IdempotencyKey, Memo, Mode, Money, Party, Pay, Refusal, Review, Rules, Stage, Topup,
+    TopupMethod, Transaction, TransactionKind, User, UserId, WorkingSet,
 };
-use super::{Outcome, Reply, caller_user};
+use super::{Outcome, Reply, caller_user, risk};
+use crate::risk::RiskAction;
 
 pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, pay: &Pay) -> Outcome {
     let payer = match caller_user(set, &pay.caller) {
@@ -67,12 +68,22 @@ fn write_payment(
     let currency = pay.money.currency();
     let from = AccountKey::wallet(payer.id, currency);
     let available_minor = set.balance(&from);
-    let has_enough = available_minor >= pay.money.amount_minor();
-    let (to, stage) = match pay.capture {
-        Capture::Manual if has_enough => {
-            (AccountKey::holds(payer.id, currency), Stage::Held(Hold::ForCapture))
-        }
-        Capture::Manual | Capture::Automatic => (AccountKey::wallet(payee.id, currency), Stage::Whole),
+    let hits = risk::assess(rules, set, pay, payer);
+    let decline = if available_minor < pay.money.amount_minor() {
+        Some(Decline::InsufficientFunds { available_minor })
+    } else {
+        hits.iter().any(|hit| hit.action == RiskAction::Decline).then_some(Decline::Risk)
+    };
+    let has_enough = decline.is_none();
+    let is_suspicious = hits.iter().any(|hit| hit.action >= RiskAction::StepUp);
+    let hold = match pay.capture {
+        _ if is_suspicious => Some(Hold::ForReview),
+        Capture::Manual => Some(Hold::ForCapture),
+        Capture::Automatic => None,
+    };
+    let (to, stage) = match hold.filter(|_| has_enough) {
+        Some(hold) => (AccountKey::holds(payer.id, currency), Stage::Held(hold)),
+        None => (AccountKey::wallet(payee.id, currency), Stage::Whole),
     };
     let entries = if has_enough { two_entries(set, from, to, pay.money)? } else { Vec::new() };
     let moves = has_enough && stage == Stage::Whole;
@@ -93,7 +104,7 @@ fn write_payment(
         stage,
         actor: None,
         after,
-        decline: (!has_enough).then_some(Decline::InsufficientFunds { available_minor }),
+        decline,
         key: pay.key.clone(),
         created_at: set.now,
         entries,
@@ -101,10 +112,18 @@ fn write_payment(
     if !has_enough {
         set.record(command, &declined_event(&transaction));
     }
-    if transaction.stage == Stage::Held(Hold::ForCapture) {
-        let due_at = Some(set.now.plus_millis(rules.hold_ttl_ms));
-        let filing = Filing { due_at, ..Filing::under(payer.id) };
-        set.put_record(transaction.id.uuid(), filing, &Deadline {});
+    risk::tell(set, command, &transaction, &hits);
+    let due_at = Some(set.now.plus_millis(rules.hold_ttl_ms));
+    let filing = Filing { due_at, ..Filing::under(payer.id) };
+    match transaction.stage {
+        Stage::Held(Hold::ForCapture) => {
+            set.put_record(transaction.id.uuid(), filing, &Deadline {});
+        }
+        Stage::Held(Hold::ForReview) => {
+            let reasons = hits.iter().map(|hit| hit.rule.to_owned()).collect();
+            set.put_record(transaction.id.uuid(), filing, &Review { reasons });
+        }
+        Stage::Whole | Stage::Step(_) => {}
     }
     first_answer(&transaction)
 }
@@ -230,6 +249,7 @@ fn replay(first: &Arc<Transaction>, differences: impl FnOnce() -> Vec<&'static s
 fn first_answer(transaction: &Arc<Transaction>) -> Result<Reply, Refusal> {
     match transaction.decline {
         None => Ok(Reply::Transaction(Arc::clone(transaction))),
+        Some(Decline::Risk) => Err(Refusal::PaymentDeclined { payment: transaction.id.into() }),
         Some(Decline::Topup(reason)) => Err(Refusal::TopupFailed { reason }),
         Some(Decline::InsufficientFunds { available_minor }) => Err(Refusal::InsufficientFunds {
             payment: transaction.id.into(),

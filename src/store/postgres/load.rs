@@ -18,6 +18,7 @@ use crate::ledger::{
     AccountKey, AccountKind, Action, Command, KnownPayment, Needs, RecentPayment, RefreshState, Timestamp,
     Transaction, TransactionId, UserId, WorkingSet,
 };
+use crate::risk::Activity;
 
 /// What a batch asks of the database before it decides.
 pub(super) struct Wanted {
@@ -86,6 +87,8 @@ pub(super) struct LoadTime {
     pub(super) fixed_ms: Option<i64>,
     /// For how long an equal payment is taken for a repeat.
     pub(super) duplicate_window_ms: i64,
+    /// Whether risk rules look at the payments.
+    pub(super) assesses_risk: bool,
 }
 
 /// Begins the batch's transaction, locks and loads. On a fault the transaction is to be rolled back.
@@ -104,6 +107,7 @@ pub(super) async fn load(
     let no_payments = payments.is_empty();
     let (owners, keys): (Vec<Uuid>, Vec<&str>) =
         needs.keys.iter().map(|(owner, key)| (owner.uuid(), key.as_str())).unzip();
+    let active = active(needs, time);
     let r = records::Wanted::by(needs);
     let lock_nobody = wanted.locked_users.is_empty() && tokens.is_empty();
     let shapes = Shapes::of(needs);
@@ -125,6 +129,7 @@ pub(super) async fn load(
         token_rows,
         open_rows,
         key_rows,
+        activity_rows,
         recent,
     ) = tokio::join! {
         biased;
@@ -143,6 +148,7 @@ pub(super) async fn load(
         query(client, tokens.is_empty(), statements::SESSIONS_BY_REFRESH, [&tokens]),
         query(client, sessions_of.is_empty(), statements::OPEN_SESSIONS_OF, [&sessions_of]),
         query(client, keys.is_empty(), statements::TRANSACTIONS_BY_KEY, [&owners, &keys]),
+        query(client, active.is_empty(), statements::ACTIVITY, [&active]),
         shapes.query(client, time),
     };
     begun?;
@@ -183,6 +189,7 @@ pub(super) async fn load(
             set.sessions.insert(session.id, session);
         }
     }
+    take_activity(&activity_rows?, &active, &mut set)?;
     take_recent(needs, &recent?, time, &mut set)?;
     for (_, transaction) in with_entries(client, &key_rows?).await? {
         if let Some(key) = &transaction.key {
@@ -190,6 +197,27 @@ pub(super) async fn load(
         }
     }
     Ok(set)
+}
+
+/// The users whose last payments are looked at, each once.
+fn active(needs: &Needs, time: LoadTime) -> Vec<Uuid> {
+    let wanted = needs.activity.iter().filter(|_| time.assesses_risk).map(|user| user.uuid());
+    wanted.collect::<HashSet<_>>().into_iter().collect()
+}
+
+/// The last payments of users, either way, oldest first.
+fn take_activity(found: &[Row], active: &[Uuid], set: &mut WorkingSet) -> Result<(), Fault> {
+    for user in active {
+        set.activity.insert(UserId::new(*user), Activity::default());
+    }
+    for row in found {
+        let user = UserId::new(get(row, rows::TRANSACTION_COLUMNS)?);
+        let (_, transaction) = rows::transaction(row)?;
+        if let Some(activity) = set.activity.get_mut(&user) {
+            activity.take(user, &transaction);
+        }
+    }
+    Ok(())
 }
 
 /// Payments, and where their newest later steps left them.

@@ -96,6 +96,7 @@ pub(super) fn state_of(row: &Row) -> Result<(PaymentId, PaymentState), Fault> {
 
 fn decline(kind: TransactionKind, name: &str, available: Option<i64>) -> Option<Decline> {
     match (kind, available) {
+        (TransactionKind::Payment, None) if name == Decline::Risk.name() => Some(Decline::Risk),
         (TransactionKind::Topup, None) => TopupFailure::from_name(name).map(Decline::Topup),
         (_, Some(available_minor)) if name == "insufficient_funds" => {
             Some(Decline::InsufficientFunds { available_minor })

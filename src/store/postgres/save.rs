@@ -462,7 +462,7 @@ impl<'a> Transactions<'a> {
         self.declines.push(transaction.decline.map(Decline::name));
         self.available.push(match transaction.decline {
             Some(Decline::InsufficientFunds { available_minor }) => Some(available_minor),
-            Some(Decline::Topup(_)) | None => None,
+            Some(Decline::Risk | Decline::Topup(_)) | None => None,
         });
         self.keys.push(transaction.key.as_ref().map(IdempotencyKey::as_str));
         let life = Life::of(transaction);

@@ -181,6 +181,15 @@ pub(super) const RECENT_PAYMENTS: &str = concat!(
      AND NOT EXISTS (SELECT 1 FROM transactions s WHERE s.about = t.id AND s.status IN ('rejected', 'voided', 'expired')) \
      ORDER BY t.no DESC LIMIT $9::bigint) r"
 );
+/// The last payments of users, either way, oldest first: as many as risk rules remember.
+pub(super) const ACTIVITY: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    ", w.id FROM unnest($1::uuid[]) w (id) CROSS JOIN LATERAL (SELECT * FROM \
+     ((SELECT f.* FROM transactions f WHERE f.from_user = w.id AND f.kind = 'payment' ORDER BY f.no DESC LIMIT 32) \
+     UNION ALL (SELECT g.* FROM transactions g WHERE g.to_user = w.id AND g.kind = 'payment' AND g.decline IS NULL \
+     ORDER BY g.no DESC LIMIT 32)) both_ways ORDER BY no DESC LIMIT 32) t ORDER BY t.no"
+);
 pub(super) const ENTRIES_OF: &str = "SELECT e.transaction_no, a.owner, a.kind, a.currency, e.amount, e.balance_after \
      FROM unnest($1::bigint[]) w (no) JOIN entries e ON e.no >= w.no * 8 AND e.no < w.no * 8 + 8 \
      JOIN accounts a ON a.id = e.account ORDER BY e.no";
@@ -415,6 +424,7 @@ pub(super) const WRITER: &[&str] = &[
     OPEN_SESSIONS_OF,
     TRANSACTIONS_BY_KEY,
     RECENT_PAYMENTS,
+    ACTIVITY,
     ENTRIES_OF,
     ADD_BATCH,
     UPDATE_USERS,

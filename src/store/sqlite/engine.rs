@@ -21,8 +21,12 @@ use crate::ledger::{
     AccountKey, AccountKind, Command, IdempotencyKey, Needs, Outcome, PaymentShape, RecentPayment, Rules,
     Transaction, TransactionKind, UserId, WorkingSet, decide,
 };
+use crate::risk::{Activity, REMEMBERED};
 use crate::store::journal::{Block, Head};
+use crate::store::{HistoryFilter, HistoryQuery, Listing, PageRequest};
 
+/// Users whose last payments are kept in memory, before all of them are forgotten and read again: 100 MiB at most.
+const ACTIVE_USERS: usize = 40_000;
 /// Accounts kept in memory before those that are folded are forgotten.
 const ACCOUNT_CAPACITY: usize = 200_000;
 
@@ -56,6 +60,8 @@ pub(super) struct Engine {
     pub(super) folding_keys: KeyHashes,
     pub(super) key_index: KeyIndex,
     pub(super) recents: Recents,
+    /// The last payments of users who paid or were paid since the start.
+    activity: HashMap<UserId, Activity>,
     pub(super) fold: Option<Fold>,
     last_commit: Duration,
 }
@@ -86,6 +92,7 @@ impl Engine {
             folding_keys: KeyHashes::new(),
             key_index,
             recents,
+            activity: HashMap::new(),
             fold: None,
             last_commit: Duration::ZERO,
         };
@@ -134,6 +141,12 @@ impl Engine {
                 set.keys.insert((*owner, key.clone()), Arc::new(transaction));
             }
         }
+        for user in self.rules.risk.enabled.then_some(&needs.activity).into_iter().flatten() {
+            if !set.activity.contains_key(user) {
+                let activity = self.activity(*user)?;
+                set.activity.insert(*user, activity);
+            }
+        }
         for shape in &needs.shapes {
             if !set.shapes.contains_key(shape) {
                 let recent = self.recent(shape, needs.payments.len().saturating_add(1))?;
@@ -172,6 +185,26 @@ impl Engine {
         }
         recent.reverse();
         Ok(recent)
+    }
+
+    /// The last payments of a user: read once, and kept in step from then on.
+    fn activity(&mut self, user: UserId) -> Result<Activity, Fault> {
+        if let Some(known) = self.activity.get(&user) {
+            return Ok(known.clone());
+        }
+        let page = PageRequest { after: None, limit: REMEMBERED };
+        let filter = HistoryFilter { listing: Listing::Payments, ..HistoryFilter::default() };
+        let found =
+            super::reads::history(&self.connection, &self.shared, &HistoryQuery { user, page, filter })?;
+        let mut activity = Activity::default();
+        for movement in found.rows.iter().rev() {
+            activity.take(user, &movement.transaction);
+        }
+        if self.activity.len() >= ACTIVE_USERS {
+            self.activity.clear();
+        }
+        self.activity.insert(user, activity.clone());
+        Ok(activity)
     }
 
     fn account(&mut self, key: &AccountKey) -> Result<Option<KnownAccount>, Fault> {
@@ -322,6 +355,11 @@ impl Engine {
         for (no, transaction) in numbered() {
             remember_key(&mut self.active_keys, no, transaction);
             remember_shape(&mut self.recents, no, transaction);
+            for side in [transaction.from.id, transaction.to.id] {
+                if let Some(activity) = self.activity.get_mut(&side) {
+                    activity.take(side, transaction);
+                }
+            }
         }
         self.shared.tail.extend(numbered().map(|(no, transaction)| (no, &**transaction)));
         if self.accounts.len() > ACCOUNT_CAPACITY {

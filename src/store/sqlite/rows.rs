@@ -89,6 +89,7 @@ pub(super) fn state(status: &str, captured: Option<i64>, refunded: Option<i64>) 
 
 fn decline(kind: TransactionKind, name: &str, available: Option<i64>) -> Option<Decline> {
     match (kind, available) {
+        (TransactionKind::Payment, None) if name == Decline::Risk.name() => Some(Decline::Risk),
         (TransactionKind::Topup, None) => TopupFailure::from_name(name).map(Decline::Topup),
         (_, Some(available_minor)) if name == "insufficient_funds" => {
             Some(Decline::InsufficientFunds { available_minor })
@@ -105,7 +106,7 @@ pub(super) fn with_transaction_params<T>(
 ) -> T {
     let available = match transaction.decline {
         Some(Decline::InsufficientFunds { available_minor }) => Some(available_minor),
-        Some(Decline::Topup(_)) | None => None,
+        Some(Decline::Risk | Decline::Topup(_)) | None => None,
     };
     let life = Life::of(transaction);
     run(params![
