@@ -128,11 +128,11 @@ fn only_what_must_be_is_open_to_everybody() {
     let expected = [
         "/console",
         "/console/assets/{name}",
-        "/console/first/{secret}",
-        "/console/first/{secret}",
         "/console/help",
         "/console/login",
         "/console/login",
+        "/console/first/{secret}",
+        "/console/first/{secret}",
         "/console/register",
         "/console/register",
     ];
