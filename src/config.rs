@@ -5,7 +5,11 @@
 //! A file is read only when it is named: a stray file in the working folder must never change how money is handled.
 
 mod keys;
+mod limits;
 mod load;
+mod network;
+mod origins;
+mod values;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,16 +18,24 @@ use std::thread::available_parallelism;
 
 use unicode_normalization::UnicodeNormalization;
 
-pub use crate::ledger::Mode;
+pub use crate::auth::throttle::ClassQuotas;
+pub use crate::ledger::{Mode, StepUp};
 pub use crate::telemetry::LogFormat;
 pub use keys::{KEYS, Key};
+pub use limits::RateLimits;
 pub use load::{ConfigError, ConfigErrors, Loaded, Origin, Override, VARIABLE_PREFIX, load};
+pub use network::{Network, Networks, ProxyHeader};
+pub use origins::Origins;
 
 /// The whole configuration. Its fields are the sections and keys of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
     /// `[server]`
     pub server: Server,
+    /// `[tls]`
+    pub tls: Tls,
+    /// `[cors]`
+    pub cors: Cors,
     /// `[database]`
     pub database: Database,
     /// `[rate_limits]`
@@ -34,6 +46,8 @@ pub struct Settings {
     pub tokens: Tokens,
     /// `[payments]`
     pub payments: Payments,
+    /// `[security]`
+    pub security: Security,
     /// `[passwords]`
     pub passwords: Passwords,
     /// `[metrics]`
@@ -42,6 +56,8 @@ pub struct Settings {
     pub log: Log,
     /// `[backup]`
     pub backup: Backup,
+    /// `[webhooks]`
+    pub webhooks: Webhooks,
 }
 
 impl Settings {
@@ -64,6 +80,24 @@ pub struct Server {
     pub workers: usize,
     /// The name of the house, as payers see it.
     pub house_name: String,
+    /// The proxies whose word is taken.
+    pub trusted_proxies: Networks,
+    /// How they say where a request came from.
+    pub proxy_header: ProxyHeader,
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one address.
+    pub connections_per_address: usize,
+    /// How long a request's head may take, in seconds.
+    pub head_timeout_seconds: u64,
+    /// How long a body may take, in seconds.
+    pub body_timeout_seconds: u64,
+    /// How long a connection may wait for its next request, in seconds.
+    pub idle_timeout_seconds: u64,
+    /// How long a client may take nothing of an answer, in seconds.
+    pub write_timeout_seconds: u64,
+    /// How large a head may be, in bytes.
+    pub head_bytes: usize,
 }
 
 impl Default for Server {
@@ -74,8 +108,33 @@ impl Default for Server {
             mode: Mode::Sandbox,
             workers: half_of_the_cores(),
             house_name: "House".to_owned(),
+            trusted_proxies: Networks::default(),
+            proxy_header: ProxyHeader::default(),
+            connections: 10_000,
+            connections_per_address: 1_000,
+            head_timeout_seconds: 10,
+            body_timeout_seconds: 10,
+            idle_timeout_seconds: 60,
+            write_timeout_seconds: 10,
+            head_bytes: 32_768,
         }
     }
+}
+
+/// TLS of the server's own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// The certificate and those that lead to its root, in PEM.
+    pub certificate: Option<PathBuf>,
+    /// Its private key, in PEM.
+    pub key: Option<PathBuf>,
+}
+
+/// Other sites whose scripts may call.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cors {
+    /// Which.
+    pub origins: Origins,
 }
 
 /// Where the ledger is kept.
@@ -108,16 +167,18 @@ impl Default for Database {
     }
 }
 
-/// Limits on requests and login attempts.
+/// What protects accounts, and what operators may not do alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RateLimits {
-    /// Off for load tests only.
-    pub enabled: bool,
+pub struct Security {
+    /// Above how much of any currency, in whole major units, cash waits for a second operator; none for never.
+    pub four_eyes_above: Option<u64>,
+    /// Above which amounts a payment asks for a fresh second factor.
+    pub step_up_above: StepUp,
 }
 
-impl Default for RateLimits {
+impl Default for Security {
     fn default() -> Self {
-        Self { enabled: true }
+        Self { four_eyes_above: None, step_up_above: "1000".parse().unwrap_or(StepUp::OFF) }
     }
 }
 
@@ -154,11 +215,13 @@ impl Default for Tokens {
 pub struct Payments {
     /// How long the same payment without a key counts as a duplicate, in seconds; 0 is never.
     pub duplicate_window_seconds: u64,
+    /// How long money is held for a payment that is neither captured nor reviewed.
+    pub hold_seconds: u64,
 }
 
 impl Default for Payments {
     fn default() -> Self {
-        Self { duplicate_window_seconds: 60 }
+        Self { duplicate_window_seconds: 60, hold_seconds: 7 * 86_400 }
     }
 }
 
@@ -198,6 +261,75 @@ pub struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self { format: LogFormat::Auto, level: "info".to_owned() }
+    }
+}
+
+/// Where webhooks may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhooks {
+    /// Any address will do: for development.
+    pub allow_private_addresses: bool,
+    /// Networks that are allowed although they are not public.
+    pub allowed_networks: Networks,
+    /// Which ports.
+    pub ports: Ports,
+    /// How many an owner may have.
+    pub endpoints_per_owner: usize,
+    /// How long each attempt waits after the one before.
+    pub retry_schedule_seconds: Schedule,
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        Self {
+            allow_private_addresses: false,
+            allowed_networks: Networks::default(),
+            ports: Ports(vec![443, 80]),
+            endpoints_per_owner: 16,
+            // As Standard Webhooks proposes: three days, long enough for a weekend.
+            retry_schedule_seconds: Schedule(vec![
+                0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400,
+            ]),
+        }
+    }
+}
+
+/// Ports, written with commas between them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ports(pub Vec<u16>);
+
+impl Ports {
+    /// Reads ports with commas between them; at least one.
+    fn parse(text: &str) -> Option<Self> {
+        let port = |part: &str| part.trim().parse().ok().filter(|port: &u16| *port > 0);
+        text.split(',').map(port).collect::<Option<_>>().map(Self)
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ports: Vec<String> = self.0.iter().map(u16::to_string).collect();
+        f.write_str(&ports.join(", "))
+    }
+}
+
+/// Waits in seconds, written with commas between them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Schedule(pub Vec<u64>);
+
+impl Schedule {
+    /// Reads waits with commas between them: at least one, at most 20, none over a week.
+    fn parse(text: &str) -> Option<Self> {
+        let wait = |part: &str| part.trim().parse().ok().filter(|seconds: &u64| *seconds <= 7 * 86_400);
+        let waits: Vec<u64> = text.split(',').map(wait).collect::<Option<_>>()?;
+        (waits.len() <= 20).then_some(Self(waits))
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waits: Vec<String> = self.0.iter().map(u64::to_string).collect();
+        f.write_str(&waits.join(", "))
     }
 }
 

@@ -12,13 +12,16 @@ use std::collections::BTreeSet;
 use farthing::auth::permission::{Access, Permission};
 use farthing::http::routes::ROUTES;
 use farthing::http::spec::Route;
+use farthing::ledger::Role;
 use serde_json::{Value, json};
 
+use support::factor::Factor;
 use support::shape::assert_same_answer;
-use support::{PASSWORD, Request, Response, Server, User};
+use support::{PASSWORD, Request, Server, User};
 
 /// The calls that anybody may make, each for a reason that stands in the route table's description.
-const PUBLIC: [&str; 12] = [
+const PUBLIC: [&str; 14] = [
+    "POST /password/reset",
     "POST /register",
     "POST /login",
     "POST /token/refresh",
@@ -31,7 +34,11 @@ const PUBLIC: [&str; 12] = [
     "GET /problems",
     "GET /problems/{code}",
     "GET /",
+    "GET /start",
 ];
+
+/// The calls to an object whose id is what lets one in: who knows it may make them.
+const CAPABILITIES: [&str; 2] = ["GET /requests/{id}", "POST /requests/{id}/pay"];
 
 fn name(route: &Route) -> String {
     format!("{} {}", route.verb.name(), route.path)
@@ -55,26 +62,107 @@ fn good_call(route: &Route, user: &mut User) -> Request {
         "PATCH /me" => json!({"name": "A new name"}),
         "POST /me/password" => json!({"current_password": PASSWORD, "new_password": PASSWORD}),
         "POST /payment" => json!({"amount": "1.23", "currency": "USD", "reference": "a good call"}),
-        "POST /topup" => json!({"amount": "1.23", "currency": "USD"}),
-        "POST /logout" => json!({}),
+        "POST /topup" | "POST /requests" => json!({"amount": "1.23", "currency": "USD"}),
+        "POST /sandbox/clock" => json!({"advance": 1}),
+        "POST /schedules" => json!({"amount": "1.23", "currency": "USD", "at": "2030-01-01T09:00:00Z"}),
+        "POST /me/totp/confirm" => json!({"otp": begin_factor(user).unwrap().code(0)}),
+        // After the confirmation, which stands before it in the table.
+        "DELETE /me/totp" => json!({"password": PASSWORD}),
+        "POST /api-keys" => json!({"name": "shop", "scopes": ["own_account"]}),
+        "PATCH /admin/users/{id}" => json!({"frozen": true}),
+        "POST /webhooks" => json!({"url": "https://hook.invalid/"}),
+        "PATCH /webhooks/{id}" => json!({"description": "A new note"}),
+        "POST /webhooks/{id}/secret" => json!({"keep_old_seconds": 60}),
+        "POST /webhooks/{id}/replay" => json!({"since": "2026-01-01T00:00:00Z"}),
+        "POST /sandbox/events" => json!({"type": "payment.succeeded"}),
+        "POST /admin/deposits" | "POST /admin/withdrawals" => {
+            json!({"user": user.id, "amount": "1.23", "currency": "USD", "reference": "slip 1"})
+        }
+        "POST /admin/cash/{id}/approve" | "POST /admin/cash/{id}/reject" => json!({"note": "counted"}),
+        "GET /statement" => return Request::get("/statement?currency=USD"),
+        "POST /logout"
+        | "POST /me/totp"
+        | "POST /api-keys/{id}/rotate"
+        | "POST /requests/{id}/pay"
+        | "POST /sandbox/reset"
+        | "POST /admin/users/{id}/reset-link"
+        | "POST /webhooks/{id}/test"
+        | "POST /deliveries/{id}/redeliver"
+        | "POST /payment/{id}/capture"
+        | "POST /payment/{id}/void"
+        | "POST /payment/{id}/refund" => json!({}),
         _ => {
-            assert!(!route.verb.has_body(), "what is a good body of {call}?");
+            assert!(route.doc.body.is_empty(), "what is a good body of {call}?");
             return Request::new(route.verb.name(), &path);
         }
     };
     Request::new(route.verb.name(), &path).json(&body)
 }
 
+/// A second factor that was begun; none if there is one already.
+fn begin_factor(user: &mut User) -> Option<Factor> {
+    let begun = user.client.post("/me/totp", &json!({}));
+    (begun.status == 200).then(|| Factor::new(&begun.str("secret")))
+}
+
 /// The id of an object of the user's that this call is about.
 fn own_object(call: &str, user: &mut User) -> String {
+    if call.starts_with("POST /admin/cash/") {
+        // Cash waits only where a second operator is asked for, which other tests do.
+        return "txn_01h455vb4pex5vsknk084sn02q".to_owned();
+    }
+    let waits_for = match call {
+        "POST /payment/{id}/capture" | "POST /payment/{id}/void" => Some("authorized"),
+        "POST /payment/{id}/refund" => Some("succeeded"),
+        _ => None,
+    };
+    if let Some(status) = waits_for {
+        let payments = user.list("/payments");
+        let is_own = |payment: &&Value| payment["status"] == status && payment["to"]["id"] == user.id;
+        return payments.iter().find(is_own).unwrap()["id"].as_str().unwrap().to_owned();
+    }
+    if call == "POST /requests/{id}/pay" {
+        let told =
+            |payment: &Value| payment["description"].as_str().is_some_and(|text| text.starts_with("plk_"));
+        let payments = user.list("/payments");
+        let payment = payments.iter().find(|payment| told(payment)).unwrap();
+        return payment["description"].as_str().unwrap().to_owned();
+    }
+    if call.contains(" /deliveries/") {
+        return own_delivery(user);
+    }
     let list = match call {
+        "GET /requests/{id}" | "DELETE /requests/{id}" => "/requests",
+        "GET /schedules/{id}" | "DELETE /schedules/{id}" => "/schedules",
+        _ if call.contains(" /webhooks/") => "/webhooks",
         "DELETE /sessions/{id}" => "/sessions",
-        "GET /payment/{id}" => "/payments",
+        "GET /payment/{id}" | "GET /admin/payments/{id}" => "/payments",
         "GET /transactions/{id}" => "/transactions",
+        call if call.contains("/admin/users/{id}") => return user.id.clone(),
+        call if call.contains("/api-keys/{id}") => {
+            let key = json!({"name": "shop", "scopes": ["own_account"]});
+            if support::lists::rows(&user.client.get("/api-keys").expect(200).json()).is_empty() {
+                user.client.post("/api-keys", &key).expect(201);
+            }
+            "/api-keys"
+        }
         _ => panic!("what is an object of {call}?"),
     };
     let rows = support::lists::rows(&user.client.get(list).expect(200).json());
     rows[0]["id"].as_str().unwrap().to_owned()
+}
+
+/// The id of a delivery of the user's; it is made soon after its event.
+fn own_delivery(user: &mut User) -> String {
+    let webhook = own_object("GET /webhooks/{id}", user);
+    for _ in 0..600 {
+        let list = user.client.get(&format!("/webhooks/{webhook}/deliveries")).expect(200).json();
+        if let Some(delivery) = support::lists::rows(&list).first() {
+            return delivery["id"].as_str().unwrap().to_owned();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("no delivery of {webhook}");
 }
 
 /// An id of the same kind that nobody has.
@@ -84,8 +172,26 @@ fn missing_object(own: &str) -> String {
 
 /// Somebody with an object of each kind.
 fn somebody(server: &Server, who: &str) -> User {
-    let mut user = server.user(who);
+    furnished(server, server.user(who), who)
+}
+
+/// The same user with an object of each kind.
+fn furnished(server: &Server, mut user: User, who: &str) -> User {
+    user.client.post("/webhooks", &json!({"url": "https://hook.invalid/"})).expect(201);
     user.pay(&json!({"amount": "5", "currency": "USD"})).expect(201);
+    let mut payer = server.user(&format!("payer-of-{who}"));
+    for capture in ["automatic", "manual"] {
+        payer
+            .pay(&json!({"amount": "3", "currency": "USD", "to": user.id, "capture": capture, "description": capture}))
+            .expect(201);
+    }
+    user.client.post("/requests", &json!({"amount": "2", "currency": "USD"})).expect(201);
+    let later = json!({"amount": "2", "currency": "USD", "at": "2030-01-01"});
+    user.client.post("/schedules", &later).expect(201);
+    // Somebody else's request, and how the user knows of it.
+    let asked =
+        payer.client.post("/requests", &json!({"amount": "2", "currency": "USD"})).expect(201).str("id");
+    payer.pay(&json!({"amount": "1", "currency": "USD", "to": user.id, "description": asked})).expect(201);
     user
 }
 
@@ -137,7 +243,9 @@ fn the_description_and_the_router_know_the_same_calls() {
 
 #[test]
 fn a_good_call_to_each_guarded_route_succeeds() {
-    for (route, _) in guarded() {
+    // A stream has no end; its tests are with the events.
+    let finite = |route: &Route| route.path != "/events/stream";
+    for (route, _) in guarded().filter(|(route, permission)| permission.is_own() && finite(route)) {
         let server = Server::start();
         let mut user = somebody(&server, "ada");
         let request = good_call(route, &mut user);
@@ -213,37 +321,108 @@ fn restarted(mut server: Server, variable: &str, value: &str) -> Server {
     server
 }
 
-#[test]
-fn no_guarded_route_opens_to_a_role_without_its_permission() {
-    let server = Server::start();
-    let mut customer = somebody(&server, "ada");
-    for (route, permission) in guarded().filter(|(_, permission)| *permission != Permission::OwnAccount) {
-        assert!(!permission.is_given_to(farthing::ledger::Role::Customer), "{}", name(route));
-        let request = good_call(route, &mut customer);
-        customer.client.call(&request).problem(403, "permission_denied");
-    }
-    // A customer has the one permission that all have; what it opens is in the other tests.
-    assert!(guarded().any(|(_, permission)| permission == Permission::OwnAccount));
+/// Whose object a call is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Object {
+    Own,
+    Foreign,
+    Missing,
 }
 
+/// What a call must come to: its status, and if it is no success its code.
+fn expected(route: &Route, permission: Permission, role: Role, object: Object) -> (u16, &'static str) {
+    let has_object = route.path.contains("{id}");
+    match object {
+        _ if !permission.is_given_to(role) => (403, "permission_denied"),
+        _ if !has_object => (200, ""),
+        Object::Missing => (404, "not_found"),
+        Object::Own if permission.is_own() => (200, ""),
+        Object::Foreign if permission.is_own() => (404, "not_found"),
+        // What an operator may know of a user is no secret to that user.
+        Object::Own if name(route) == "GET /admin/users/{id}" => (200, ""),
+        Object::Own => (403, "permission_denied"),
+        Object::Foreign => (200, ""),
+    }
+}
+
+/// A user with this role and an object of each kind.
+fn somebody_with(server: &Server, role: Role) -> User {
+    furnished(server, User::operator(server, role.name(), role.name()), role.name())
+}
+
+/// Calls that use their object up, or the whole ledger: whom they let in is in the tests of each.
+/// What cash is, a cashier may not do for themselves.
+const ONCE: [&str; 9] = [
+    "POST /admin/deposits",
+    "POST /admin/withdrawals",
+    "POST /admin/cash/{id}/approve",
+    "POST /admin/cash/{id}/reject",
+    "POST /payment/{id}/capture",
+    "POST /payment/{id}/void",
+    "POST /payment/{id}/refund",
+    "POST /sandbox/reset",
+    "POST /sandbox/clock",
+];
+
+/// The routes whose every cell is tried one after the other.
+fn repeatable() -> impl Iterator<Item = (&'static Route, Permission)> {
+    guarded().filter(|(route, _)| {
+        route.path != "/events/stream"
+            && !ONCE.contains(&name(route).as_str())
+            && !CAPABILITIES.contains(&name(route).as_str())
+    })
+}
+
+/// Every route × every role × whose object, each cell of it.
 #[test]
-fn an_operator_is_no_owner_of_other_peoples_objects() {
+fn every_route_opens_to_the_roles_and_for_the_objects_that_it_is_for_and_no_others() {
     let server = Server::start();
-    let mut ada = somebody(&server, "ada");
-    let output = server.run(&["admin", "create", "--email", "root@example.org"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8(output.stdout).unwrap();
-    let password = said.split_whitespace().max_by_key(|word| word.len()).unwrap();
-    let operators: Vec<Response> = said
-        .split_whitespace()
-        .chain([password])
-        .map(|word| server.client().post("/login", &json!({"email": "root@example.org", "password": word})))
-        .filter(|response| response.status == 200)
-        .collect();
-    let operator = operators.first().unwrap_or_else(|| panic!("no password among: {said}"));
-    assert_eq!(operator.json()["user"]["role"], "admin");
-    let token = operator.str("access_token");
-    check_foreign_objects(&server, &mut ada, &token);
+    let mut cells = 0;
+    for role in Role::ALL {
+        let mut user = somebody_with(&server, role);
+        let mut other = somebody(&server, &format!("other-{role}"));
+        for (route, permission) in repeatable() {
+            let objects = [Object::Own, Object::Foreign, Object::Missing];
+            let objects = if route.path.contains("{id}") { &objects[..] } else { &objects[..1] };
+            for object in objects.iter().copied() {
+                // A call before may have ended the sessions.
+                for somebody in [&mut user, &mut other] {
+                    if somebody.client.get("/me").status != 200 {
+                        *somebody = somebody.log_in_again(server.client());
+                    }
+                }
+                let good = good_call(route, &mut user);
+                let own = own_id(route, &mut user);
+                let request = match (object, &own) {
+                    (Object::Own, _) | (_, None) => good,
+                    (Object::Foreign, Some(own)) => {
+                        let foreign = own_id(route, &mut other).unwrap();
+                        good.at(&good.path().replace(own.as_str(), &foreign))
+                    }
+                    (Object::Missing, Some(own)) => {
+                        good.at(&good.path().replace(own.as_str(), &missing_object(own)))
+                    }
+                };
+                let response = user.client.call(&request);
+                let (status, code) = expected(route, permission, role, object);
+                let cell = format!("{} by {role} on {object:?}: {response}", name(route));
+                if status == 200 {
+                    assert!((200..300).contains(&response.status), "{cell}");
+                } else {
+                    assert_eq!((response.status, response.str("code").as_str()), (status, code), "{cell}");
+                }
+                cells += 1;
+            }
+        }
+    }
+    let objects = |route: &Route| if route.path.contains("{id}") { 3 } else { 1 };
+    assert_eq!(cells, repeatable().map(|(route, _)| objects(route)).sum::<usize>() * Role::ALL.len());
+    server.verify();
+}
+
+/// The id of an object of the user's that this route is about, if it is about one.
+fn own_id(route: &Route, user: &mut User) -> Option<String> {
+    route.path.contains("{id}").then(|| own_object(&name(route), user))
 }
 
 #[test]
@@ -259,7 +438,9 @@ fn check_foreign_objects(server: &Server, owner: &mut User, stranger: &str) {
     let mut routes = 0;
     for (route, permission) in guarded() {
         let Some((before_id, after_id)) = route.path.split_once("{id}") else { continue };
-        assert_eq!(permission, Permission::OwnAccount, "{}: whose objects may be seen?", name(route));
+        if !permission.is_own() || CAPABILITIES.contains(&name(route).as_str()) {
+            continue;
+        }
         routes += 1;
         let own = own_object(&name(route), owner);
         let ask = |id: &str| {
@@ -320,7 +501,7 @@ fn hostile_values() -> Vec<String> {
 #[test]
 fn no_value_of_any_field_makes_the_server_fail() {
     let server = Server::start();
-    let mut user = somebody(&server, "ada");
+    let mut user = somebody_with(&server, Role::Admin);
     for route in ROUTES.iter().filter(|route| route.path != "/logout" && route.path != "/me/password") {
         let path = route.path.replace("{id}", "x").replace("{code}", "x");
         for field in route.doc.body {

@@ -14,28 +14,55 @@ use farthing::http::routes::ROUTES;
 const LINES: usize = 500;
 
 /// Files that are one thing though they are long, each with the lines that it may have.
-const LONG_FILES: [(&str, usize); 5] = [
+const LONG_FILES: [(&str, usize); 8] = [
+    // One write of a whole batch.
+    ("src/store/postgres/save.rs", 520),
+    // One trait each, with all that goes over it: what can be asked, and the seam of the engines.
+    ("src/ledger/command.rs", 600),
+    ("src/store/mod.rs", 560),
     // Tables: a catalogue of problems, the routes, the metrics.
-    ("src/http/problem.rs", 560),
-    ("src/http/routes.rs", 560),
-    ("src/telemetry/metrics.rs", 520),
+    ("src/http/problem.rs", 680),
+    ("src/http/routes.rs", 1_100),
+    ("src/telemetry/metrics.rs", 560),
     // One reader of bodies, half of it its own tests.
-    ("src/http/extract/form.rs", 540),
+    ("src/http/extract/form.rs", 600),
     // A throw-away PostgreSQL, from its making to its end.
     ("tests/support/postgres.rs", 540),
 ];
 
 /// What each module may know of the others. Imports go one way.
-const MAY_IMPORT: [(&str, &[&str]); 9] = [
+const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("ledger", &[]),
     ("auth", &["ledger", "clock"]),
     ("clock", &["ledger"]),
-    ("config", &["ledger", "telemetry"]),
+    ("config", &["ledger", "auth", "telemetry"]),
     ("telemetry", &["ledger"]),
     ("store", &["ledger", "auth", "clock", "telemetry"]),
-    ("teller", &["ledger", "auth", "clock", "store", "telemetry"]),
-    ("http", &["ledger", "auth", "clock", "config", "store", "teller", "telemetry"]),
-    ("cli", &["ledger", "auth", "clock", "config", "store", "teller", "telemetry", "http"]),
+    ("webhook", &["ledger", "clock", "config"]),
+    ("teller", &["ledger", "auth", "clock", "store", "telemetry", "webhook"]),
+    ("courier", &["ledger", "teller", "webhook"]),
+    ("books", &["ledger", "store"]),
+    ("worker", &["ledger", "teller"]),
+    ("http", &["ledger", "auth", "books", "clock", "config", "store", "teller", "telemetry", "webhook"]),
+    ("console", &["ledger", "auth", "books", "clock", "config", "store", "teller", "telemetry", "http"]),
+    (
+        "cli",
+        &[
+            "ledger",
+            "auth",
+            "books",
+            "clock",
+            "config",
+            "store",
+            "teller",
+            "telemetry",
+            "worker",
+            "http",
+            "console",
+            "webhook",
+            "courier",
+        ],
+    ),
 ];
 
 /// Engines, which only `store` may name, and which may not name each other.
@@ -415,7 +442,8 @@ fn every_problem_is_explained_and_caused_by_a_test() {
 }
 
 /// Tests of what all nouns have in common.
-const COMMON: [&str; 5] = ["main", "bodies", "conventions", "lists", "throttle"];
+const COMMON: [&str; 8] =
+    ["main", "bodies", "conventions", "edge", "limits", "lists", "monitoring", "throttle"];
 
 #[test]
 fn every_noun_of_the_api_has_its_tests() {

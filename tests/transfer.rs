@@ -18,7 +18,8 @@ mod postgres;
 
 use farthing::clock::Clock;
 use farthing::ledger::{
-    Action, Mode, RefreshSession, SecurityEvent, Session, SessionId, TokenHash, TokenPair, Transaction, User,
+    Action, Authority, MakeResetLink, Mode, PasswordHash, Record, RefreshSession, ResetPassword,
+    SecurityEvent, Session, SessionId, TokenHash, TokenPair, Transaction, User,
 };
 use farthing::store::journal::{
     Beginning, Block, Head, JournalReader, JournalWriter, Numbered, Properties, StoredBlock, StoredEntry,
@@ -29,7 +30,8 @@ use farthing::store::{self, Location, OpenError, PostgresSettings, TransferError
 use maker::{Maker, TRIGGERS, fill};
 use tempfile::TempDir;
 
-/// A ledger with everything in it that is moved: the small one, and a session that was refreshed.
+/// A ledger with everything in it that is moved: the small one, a session that was refreshed, records with a gap before
+/// and behind them.
 async fn a_ledger() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let maker = Maker::open(folder.path()).await;
@@ -46,6 +48,18 @@ async fn a_ledger() -> TempDir {
             },
         }))
         .await;
+    let (dan, eve) = (maker.user("dan").await, maker.user("eve").await);
+    let new = PasswordHash::from_phc("*".into());
+    for (user, secret, is_used) in [(dan, 1, true), (cat, 2, false), (eve, 3, false), (dan, 4, true)] {
+        let secret = TokenHash([secret; 32]);
+        maker
+            .run(Action::MakeResetLink(MakeResetLink { by: Authority::Host, user: user.user, secret }))
+            .await;
+        if is_used {
+            let reset = ResetPassword { user: user.user, secret, new: new.clone() };
+            maker.run(Action::ResetPassword(reset)).await;
+        }
+    }
     maker.store.close().await.unwrap();
     folder
 }
@@ -82,11 +96,15 @@ fn everything(folder: &TempDir) -> String {
     let blocks = reader.blocks(&Head::default(), head.block, i64::MAX).unwrap();
     let (users, sessions) = (reader.users(0, 100).unwrap(), reader.sessions(None, 100).unwrap());
     let tokens = reader.spent_tokens(None, 100).unwrap();
-    assert_eq!((users.len(), sessions.len(), tokens.len(), transactions.len()), (3, 3, 1, 8));
+    let records = reader.records(0, 100).unwrap();
+    assert_eq!((users.len(), sessions.len(), tokens.len(), transactions.len()), (5, 5, 1, 10));
+    let numbers: Vec<_> = records.iter().map(|(number, _)| *number).collect();
+    assert_eq!((numbers, &*reader.properties().unwrap().others["last_record"]), (vec![1, 3, 4], "5"));
+    let values: Vec<_> = records.iter().map(|(_, record)| record.value.clone()).collect();
     let properties = reader.properties().unwrap();
     let hashes: Vec<_> = sessions.iter().map(|session| (session.access.0, session.refresh.0)).collect();
     format!(
-        "{properties:#?}{blocks:#?}{transactions:#?}{entries:#?}{events:#?}{users:#?}{sessions:#?}{hashes:?}{:?}",
+        "{properties:#?}{blocks:#?}{transactions:#?}{entries:#?}{events:#?}{users:#?}{sessions:#?}{hashes:?}{records:#?}{values:?}{:?}",
         tokens.iter().map(|(token, session)| (token.0, *session)).collect::<Vec<_>>()
     )
 }
@@ -123,6 +141,10 @@ impl JournalWriter for Stopping {
     fn put_spent_tokens(&mut self, tokens: &[(TokenHash, SessionId)]) -> Result<(), OpenError> {
         self.step()?;
         self.inner.put_spent_tokens(tokens)
+    }
+    fn put_records(&mut self, records: &[(i64, Arc<Record>)]) -> Result<(), OpenError> {
+        self.step()?;
+        self.inner.put_records(records)
     }
     fn settle(&mut self) -> Result<(), OpenError> {
         self.step()?;
@@ -190,6 +212,9 @@ impl JournalReader for Slow {
     ) -> Result<Vec<(TokenHash, SessionId)>, OpenError> {
         self.inner.spent_tokens(after, limit.min(1))
     }
+    fn records(&mut self, after: i64, limit: usize) -> Result<Vec<(i64, Arc<Record>)>, OpenError> {
+        self.inner.records(after, limit.min(1))
+    }
 }
 
 /// Moves in small pieces and stops before the step with that number.
@@ -211,7 +236,8 @@ async fn a_ledger_arrives_whole_and_is_served_on() {
     let report =
         store::migrate(&location(&from), &location(&to), Clock::system(), &mut |step| steps.push(step))
             .unwrap();
-    assert_eq!((report.transactions, report.users, report.discrepancies.len()), (8, 3, 0));
+    assert_eq!((report.transactions, report.users, report.records), (10, 5, 3));
+    assert_eq!(report.discrepancies, Vec::<String>::new());
     let copying =
         steps.iter().find(|step| matches!(step, Progress::Copying { done: 0, total } if *total > 8));
     assert!(copying.is_some() && steps.last() == Some(&Progress::ProvingTarget), "{steps:?}");
@@ -221,11 +247,11 @@ async fn a_ledger_arrives_whole_and_is_served_on() {
     // Everything is folded, so that a server starts at once; and it goes on as the old one would have.
     let maker = Maker::open(to.path()).await;
     assert_eq!(maker.store.status().tail, 0);
-    let (dan, eve) = (maker.user("dan").await, maker.user("eve").await);
-    maker.pay(dan, eve.user, 700, "k1").await;
+    let (fay, guy) = (maker.user("fay").await, maker.user("guy").await);
+    maker.pay(fay, guy.user, 700, "k1").await;
     maker.store.close().await.unwrap();
     let report = store::verify(&location(&to)).unwrap();
-    assert_eq!((report.transactions, report.users, report.discrepancies.len()), (11, 5, 0));
+    assert_eq!((report.transactions, report.users, report.discrepancies.len()), (13, 7, 0));
 }
 
 #[tokio::test]
@@ -237,7 +263,7 @@ async fn what_is_interrupted_anywhere_goes_on() {
         let to = tempfile::tempdir().unwrap();
         match stopped(&from, &to, steps) {
             Ok(report) => {
-                assert_eq!(report.transactions, 8);
+                assert_eq!(report.transactions, 10);
                 whole = steps;
             }
             Err(error) => {
@@ -282,13 +308,13 @@ const TAMPERED: &[(&str, &str)] = &[
     ("UPDATE security_events SET detail = '{}' WHERE no = 2", "blocks row "),
     ("UPDATE accounts SET balance = balance + 1 WHERE no = 2", "accounts row 2"),
     (
-        "UPDATE users SET email = 'eve@example.com', email_folded = 'eve@example.com' WHERE no = 2",
+        "UPDATE users SET email = 'mal@example.com', email_folded = 'mal@example.com' WHERE no = 2",
         "the users are not",
     ),
     (
         "INSERT INTO users SELECT 9, randomblob(16), 'e@x.org', 'e@x.org', name, password_hash, role, frozen, created_at, \
       password_changed_at FROM users WHERE no = 1",
-        "4 users instead of 3",
+        "6 users instead of 5",
     ),
     ("UPDATE sessions SET user = (SELECT id FROM users WHERE no = 2)", "the sessions are not"),
     (
@@ -378,10 +404,10 @@ async fn a_ledger_goes_to_postgres_and_comes_back() {
         ..PostgresSettings::at(&database.url())
     });
     let maker = Maker::at(&serving).await;
-    maker.user("dan").await;
+    maker.user("fay").await;
     maker.store.close().await.unwrap();
     let verified = tokio::task::spawn_blocking(move || store::verify(&serving)).await.unwrap().unwrap();
-    assert_eq!((verified.discrepancies.as_slice(), verified.users), ([].as_slice(), 4));
+    assert_eq!((verified.discrepancies.as_slice(), verified.users), ([].as_slice(), 6));
 
     // One that is not whole is not served.
     database.query("INSERT INTO properties VALUES ('migration', 'x')").unwrap();

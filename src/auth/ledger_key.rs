@@ -1,4 +1,4 @@
-//! The ledger's key: 32 random bytes, kept in a file outside of the database, and the fingerprint by which a ledger
+//! A key of the ledger: 32 random bytes, kept in a file outside of the database, and the fingerprint by which a ledger
 //! knows its own.
 
 use std::fmt;
@@ -32,6 +32,11 @@ impl LedgerKey {
     /// The 64 hexadecimal digits: for the key file and the backup, never for a message.
     pub fn expose(&self) -> String {
         hexadecimal(&self.0)
+    }
+
+    /// What other keys are derived from.
+    pub(super) fn bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// By what the ledger knows this key.

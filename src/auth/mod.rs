@@ -1,8 +1,12 @@
-//! Who may do what: passwords, tokens, permissions, the login throttle and the ledger's key. No I/O but the hash itself.
+//! Who may do what: passwords, tokens, permissions, the login throttle; the ledger's keys and what is done with them. No
+//! I/O but the hash itself.
 
+pub mod keyring;
 pub mod ledger_key;
 pub mod password;
 pub mod permission;
 mod pool;
+pub mod seal;
 pub mod throttle;
 pub mod token;
+pub mod totp;

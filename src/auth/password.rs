@@ -46,7 +46,7 @@ const SHORTEST_COMMON: usize = 5;
 const CONTEXT_WORDS: [&str; 2] = ["farthing", "payment"];
 
 /// A password as somebody typed it, in NFC. Does not print.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Password(String);
 
 impl Password {
@@ -54,6 +54,11 @@ impl Password {
     pub fn new(text: &str) -> Self {
         // Longer ones are refused anyway; a bound keeps normalisation from being work for free.
         Self(text.nfc().take(MAX_LENGTH.saturating_add(1)).collect())
+    }
+
+    /// Whether it is as long as an operator's must be.
+    fn is_long(&self) -> bool {
+        self.0.chars().count() >= MIN_OPERATOR_LENGTH
     }
 }
 
@@ -288,7 +293,7 @@ fn argon2() -> Argon2<'static> {
 fn hash(password: &Password, salt: &[u8]) -> Result<PasswordHash, HashError> {
     let phc: Phc =
         argon2().hash_password_with_salt(password.0.as_bytes(), salt).map_err(|_| HashError::Fault)?;
-    Ok(PasswordHash::from_phc(phc.to_string()))
+    Ok(PasswordHash::from_phc(phc.to_string()).of_length(password.is_long()))
 }
 
 fn verify(password: &Password, stored: &PasswordHash) -> Result<Verified, HashError> {

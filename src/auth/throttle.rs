@@ -1,11 +1,12 @@
-//! The throttle on logging in and registering: who has failed too often, or asks too often, waits.
+//! The throttle: who has failed too often, or asks too often, waits.
 //!
 //! - Per account, five failures in a row are free; each further one doubles the wait, from one second to a quarter of
 //!   an hour. An address from which the owner logged in before has a counter of its own, so that a stranger's failures
 //!   never lock the owner out.
 //! - Per address (IPv6 by /64), failures count likewise, whatever the account; more are free, and success forgets none,
 //!   or whoever tries stolen passwords would log in to an account of their own in between.
-//! - Per address there is also a rate of attempts, counted with GCRA (ITU-T I.371).
+//! - Per address, account and key there are rates of calls, by class of route ([`quota`], [`rates`]).
+//! - One password that is tried on many accounts is noticed ([`guesses`]), whoever tries it.
 //!
 //! An attempt is counted before the password is looked at and settled after, so that a hundred at once do not pass
 //! where five may; one that is never settled (the server was too busy, the client went away) is taken back. Answers
@@ -13,9 +14,13 @@
 //! makes nobody wait longer than the limits say.
 //!
 //! Nodes that share a ledger tell each other what they counted ([`Throttle::take_news`], [`Throttle::hear`]) about once a
-//! second: in between each of them counts alone, so that a burst may pass as often as there are nodes.
+//! second: in between each of them counts alone, so that a burst may pass as often as there are nodes. Of rates they tell
+//! only once an eighth of a quota is used: for each further node an eighth more may pass.
 
+mod guesses;
 mod news;
+pub mod quota;
+mod rates;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -24,10 +29,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 
+use super::password::Password;
 use crate::ledger::{Timestamp, network_of};
+use guesses::Guesses;
 pub use news::{Counted, ThrottleNews};
+pub use quota::{Asker, CallClass, ClassQuotas, Policy, Quota, Quotas, Scope};
+use rates::Rates;
+pub use rates::Standing;
 
-/// Counters kept of each kind.
+/// Counters kept of each kind of failures.
 const CAPACITY: usize = 100_000;
 /// What all clients without an address share.
 const NO_ADDRESS: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -47,10 +57,8 @@ pub struct ThrottleLimits {
     pub forget_after_seconds: u32,
     /// After how long without an attempt an address's failures are forgotten, in seconds.
     pub forget_address_after_seconds: u32,
-    /// Login attempts per address and minute.
-    pub logins_per_minute: u32,
-    /// Registrations per address and hour.
-    pub registrations_per_hour: u32,
+    /// How often somebody may ask, by class of call.
+    pub quotas: Quotas,
 }
 
 impl Default for ThrottleLimits {
@@ -62,8 +70,7 @@ impl Default for ThrottleLimits {
             longest_wait_seconds: 900,
             forget_after_seconds: 86_400,
             forget_address_after_seconds: 3_600,
-            logins_per_minute: 60,
-            registrations_per_hour: 120,
+            quotas: Quotas::default(),
         }
     }
 }
@@ -119,6 +126,11 @@ pub enum Settled {
         /// For how long, in seconds.
         seconds: u32,
     },
+    /// The password was tried on many accounts. Told once for each password.
+    OneOnMany {
+        /// On how many so far.
+        accounts: usize,
+    },
 }
 
 /// The throttle. Shared by everything that asks for passwords.
@@ -126,6 +138,7 @@ pub enum Settled {
 pub struct Throttle {
     /// None if it is switched off.
     limits: Option<ThrottleLimits>,
+    rates: Rates,
     state: Arc<Mutex<State>>,
 }
 
@@ -137,26 +150,32 @@ struct State {
     news: Vec<ThrottleNews>,
     accounts: HashMap<AccountKey, Failures>,
     addresses: HashMap<IpAddr, Failures>,
-    logins: HashMap<IpAddr, Timestamp>,
-    registrations: HashMap<IpAddr, Timestamp>,
+    guesses: Guesses,
 }
 
 impl Throttle {
     /// A throttle with those limits; without any it lets everything pass.
     pub fn new(limits: Option<ThrottleLimits>) -> Self {
-        Self { limits, state: Arc::default() }
+        let quotas = limits.as_ref().map(|limits| limits.quotas).unwrap_or_default();
+        Self { limits, rates: Rates::new(quotas), state: Arc::default() }
     }
 
-    /// Asks whether this address may register now.
+    /// Counts one call of this class by whoever asks, and says how they stand; none where there is no such limit.
     ///
     /// # Errors
-    /// [`Limited`] if it must wait.
-    pub fn admit_registration(&self, ip: Option<IpAddr>, now: Timestamp) -> Result<(), Limited> {
-        let Some(limits) = &self.limits else { return Ok(()) };
-        let (network, mut state) = (network(ip), lock(&self.state));
-        limits.registrations().take(&mut state.registrations, network, now)?;
-        state.tell(Counted::Registration, [0; 16], network);
-        Ok(())
+    /// [`Limited`] if they must wait.
+    pub fn take(&self, class: CallClass, asker: Asker, now: Timestamp) -> Result<Option<Standing>, Limited> {
+        if self.limits.is_some() { self.rates.take(class, asker, now) } else { Ok(None) }
+    }
+
+    /// How somebody stands, without counting anything.
+    pub fn standing(&self, class: CallClass, asker: Asker, now: Timestamp) -> Option<Standing> {
+        self.limits.as_ref().and_then(|_| self.rates.standing(class, asker, now))
+    }
+
+    /// The quotas in force; none if it is switched off.
+    pub fn quotas(&self) -> Option<&Quotas> {
+        self.limits.as_ref().map(|limits| &limits.quotas)
     }
 
     /// Counts an attempt to log in, before the password is looked at.
@@ -171,10 +190,9 @@ impl Throttle {
         now: Timestamp,
     ) -> Result<Attempt, Limited> {
         let Some(limits) = &self.limits else { return Ok(Attempt { reserved: None }) };
+        self.take(CallClass::Login, Asker::Address(ip), now)?;
         let network = network(ip);
         let mut state = lock(&self.state);
-        limits.logins().take(&mut state.logins, network, now)?;
-        state.tell(Counted::Login, [0; 16], network);
         let account = (digest(account), if known_address { network } else { NO_ADDRESS });
         let address = (!known_address).then_some(network);
         // Both are asked before either counts the attempt, so that a refusal leaves no trace.
@@ -185,6 +203,12 @@ impl Throttle {
         }
         reserve(&mut state.accounts, account, now);
         Ok(Attempt { reserved: Some(Reserved { state: Arc::clone(&self.state), account, address }) })
+    }
+
+    /// Remembers the password of an attempt that failed.
+    pub fn note_guess(&self, account: &str, password: &Password, now: Timestamp) -> Settled {
+        let is_attack = self.limits.is_some() && lock(&self.state).guesses.note(password, account, now);
+        if is_attack { Settled::OneOnMany { accounts: guesses::MANY } } else { Settled::Quiet }
     }
 
     /// Tells how an attempt went: success forgets the account's failures, failure makes the next ones wait.
@@ -221,14 +245,6 @@ impl Throttle {
 }
 
 impl ThrottleLimits {
-    fn registrations(&self) -> Rate {
-        Rate { policy: "registrations", quota: self.registrations_per_hour, window_seconds: 3_600 }
-    }
-
-    fn logins(&self) -> Rate {
-        Rate { policy: "logins", quota: self.logins_per_minute, window_seconds: 60 }
-    }
-
     fn per_account(&self) -> FailureLimit {
         FailureLimit {
             policy: "login_failures",
@@ -348,44 +364,6 @@ fn take_back<K: Eq + Hash>(counters: &mut HashMap<K, Failures>, key: &K) {
     }
 }
 
-/// So many per window, evenly refilled: GCRA, with the theoretical arrival time as the only state.
-struct Rate {
-    policy: &'static str,
-    quota: u32,
-    window_seconds: u32,
-}
-
-impl Rate {
-    fn take(
-        &self,
-        arrivals: &mut HashMap<IpAddr, Timestamp>,
-        network: IpAddr,
-        now: Timestamp,
-    ) -> Result<(), Limited> {
-        let window_ms = i64::from(self.window_seconds).saturating_mul(1_000);
-        let step_ms = window_ms.checked_div(i64::from(self.quota)).unwrap_or(window_ms);
-        if arrivals.len() >= CAPACITY && !arrivals.contains_key(&network) {
-            forget_oldest(arrivals, |arrival| *arrival);
-        }
-        let full_at = now.plus_millis(window_ms);
-        // Later than full can only be what a clock that ran back left behind.
-        let taken_until = arrivals.get(&network).copied().unwrap_or(now).clamp(now, full_at);
-        let with_this = taken_until.plus_millis(step_ms);
-        if with_this <= full_at {
-            arrivals.insert(network, with_this);
-            return Ok(());
-        }
-        arrivals.insert(network, taken_until);
-        Err(Limited {
-            policy: self.policy,
-            quota: self.quota,
-            window_seconds: self.window_seconds,
-            remaining: 0,
-            retry_after_seconds: seconds_until(with_this, full_at),
-        })
-    }
-}
-
 /// What an account is known by here and among nodes: no table of addresses comes of it.
 fn digest(account: &str) -> [u8; 16] {
     let digest: [u8; 32] = Sha256::digest(account).into();
@@ -399,7 +377,7 @@ fn network(ip: Option<IpAddr>) -> IpAddr {
     ip.map_or(NO_ADDRESS, network_of)
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -69,6 +69,10 @@ tokens! {
     AccessToken = "fat_";
     /// Gets the next pair, for weeks.
     RefreshToken = "frt_";
+    /// Proves which server calls, until it is revoked.
+    ApiKeyToken = "fak_";
+    /// Sets a new password, once, for minutes.
+    ResetToken = "fpr_";
 }
 
 fn write(prefix: &str, secret: &[u8; SECRET_BYTES]) -> String {

@@ -11,10 +11,11 @@ use super::control::{self, ControlCommand, ControlError, ControlRequest, Control
 use super::lock::LockError;
 use super::open::{self, Teller};
 use super::terminal::{Failure, print, tell};
-use super::{CreateArgs, ListArgs};
+use super::{CreateArgs, ListArgs, SetRoleArgs, UserArgs};
 use crate::clock::{Clock, RandomError};
 use crate::config::{DatabaseUrl, Loaded};
-use crate::ledger::{Email, Role, User};
+use crate::ledger::{Authority, Email, Refusal, Role, User};
+use crate::teller::TellerError;
 
 /// Letters and digits that nobody mistakes for one another: no `i`, `l`, `o`, `0`, `1`.
 const PASSWORD_ALPHABET: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
@@ -50,8 +51,66 @@ pub fn create(args: &CreateArgs) -> Result<(), Failure> {
             }
             Ok(())
         }
-        ControlResponse::Refused { message } => Err(Failure::Refused(message)),
-        ControlResponse::Failed { message } => Err(Failure::Database(message)),
+        other => Err(no(other)),
+    }
+}
+
+/// `admin set-role`.
+pub fn set_role(args: &SetRoleArgs) -> Result<(), Failure> {
+    let role = Some(args.role.name().to_owned());
+    change(&args.user, |email| ControlCommand::ChangeUser { email, role, frozen: None })
+}
+
+/// `admin freeze`.
+pub fn freeze(args: &UserArgs) -> Result<(), Failure> {
+    change(args, |email| ControlCommand::ChangeUser { email, role: None, frozen: Some(true) })
+}
+
+/// `admin unfreeze`.
+pub fn unfreeze(args: &UserArgs) -> Result<(), Failure> {
+    change(args, |email| ControlCommand::ChangeUser { email, role: None, frozen: Some(false) })
+}
+
+/// `admin reset-totp`.
+pub fn reset_totp(args: &UserArgs) -> Result<(), Failure> {
+    change(args, |email| ControlCommand::ResetTotp { email })
+}
+
+/// `admin reset-password`.
+pub fn reset_password(args: &UserArgs) -> Result<(), Failure> {
+    match ask(args, |email| ControlCommand::ResetPassword { email })? {
+        ControlResponse::Link { token } => {
+            print(&format!("token  {}", token.0))?;
+            tell("It counts once, for 30 minutes: POST /password/reset with it and the new password.");
+            Ok(())
+        }
+        other => Err(no(other)),
+    }
+}
+
+fn change(args: &UserArgs, command: impl FnOnce(String) -> ControlCommand) -> Result<(), Failure> {
+    match ask(args, command)? {
+        ControlResponse::User { id, email, role } => {
+            print(&format!("id        {id}\nemail     {email}\nrole      {role}"))
+        }
+        other => Err(no(other)),
+    }
+}
+
+fn ask(args: &UserArgs, command: impl FnOnce(String) -> ControlCommand) -> Result<ControlResponse, Failure> {
+    let email = Email::parse(&args.email).map_err(|error| Failure::Usage(format!("--email {error}")))?;
+    let loaded = args.ledger.load(&[])?;
+    send(&loaded, ControlRequest { command: command(email.as_str().to_owned()) })
+}
+
+/// What came of a command that did not come to what it should.
+fn no(response: ControlResponse) -> Failure {
+    match response {
+        ControlResponse::Refused { message } => Failure::Refused(message),
+        ControlResponse::Failed { message } => Failure::Database(message),
+        ControlResponse::User { .. } | ControlResponse::Link { .. } => {
+            Failure::Database("the server answered something else than what was asked".to_owned())
+        }
     }
 }
 
@@ -81,6 +140,59 @@ pub async fn carry_out(teller: &Teller, request: ControlRequest) -> ControlRespo
             }
             open::create_user(teller, email, name, role, password).await
         }
+        ControlCommand::ChangeUser { email, role, frozen } => {
+            let parsed = role.as_deref().map(Role::from_name);
+            if parsed == Some(None) {
+                return ControlResponse::Refused { message: "no such role".to_owned() };
+            }
+            told(change_user(teller, &email, parsed.flatten(), frozen).await)
+        }
+        ControlCommand::ResetTotp { email } => told(reset_factor(teller, &email).await),
+        ControlCommand::ResetPassword { email } => match make_reset_link(teller, &email).await {
+            Ok(token) => ControlResponse::Link { token },
+            Err(error) => refused(&error),
+        },
+    }
+}
+
+async fn change_user(
+    teller: &Teller,
+    email: &str,
+    role: Option<Role>,
+    frozen: Option<bool>,
+) -> Result<Arc<User>, TellerError> {
+    let user = teller.find_user_by_email(&email.to_lowercase()).await?;
+    teller.change_user(Authority::Host, teller.host_origin()?, user.id, role, frozen).await
+}
+
+async fn reset_factor(teller: &Teller, email: &str) -> Result<Arc<User>, TellerError> {
+    let user = teller.find_user_by_email(&email.to_lowercase()).await?;
+    teller.reset_factor(Authority::Host, teller.host_origin()?, user.id).await
+}
+
+async fn make_reset_link(teller: &Teller, email: &str) -> Result<SecretText, TellerError> {
+    let user = teller.find_user_by_email(&email.to_lowercase()).await?;
+    let token = teller.make_reset_link(Authority::Host, teller.host_origin()?, user.id).await?;
+    Ok(SecretText(token.reveal().to_owned()))
+}
+
+fn told(result: Result<Arc<User>, TellerError>) -> ControlResponse {
+    match result {
+        Ok(user) => ControlResponse::User {
+            id: user.id.to_string(),
+            email: user.email.to_string(),
+            role: user.role.to_string(),
+        },
+        Err(error) => refused(&error),
+    }
+}
+
+fn refused(error: &TellerError) -> ControlResponse {
+    match error {
+        TellerError::Refused { refusal: Refusal::UserNotFound, .. } => {
+            ControlResponse::Refused { message: "nobody has this email".to_owned() }
+        }
+        error => ControlResponse::Failed { message: error.to_string() },
     }
 }
 
@@ -240,6 +352,7 @@ mod tests {
                 frozen,
                 created_at: Timestamp::from_millis(1_700_000_000_123),
                 password_changed_at: Timestamp::from_millis(1_700_000_000_123),
+                second_factor: None,
             })
         };
         vec![

@@ -9,6 +9,8 @@ use crate::config::{Loaded, Mode, Origin};
 /// What the banner says.
 #[derive(Debug, Clone)]
 pub struct Banner {
+    /// `http`, or `https` with TLS of our own.
+    pub scheme: &'static str,
     /// Where connections are accepted; with the port that the system gave.
     pub address: SocketAddr,
     /// The data folder, from the root.
@@ -21,6 +23,8 @@ pub struct Banner {
     pub mode: Mode,
     /// How this program was called, so that the lines can be pasted.
     pub program: String,
+    /// The secret of the link that makes the first administrator, while there is none.
+    pub first_admin: Option<String>,
     /// Sentences that an operator should not miss.
     pub warnings: Vec<String>,
 }
@@ -30,19 +34,27 @@ impl Banner {
     pub fn new(loaded: &Loaded, mode: Mode, address: SocketAddr, warnings: Vec<String>) -> Self {
         let server = &loaded.settings.server;
         Self {
+            scheme: if loaded.settings.tls.certificate.is_some() { "https" } else { "http" },
             address,
             data: std::path::absolute(&server.data).unwrap_or_else(|_| server.data.clone()),
             database: loaded.settings.database.url.as_ref().map(crate::config::DatabaseUrl::masked),
             data_must_be_named: loaded.origin("server.data") != Origin::Default,
             mode,
             program: std::env::args().next().unwrap_or_else(|| "farthing".to_owned()),
+            first_admin: None,
             warnings: warnings.into_iter().chain(settings_warnings(loaded, address)).collect(),
         }
     }
 
+    /// The same, with the link that makes the first administrator.
+    #[must_use]
+    pub fn with_first_admin(self, first_admin: Option<String>) -> Self {
+        Self { first_admin, ..self }
+    }
+
     /// The lines, with an empty one before and after.
     pub fn text(&self) -> String {
-        let url = format!("http://{}", reachable(self.address));
+        let url = format!("{}://{}", self.scheme, reachable(self.address));
         let money = match self.mode {
             Mode::Sandbox => "sandbox mode: play money",
             Mode::Live => "live mode: real money",
@@ -62,10 +74,17 @@ impl Banner {
         let program = shell_word(&self.program);
         let mut text = format!("\n  Farthing {} · {money}\n\n", env!("CARGO_PKG_VERSION"));
         for (label, value) in [
-            ("address", format!("http://{}", self.address)),
+            ("address", format!("{}://{}", self.scheme, self.address)),
+            ("console", format!("{url}/console/")),
             ("reference", format!("{url}/docs")),
             place,
-            ("first admin", format!("{program} admin create --email you@example.com{folder}")),
+            (
+                "first admin",
+                self.first_admin_line(
+                    &url,
+                    &format!("{program} admin create --email you@example.com{folder}"),
+                ),
+            ),
             ("try it", self.curl(&url)),
         ] {
             // Writing to a String cannot fail; the same holds below.
@@ -78,6 +97,15 @@ impl Banner {
             let _ = writeln!(text, "  warning: {warning}");
         }
         text
+    }
+
+    fn first_admin_line(&self, url: &str, command: &str) -> String {
+        match &self.first_admin {
+            Some(secret) => {
+                format!("{url}/console/first/{secret} (once, for 30 minutes)\n{:15}or {command}", "")
+            }
+            None => command.to_owned(),
+        }
     }
 
     fn curl(&self, url: &str) -> String {
@@ -101,9 +129,10 @@ fn settings_warnings(loaded: &Loaded, address: SocketAddr) -> Vec<String> {
     if !settings.risk.enabled {
         warnings.push("risk rules are off: for load tests only".to_owned());
     }
-    if !address.ip().is_loopback() {
+    if !address.ip().is_loopback() && settings.tls.certificate.is_none() {
         warnings.push(
-            "reachable from other machines without encryption: put a proxy with TLS in front".to_owned(),
+            "reachable from other machines without encryption: set [tls], or put a proxy with TLS in front"
+                .to_owned(),
         );
     }
     warnings
@@ -134,12 +163,14 @@ mod tests {
 
     fn banner(mode: Mode) -> Banner {
         Banner {
+            scheme: "http",
             address: "0.0.0.0:8080".parse().unwrap(),
             data: PathBuf::from("/srv/my ledger"),
             database: None,
             data_must_be_named: true,
             mode,
             program: "target/release/farthing".to_owned(),
+            first_admin: None,
             warnings: vec!["mind the gap".to_owned()],
         }
     }

@@ -50,6 +50,25 @@ pub enum ControlCommand {
         /// Its password; hashed by who carries the command out.
         password: SecretText,
     },
+    /// Change what a user may do; what is absent stays.
+    ChangeUser {
+        /// The user's email.
+        email: String,
+        /// The name of the new role.
+        role: Option<String>,
+        /// Whether they are frozen from now on.
+        frozen: Option<bool>,
+    },
+    /// Take a user's second factor away.
+    ResetTotp {
+        /// The user's email.
+        email: String,
+    },
+    /// Make a one-time link by which a user sets a new password.
+    ResetPassword {
+        /// The user's email.
+        email: String,
+    },
 }
 
 /// What came of it.
@@ -64,6 +83,11 @@ pub enum ControlResponse {
         email: String,
         /// Its role.
         role: String,
+    },
+    /// The link that was made.
+    Link {
+        /// What the user shows for it.
+        token: SecretText,
     },
     /// The answer is no.
     Refused {
@@ -250,8 +274,10 @@ mod tests {
 
     /// Refuses with the email that it was sent, which shows that the request arrived whole.
     async fn echo(request: ControlRequest) -> ControlResponse {
-        let ControlCommand::CreateUser { email, .. } = request.command;
-        ControlResponse::Refused { message: email }
+        match request.command {
+            ControlCommand::CreateUser { email, .. } => ControlResponse::Refused { message: email },
+            other => ControlResponse::Failed { message: format!("{other:?}") },
+        }
     }
 
     async fn until(stopped: tokio::sync::oneshot::Receiver<()>) {

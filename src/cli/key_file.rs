@@ -1,4 +1,4 @@
-//! The ledger's key file: 32 random bytes in hexadecimal, made together with the ledger and never again.
+//! The ledger's key file: 32 random bytes in hexadecimal a line, the first made together with the ledger.
 //!
 //! What it must not do: make a key for a ledger that has one already, replace a file that somebody put there, or
 //! accept a file that others can read.
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::durable;
 use super::terminal::Failure;
-use crate::auth::ledger_key::{KeyFingerprint, LedgerKey};
+use crate::auth::keyring::Keyring;
+use crate::auth::ledger_key::KeyFingerprint;
 use crate::clock::Clock;
 
 /// Whether the key file is looked for to make a ledger with it, or to open one that has it.
@@ -26,7 +27,7 @@ pub enum Ledger {
 #[derive(Debug)]
 pub struct KeyFile {
     path: PathBuf,
-    key: LedgerKey,
+    keys: Keyring,
     is_new: bool,
 }
 
@@ -37,36 +38,41 @@ impl KeyFile {
     /// # Errors
     /// Exit code 3, with what to do about it.
     pub fn settle(path: &Path, ledger: Ledger, clock: &Clock) -> Result<Self, Failure> {
-        let found = |key, is_new| Self { path: path.to_path_buf(), key, is_new };
+        let found = |keys, is_new| Self { path: path.to_path_buf(), keys, is_new };
         match (find(path)?, ledger) {
-            (Found::Key(key), _) => Ok(found(key, false)),
+            (Found::Keys(keys), _) => Ok(found(keys, false)),
             (Found::Other, Ledger::IsNew) => {
                 Err(unusable(path, "holds no key; no ledger was made with it, so move it away"))
             }
             (Found::Nothing, Ledger::IsNew) => {
                 let cannot = |error: &dyn Display| unusable(path, format_args!("cannot be made: {error}"));
-                let key = LedgerKey::random(clock).map_err(|error| cannot(&error))?;
-                match durable::write_new(path, key.expose().as_bytes(), clock) {
-                    Ok(()) => Ok(found(key, true)),
+                let keys = Keyring::random(clock).map_err(|error| cannot(&error))?;
+                match durable::write_new(path, keys.expose().as_bytes(), clock) {
+                    Ok(()) => Ok(found(keys, true)),
                     // Another node that shares the folder was faster.
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                        read(path).map(|key| found(key, false))
+                        read(path).map(|keys| found(keys, false))
                     }
                     Err(error) => Err(cannot(&error)),
                 }
             }
-            (Found::Other | Found::Nothing, Ledger::IsThere) => read(path).map(|key| found(key, false)),
+            (Found::Other | Found::Nothing, Ledger::IsThere) => read(path).map(|keys| found(keys, false)),
         }
     }
 
     /// By what a ledger knows this key.
     pub fn fingerprint(&self) -> KeyFingerprint {
-        self.key.fingerprint()
+        self.keys.fingerprint()
+    }
+
+    /// What it holds.
+    pub fn keys(&self) -> &Keyring {
+        &self.keys
     }
 
     /// What to say where the ledger was made with another key. A key that was made just now is of no use to anybody:
     /// another node was faster to make the ledger, and its key file is to be copied here.
-    pub fn of_another_ledger(self, made: KeyFingerprint) -> Failure {
+    pub fn of_another_ledger(&self, made: KeyFingerprint) -> Failure {
         if self.is_new {
             return match std::fs::remove_file(&self.path) {
                 Ok(()) => missing(&self.path),
@@ -83,9 +89,9 @@ impl KeyFile {
 ///
 /// # Errors
 /// Exit code 3, with what to do about it.
-pub fn read(path: &Path) -> Result<LedgerKey, Failure> {
+pub fn read(path: &Path) -> Result<Keyring, Failure> {
     match find(path)? {
-        Found::Key(key) => Ok(key),
+        Found::Keys(keys) => Ok(keys),
         Found::Other => Err(unusable(
             path,
             "holds no key; move it away, and put the key file of this ledger in its place",
@@ -99,11 +105,11 @@ pub fn read(path: &Path) -> Result<LedgerKey, Failure> {
 /// # Errors
 /// Exit code 3: the source is missing or holds no key, or another file is in the target's place.
 pub fn copy(from: &Path, to: &Path, clock: &Clock) -> Result<(), Failure> {
-    let key = read(from)?;
+    let keys = read(from)?;
     match find(to)? {
-        Found::Key(other) if other.fingerprint() == key.fingerprint() => Ok(()),
-        Found::Key(_) | Found::Other => Err(unusable(to, "is there already; move it away")),
-        Found::Nothing => make(to, &key, clock),
+        Found::Keys(other) if other == keys => Ok(()),
+        Found::Keys(_) | Found::Other => Err(unusable(to, "is there already; move it away")),
+        Found::Nothing => make(to, &keys, clock),
     }
 }
 
@@ -111,8 +117,8 @@ pub fn copy(from: &Path, to: &Path, clock: &Clock) -> Result<(), Failure> {
 ///
 /// # Errors
 /// Exit code 3: there is a file, or none can be made.
-pub fn make(path: &Path, key: &LedgerKey, clock: &Clock) -> Result<(), Failure> {
-    durable::write_new(path, key.expose().as_bytes(), clock)
+pub fn make(path: &Path, keys: &Keyring, clock: &Clock) -> Result<(), Failure> {
+    durable::write_new(path, keys.expose().as_bytes(), clock)
         .map_err(|error| unusable(path, format_args!("cannot be made: {error}")))
 }
 
@@ -140,8 +146,8 @@ fn missing(path: &Path) -> Failure {
 
 /// What is at the place of a key file.
 pub enum Found {
-    /// A key.
-    Key(LedgerKey),
+    /// A key, and those before it.
+    Keys(Keyring),
     /// Something else.
     Other,
     /// No file.
@@ -163,8 +169,8 @@ pub fn find(path: &Path) -> Result<Found, Failure> {
         Ok(_) => {}
     }
     let text = std::fs::read(path).map_err(unreadable)?;
-    let key = std::str::from_utf8(&text).ok().and_then(LedgerKey::parse);
-    Ok(key.map_or(Found::Other, Found::Key))
+    let keys = std::str::from_utf8(&text).ok().and_then(Keyring::parse);
+    Ok(keys.map_or(Found::Other, Found::Keys))
 }
 
 fn unusable(path: &Path, reason: impl Display) -> Failure {
@@ -255,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_key_that_another_ledger_was_made_before_is_removed_and_one_that_was_there_stays() {
-        let (folder, other) = (tempfile::tempdir().unwrap(), LedgerKey::random(&Clock::system()).unwrap());
+        let (folder, other) = (tempfile::tempdir().unwrap(), Keyring::random(&Clock::system()).unwrap());
         let path = folder.path().join("farthing.key");
         let made = settle_in(folder.path(), Ledger::IsNew).unwrap();
         refused(Err(made.of_another_ledger(other.fingerprint())), "copy the key file of this ledger to");

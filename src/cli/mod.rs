@@ -11,11 +11,14 @@ pub mod completions;
 pub mod config;
 pub mod control;
 mod durable;
+pub mod export;
 mod key_file;
+pub mod listen;
 pub mod lock;
 pub mod migrate;
 pub mod open;
 pub mod progress;
+pub mod remote;
 pub mod serve;
 pub mod terminal;
 pub mod verify;
@@ -26,8 +29,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::books::Span;
+use crate::books::export::Format;
 use crate::config::{Loaded, Override};
-use crate::ledger::Role;
+use crate::http::extract::{parse_end, parse_start};
+use crate::ledger::{Role, Timestamp};
 use terminal::{Failure, tell};
 
 const EXAMPLES: &str = "\
@@ -63,6 +69,14 @@ enum Command {
     /// Recompute every balance from the journal and check every invariant
     #[command(after_help = "Works while a server is running. Exit code 1 if anything is wrong.")]
     Verify(VerifyArgs),
+    /// Write the journal down for other tools
+    #[command(after_help = "\
+Works while a server is running. The last line counts the rows and sums them up: a file without it was cut.
+
+Examples:
+  farthing export --format hledger > ledger.journal && hledger -f ledger.journal check -s
+  farthing export --format csv --from 2026-01-01 --to 2026-01-31 > january.csv")]
+    Export(ExportArgs),
     /// Save the ledger and its key in one encrypted file
     #[command(after_help = "\
 Works while a server is running. The file is whole and proved, or it is not there.
@@ -87,6 +101,16 @@ Examples:
   farthing migrate --from farthing-data --to postgres://owner@db.example/ledger
   farthing migrate --from postgres://owner@db.example/ledger --to farthing-data")]
     Migrate(MigrateArgs),
+    /// Forward events to a program that is being developed
+    #[command(after_help = "\
+Prints the secret that the deliveries are signed with, and a line for each.
+
+Example:
+  FARTHING_TOKEN=… farthing listen --forward-to http://127.0.0.1:3000/webhooks --since 1h")]
+    Listen(listen::ListenArgs),
+    /// Tell an event that did not happen, in a sandbox
+    #[command(after_help = "Example:\n  FARTHING_TOKEN=… farthing trigger payment.succeeded")]
+    Trigger(listen::TriggerArgs),
     /// Measure payments per second
     Bench(BenchArgs),
     /// Check or show the configuration
@@ -192,6 +216,42 @@ Examples:
     Create(CreateArgs),
     /// List users and their roles
     List(ListArgs),
+    /// Change what a user may do
+    #[command(after_help = "\
+Works while a server is running, and counts from the user's next request on.
+Who becomes an operator needs a password of 15 characters or more and, in live mode, a second factor first.
+
+Example:
+  farthing admin set-role --email sam@example.com --role support")]
+    SetRole(SetRoleArgs),
+    /// Let a user move no money
+    Freeze(UserArgs),
+    /// Let a frozen user move money again
+    Unfreeze(UserArgs),
+    /// Take away the second factor of a user who has lost it
+    ResetTotp(UserArgs),
+    /// Make a one-time token by which a user sets a new password
+    ResetPassword(UserArgs),
+}
+
+/// Which user a command of `farthing admin` is about.
+#[derive(Debug, Args)]
+pub struct UserArgs {
+    /// The user's email
+    #[arg(long)]
+    email: String,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+/// What `farthing admin set-role` can be told.
+#[derive(Debug, Args)]
+pub struct SetRoleArgs {
+    /// customer, support, cashier, auditor or admin
+    #[arg(long, value_parser = role)]
+    role: Role,
+    #[command(flatten)]
+    user: UserArgs,
 }
 
 /// What `farthing admin create` can be told.
@@ -231,6 +291,65 @@ pub struct VerifyArgs {
     json: bool,
     #[command(flatten)]
     ledger: LedgerArgs,
+}
+
+/// What `farthing export` can be told.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The format
+    #[arg(long, value_enum)]
+    format: ExportFormat,
+    /// From this date or RFC 3339 time on (UTC)
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Up to the end of this date, or before this RFC 3339 time (UTC)
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+impl ExportArgs {
+    fn span(&self) -> Result<Span, Failure> {
+        let read = |flag: &str, text: Option<&String>, parse: fn(&str) -> Option<Timestamp>| {
+            let cure = "must be a date such as 2026-01-31 or a time such as 2026-01-31T09:30:00Z";
+            let wrong = |text: &String| Failure::Usage(format!("{flag} {text}: {cure}"));
+            text.map(|text| parse(text).ok_or_else(|| wrong(text))).transpose()
+        };
+        let from = read("--from", self.from.as_ref(), parse_start)?;
+        let to = read("--to", self.to.as_ref(), parse_end)?;
+        if from.zip(to).is_some_and(|(from, to)| from >= to) {
+            return Err(Failure::Usage("--from must be before --to".into()));
+        }
+        Ok(Span { from, to })
+    }
+}
+
+/// In which format `farthing export` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExportFormat {
+    /// RFC 4180, a record per entry
+    Csv,
+    /// One JSON object, a transaction per line
+    Json,
+    /// A journal for hledger and Ledger
+    Hledger,
+    /// A journal for beancount
+    Beancount,
+    /// ISO 20022 bank statements (camt.053.001.08)
+    Camt053,
+}
+
+impl From<ExportFormat> for Format {
+    fn from(format: ExportFormat) -> Self {
+        match format {
+            ExportFormat::Csv => Self::Csv,
+            ExportFormat::Json => Self::Json,
+            ExportFormat::Hledger => Self::Hledger,
+            ExportFormat::Beancount => Self::Beancount,
+            ExportFormat::Camt053 => Self::Camt053,
+        }
+    }
 }
 
 /// What `farthing backup` and `farthing restore` can be told.
@@ -336,10 +455,18 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => args.load().and_then(|loaded| serve::run(&loaded)),
         Command::Admin(AdminCommand::Create(args)) => admin::create(&args),
         Command::Admin(AdminCommand::List(args)) => admin::list(&args),
+        Command::Admin(AdminCommand::SetRole(args)) => admin::set_role(&args),
+        Command::Admin(AdminCommand::Freeze(args)) => admin::freeze(&args),
+        Command::Admin(AdminCommand::Unfreeze(args)) => admin::unfreeze(&args),
+        Command::Admin(AdminCommand::ResetTotp(args)) => admin::reset_totp(&args),
+        Command::Admin(AdminCommand::ResetPassword(args)) => admin::reset_password(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Backup(args) => args.load().and_then(|loaded| backup::save::run(&loaded, &args.file)),
         Command::Restore(args) => args.load().and_then(|loaded| backup::restore::run(&loaded, &args.file)),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Listen(args) => listen::run(&args),
+        Command::Trigger(args) => listen::trigger(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Config(ConfigCommand::Check(args)) => args.load().and_then(|loaded| config::check(&loaded)),
         Command::Config(ConfigCommand::Show(args)) => args.load().and_then(|loaded| config::show(&loaded)),

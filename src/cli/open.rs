@@ -15,20 +15,30 @@ use super::lock::{self, FolderLock, LockError};
 use super::terminal::{Failure, tell};
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::auth::password::{Hasher, Password, PasswordFault, Policy};
-use crate::auth::throttle::{Throttle, ThrottleLimits};
+use crate::auth::seal::Sealer;
+use crate::auth::throttle::Throttle;
 use crate::clock::Clock;
 use crate::config::{Loaded, Mode, Origin, Settings};
-use crate::http::{App, Surface};
-use crate::ledger::{Currency, Email, Money, Refusal, Role, Rules};
+use crate::console::CONSOLE;
+use crate::courier;
+use crate::http::edge::Edge;
+use crate::http::events;
+use crate::http::spec::Table;
+use crate::http::tls::{CertificateFiles, Tls};
+use crate::http::{API, App, Surface};
+use crate::ledger::{Currency, Email, Money, Refusal, Role, Rules, WebhookRules};
 use crate::store::{self, Location, OpenError, PostgresSettings, Store};
 use crate::telemetry::{LogSettings, Telemetry, install_logs};
 pub use crate::teller::Teller;
-use crate::teller::{NewUser, OperatorRequest, TellerError, TellerParts};
+use crate::teller::{NewUser, OperatorRequest, TellerError, TellerParts, Verifier};
+use crate::webhook::{Guard, Sender, SystemResolver, TargetRules};
 
 /// How often the anonymous security events that are due are written.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// How long the database may take to close: what remains of the 10 s that a stop may take, after the requests.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+/// What is served: the API and the console.
+const TABLES: &[Table] = &[API, CONSOLE];
 /// What a new customer of a sandbox starts with: 1000.00 USD.
 const SANDBOX_GRANT_MINOR: i64 = 100_000;
 
@@ -38,6 +48,10 @@ pub struct Ledger {
     runtime: Runtime,
     teller: Arc<Teller>,
     telemetry: Telemetry,
+    edge: Edge,
+    /// As `config show` prints them.
+    settings: String,
+    sender: Sender,
     mode: Mode,
     is_new: bool,
     _lock: Option<FolderLock>,
@@ -111,9 +125,18 @@ pub fn ledger(loaded: &Loaded, lock: Option<FolderLock>) -> Result<Ledger, Failu
     })?;
     let hasher = Hasher::start(settings.passwords.hash_threads, settings.passwords.hash_queue, clock.clone())
         .map_err(|error| Failure::Database(error.to_string()))?;
-    let throttle = Throttle::new(settings.rate_limits.enabled.then(ThrottleLimits::default));
-    let teller = Arc::new(Teller::new(TellerParts { store, clock, rules, hasher, policy, throttle }));
-    Ok(Ledger { runtime, teller, telemetry, mode: settings.server.mode, is_new, _lock: lock })
+    let throttle = Throttle::new(settings.rate_limits.throttle());
+    let sealer = Sealer::new(key_file.keys().clone(), clock.clone());
+    let targets = targets(&settings);
+    let sender = Sender::new(targets.clone(), Arc::new(SystemResolver), Sender::system_roots())
+        .map_err(|error| Failure::Usage(format!("TLS to webhooks: {error}")))?;
+    let place = location(&settings);
+    let verifier: Verifier = Arc::new(move || store::verify(&place).map_err(|error| error.to_string()));
+    let parts = TellerParts { store, clock, rules, hasher, policy, throttle, sealer, verifier, targets };
+    let teller = Arc::new(Teller::new(parts));
+    let edge = Edge::new(&settings);
+    let (mode, settings) = (settings.server.mode, loaded.to_toml());
+    Ok(Ledger { runtime, teller, telemetry, edge, settings, sender, mode, is_new, _lock: lock })
 }
 
 fn runtime(workers: usize) -> Result<Runtime, Failure> {
@@ -196,11 +219,31 @@ pub fn rules(settings: &Settings) -> Result<Rules, Failure> {
     Ok(Rules {
         mode: settings.server.mode,
         duplicate_window_ms: millis(settings.payments.duplicate_window_seconds),
+        hold_ttl_ms: millis(settings.payments.hold_seconds),
+        four_eyes_above: settings.security.four_eyes_above,
         access_ttl_ms: millis(settings.tokens.access_ttl_seconds),
         refresh_ttl_ms: millis(settings.tokens.refresh_ttl_seconds),
         grant: grant.map_err(|error| Failure::Usage(format!("the sandbox's grant {error}")))?,
         house_name: settings.server.house_name.clone(),
+        webhooks: WebhookRules {
+            most: settings.webhooks.endpoints_per_owner,
+            schedule_ms: settings.webhooks.retry_schedule_seconds.0.iter().copied().map(millis).collect(),
+        },
+        step_up_above: settings.security.step_up_above.clone(),
     })
+}
+
+/// Which URLs webhooks may have.
+fn targets(settings: &Settings) -> TargetRules {
+    let webhooks = &settings.webhooks;
+    TargetRules {
+        guard: Guard {
+            allow_private: webhooks.allow_private_addresses,
+            allowed: webhooks.allowed_networks.clone(),
+        },
+        ports: webhooks.ports.0.clone(),
+        allow_http: settings.server.mode == Mode::Sandbox,
+    }
 }
 
 /// Starts the log.
@@ -219,15 +262,32 @@ pub struct Listeners {
     pub api: TcpListener,
     /// For the metrics, if they have an address of their own.
     pub metrics: Option<TcpListener>,
+    /// What makes TLS of the API's connections, if that is wanted.
+    pub tls: Option<Tls>,
+}
+
+/// Reads the certificate, if there is to be TLS.
+///
+/// # Errors
+/// If certificate and key cannot be used.
+pub fn tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
+    let (Some(certificate), Some(key)) = (&settings.tls.certificate, &settings.tls.key) else {
+        return Ok(None);
+    };
+    let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
+    Tls::open(files).map(Some).map_err(|error| Failure::Usage(format!("tls: {error}")))
 }
 
 /// Serves until `stop` is done, and answers what was accepted.
 pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Output = ()>) {
     let surface = if listeners.metrics.is_some() { Surface::ApiWithoutMetrics } else { Surface::Api };
-    let app = App::new(Arc::clone(&ledger.teller), ledger.telemetry.clone(), surface);
+    let app = |surface, edge| {
+        let (teller, settings) = (Arc::clone(&ledger.teller), ledger.settings.clone());
+        App::new(teller, ledger.telemetry.clone(), surface, TABLES, edge, settings)
+    };
     if let Some(metrics) = listeners.metrics {
-        let app = App::new(Arc::clone(&ledger.teller), ledger.telemetry.clone(), Surface::Metrics);
-        tokio::spawn(crate::http::serve(metrics, app, std::future::pending()));
+        let app = app(Surface::Metrics, ledger.edge.for_metrics());
+        tokio::spawn(crate::http::serve(metrics, app, None, std::future::pending()));
     }
     let teller = Arc::clone(&ledger.teller);
     let flushing = tokio::spawn(async move {
@@ -238,8 +298,12 @@ pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Outp
             teller.flush_anonymous(false).await;
         }
     });
-    crate::http::serve(listeners.api, app, stop).await;
+    let working = tokio::spawn(crate::worker::run(Arc::clone(&ledger.teller)));
+    let courier = courier::start(Arc::clone(&ledger.teller), ledger.sender.clone(), events::render);
+    crate::http::serve(listeners.api, app(surface, ledger.edge.clone()), listeners.tls, stop).await;
+    courier.abort();
     flushing.abort();
+    working.abort();
 }
 
 /// Makes an operator for the person at the host.

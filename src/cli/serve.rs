@@ -35,6 +35,8 @@ const STOP_LIMIT: Duration = Duration::from_millis(8_500);
 pub fn run(loaded: &Loaded) -> Result<(), Failure> {
     let settings = &loaded.settings;
     open::start_log(settings)?;
+    let tls = open::tls(settings)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let api = Taken::bind("server.listen", settings.server.listen)?;
     let metrics =
         settings.metrics.listen.map(|address| Taken::bind("metrics.listen", address)).transpose()?;
@@ -47,7 +49,8 @@ pub fn run(loaded: &Loaded) -> Result<(), Failure> {
     let ledger = open::ledger(loaded, lock)?;
     let result = ledger.run(async {
         let address = api.address;
-        let listeners = Listeners { api: api.listen()?, metrics: metrics.map(Taken::listen).transpose()? };
+        let listeners =
+            Listeners { api: api.listen()?, metrics: metrics.map(Taken::listen).transpose()?, tls };
         // Commands come to PostgreSQL by themselves.
         let control = is_embedded.then(|| ControlSocket::open(&settings.server.data)).transpose();
         let control = control.unwrap_or_else(|error| {
@@ -56,8 +59,12 @@ pub fn run(loaded: &Loaded) -> Result<(), Failure> {
             None
         });
         let mut signals = Signals::listen()?;
-        tell(&Banner::new(loaded, ledger.mode(), address, warnings).text());
-        print(&format!("listening on http://{address}"))?;
+        let first_admin = ledger.teller().offer_first_admin().await.unwrap_or_else(|error| {
+            warnings.push(format!("no link for the first administrator could be made: {error}"));
+            None
+        });
+        tell(&Banner::new(loaded, ledger.mode(), address, warnings).with_first_admin(first_admin).text());
+        print(&format!("listening on {scheme}://{address}"))?;
         until_stopped(|stop| serve(&ledger, listeners, control, stop), &mut signals).await;
         Ok(())
     });

@@ -4,10 +4,11 @@
 //! file, reading the environment, `config show`, "did you mean" and the reference pages all walk this table, so a key
 //! that is not in it does not exist, and one that is works everywhere.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-
-use super::{DatabaseUrl, LogFormat, Mode, Passphrase, Settings};
+use super::values::{Show, count, listen_address, log_filter, number, one_line, path, yes_or_no};
+use super::{
+    ClassQuotas, DatabaseUrl, LogFormat, Mode, Networks, Origins, Passphrase, Ports, ProxyHeader, Schedule,
+    Settings,
+};
 
 /// One key of the configuration: `[section] name` in the file, `FARTHING_SECTION_NAME` in the environment.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Key {
     pub doc: &'static str,
     /// Whether the value may hold a password, so that no message may repeat it whole.
     pub secret: bool,
+    /// Whether the file may give it as a list of strings.
+    pub(super) is_list: bool,
     /// Parses a text and stores it; `false` (and nothing changed) where the text is not allowed.
     pub(super) set: fn(&mut Settings, &str) -> bool,
     /// The value as TOML, secrets masked; `None` where it is not set.
@@ -47,7 +50,7 @@ impl Key {
 /// Builds a row; the key's path is the field's path in [`Settings`], so the two cannot drift apart.
 macro_rules! key {
     ($section:ident.$name:ident, $parse:expr, $allowed:literal, $default:literal, $doc:literal
-     $(, short = $short:literal)? $(, secret = $secret:literal)?) => {
+     $(, short = $short:literal)? $(, secret = $secret:literal)? $(, list = $list:literal)?) => {
         Key {
             section: stringify!($section),
             name: stringify!($name),
@@ -56,6 +59,7 @@ macro_rules! key {
             allowed: $allowed,
             doc: $doc,
             secret: key!(@or false $(, $secret)?),
+            is_list: key!(@or false $(, $list)?),
             set: |settings, text| match $parse(text) {
                 Some(value) => {
                     settings.$section.$name = value;
@@ -111,6 +115,92 @@ pub static KEYS: &[Key] = &[
         "The name under which the house appears to those who pay it."
     ),
     key!(
+        server.trusted_proxies,
+        Networks::parse,
+        "addresses and networks such as 127.0.0.1, 10.0.0.0/8, 2001:db8::/32",
+        "",
+        "The proxies in front, whose word about the client's address and about https is taken.",
+        list = true
+    ),
+    key!(
+        server.proxy_header,
+        ProxyHeader::from_name,
+        "x-forwarded-for or forwarded",
+        "x-forwarded-for",
+        "The header in which those proxies name the client: X-Forwarded-For with X-Forwarded-Proto, or Forwarded."
+    ),
+    key!(
+        server.connections,
+        |text| count(text, 10, 1_000_000),
+        "a whole number from 10 to 1000000",
+        "10000",
+        "Connections at once; more wait."
+    ),
+    key!(
+        server.connections_per_address,
+        |text| count(text, 1, 1_000_000),
+        "a whole number from 1 to 1000000",
+        "1000",
+        "Connections at once from one address that is no trusted proxy; more are closed."
+    ),
+    key!(
+        server.head_timeout_seconds,
+        |text| number(text, 1, 600),
+        "seconds, from 1 to 600",
+        "10",
+        "How long a request's head may take to arrive."
+    ),
+    key!(
+        server.body_timeout_seconds,
+        |text| number(text, 1, 600),
+        "seconds, from 1 to 600",
+        "10",
+        "How long a request's body may take to arrive."
+    ),
+    key!(
+        server.idle_timeout_seconds,
+        |text| number(text, 1, 3_600),
+        "seconds, from 1 to 3600",
+        "60",
+        "How long a connection may wait for its next request."
+    ),
+    key!(
+        server.write_timeout_seconds,
+        |text| number(text, 1, 600),
+        "seconds, from 1 to 600",
+        "10",
+        "How long a client may take nothing of its answer."
+    ),
+    key!(
+        server.head_bytes,
+        |text| count(text, 8_192, 1_048_576),
+        "a whole number from 8192 to 1048576",
+        "32768",
+        "How large path, query and headers of a request may be together."
+    ),
+    key!(
+        tls.certificate,
+        |text| path(text).map(Some),
+        "the path of a file",
+        "(none: HTTP without TLS)",
+        "The certificate and those that lead to its root, in PEM; read again when it changes."
+    ),
+    key!(
+        tls.key,
+        |text| path(text).map(Some),
+        "the path of a file",
+        "(none)",
+        "The certificate's private key, in PEM; read again when it changes."
+    ),
+    key!(
+        cors.origins,
+        Origins::parse,
+        "origins such as https://shop.example",
+        "",
+        "Other sites whose scripts may call the API from a browser.",
+        list = true
+    ),
+    key!(
         database.url,
         |text| DatabaseUrl::parse(text).map(Some),
         "a URL such as postgres://user:password@host/name",
@@ -163,6 +253,62 @@ pub static KEYS: &[Key] = &[
         "true",
         "Limits on requests and on login attempts. Switch off for load tests only."
     ),
+    key!(
+        rate_limits.login,
+        ClassQuotas::parse_anonymous,
+        "such as 60/min per address, or none",
+        "60/min per address",
+        "How often somebody may try to log in."
+    ),
+    key!(
+        rate_limits.register,
+        ClassQuotas::parse_anonymous,
+        "such as 120/h per address, or none",
+        "120/h per address",
+        "How often somebody may try to register."
+    ),
+    key!(
+        rate_limits.refresh,
+        ClassQuotas::parse_anonymous,
+        "such as 300/min per address, or none",
+        "300/min per address",
+        "How often somebody may ask for new tokens."
+    ),
+    key!(
+        rate_limits.payment,
+        |text: &str| text.parse().ok(),
+        "quotas per address, account and key (a session or API key), or none",
+        "1200/min per address, 600/min per account, 300/min per key",
+        "How often somebody may pay or change anything else."
+    ),
+    key!(
+        rate_limits.read,
+        |text: &str| text.parse().ok(),
+        "quotas per address, account and key (a session or API key), or none",
+        "3000/min per address, 1200/min per account, 600/min per key",
+        "How often somebody may read."
+    ),
+    key!(
+        rate_limits.admin,
+        |text: &str| text.parse().ok(),
+        "quotas per address, account and key (a session or API key), or none",
+        "600/min per address, 600/min per account, 300/min per key",
+        "How often an operator may do what operators do."
+    ),
+    key!(
+        rate_limits.login_failures,
+        |text: &str| text.parse().ok().filter(|count| (0..=100).contains(count)),
+        "a whole number from 0 to 100",
+        "5",
+        "Wrong passwords in a row that an account has free; each further one doubles the wait."
+    ),
+    key!(
+        rate_limits.longest_wait_seconds,
+        |text: &str| text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds)),
+        "seconds, from 1 to 86400",
+        "900",
+        "The longest wait after wrong passwords. Where the owner logged in before, strangers' count for nothing."
+    ),
     key!(risk.enabled, yes_or_no, "true or false", "true", "Risk rules. Switch off for load tests only."),
     key!(
         tokens.access_ttl_seconds,
@@ -184,6 +330,27 @@ pub static KEYS: &[Key] = &[
         "seconds, from 0 (off) to 86400",
         "60",
         "How long the same payment without an Idempotency-Key counts as a duplicate."
+    ),
+    key!(
+        payments.hold_seconds,
+        |text| number(text, 1, YEAR_SECONDS),
+        "seconds, from 1 to 31536000",
+        "604800",
+        "How long money is held for a payment that is neither captured nor reviewed."
+    ),
+    key!(
+        security.four_eyes_above,
+        |text| number(text, 0, 9_999_999_999).map(Some),
+        "a whole number of major units, such as 500",
+        "(none: never)",
+        "Above how much, in whole units of any currency, a deposit or withdrawal waits for a second operator."
+    ),
+    key!(
+        security.step_up_above,
+        |text: &str| text.parse().ok(),
+        "\"off\", or amounts such as \"1000, JPY 150000\"",
+        "1000",
+        "Above which amount a payment asks who has a second factor for a fresh code: in major units, or by currency."
     ),
     key!(
         passwords.breached_file,
@@ -242,6 +409,41 @@ pub static KEYS: &[Key] = &[
         "The passphrase of backups, for 'farthing backup' and 'farthing restore' alone.",
         secret = true
     ),
+    key!(
+        webhooks.allow_private_addresses,
+        yes_or_no,
+        "true or false",
+        "false",
+        "Whether webhooks may go to private, loopback and other addresses that are not public. For development only."
+    ),
+    key!(
+        webhooks.allowed_networks,
+        Networks::parse,
+        "networks such as 10.20.0.0/16, fd12::/16",
+        "(none)",
+        "Networks that webhooks may go to although they are not public."
+    ),
+    key!(
+        webhooks.ports,
+        Ports::parse,
+        "ports such as 443, 8443",
+        "443, 80",
+        "Ports that webhooks may go to."
+    ),
+    key!(
+        webhooks.endpoints_per_owner,
+        |text| count(text, 1, 10_000),
+        "a whole number from 1 to 10000",
+        "16",
+        "How many webhooks a user may have, and how many the house."
+    ),
+    key!(
+        webhooks.retry_schedule_seconds,
+        Schedule::parse,
+        "1 to 20 waits in seconds, each up to 604800, such as 0, 5, 300",
+        "0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400",
+        "How long each attempt of a delivery waits after the one before; after the last it has failed."
+    ),
 ];
 
 const DAY_SECONDS: u64 = 86_400;
@@ -251,82 +453,4 @@ const YEAR_SECONDS: u64 = 365 * DAY_SECONDS;
 pub(super) fn find(path: &str) -> Option<&'static Key> {
     let (section, name) = path.split_once('.')?;
     KEYS.iter().find(|key| key.section == section && key.name == name)
-}
-
-/// How a value is written in a TOML file; `None` where there is nothing to write.
-trait Show {
-    fn toml(&self) -> Option<String>;
-}
-
-impl<T: Show> Show for Option<T> {
-    fn toml(&self) -> Option<String> {
-        self.as_ref().and_then(Show::toml)
-    }
-}
-
-macro_rules! show {
-    ($($type:ty: $value:ident => $toml:expr;)*) => {$(
-        impl Show for $type {
-            fn toml(&self) -> Option<String> {
-                let $value = self;
-                Some($toml)
-            }
-        }
-    )*};
-}
-
-show! {
-    bool: value => value.to_string();
-    u64: value => value.to_string();
-    usize: value => value.to_string();
-    String: value => quoted(value);
-    SocketAddr: value => quoted(&value.to_string());
-    PathBuf: value => quoted(&value.to_string_lossy());
-    Mode: value => quoted(value.name());
-    LogFormat: value => quoted(value.name());
-    DatabaseUrl: value => quoted(&value.masked());
-    Passphrase: _passphrase => quoted("***");
-}
-
-fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
-}
-
-fn yes_or_no(text: &str) -> Option<bool> {
-    text.parse().ok()
-}
-
-fn number(text: &str, least: u64, most: u64) -> Option<u64> {
-    text.parse().ok().filter(|number| (least..=most).contains(number))
-}
-
-fn count(text: &str, least: usize, most: usize) -> Option<usize> {
-    text.parse().ok().filter(|number| (least..=most).contains(number))
-}
-
-fn path(text: &str) -> Option<PathBuf> {
-    (!text.is_empty() && !text.contains('\0')).then(|| PathBuf::from(text))
-}
-
-fn one_line(text: &str) -> Option<String> {
-    let text = text.trim();
-    let allowed = (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-    allowed.then(|| text.to_owned())
-}
-
-/// Names other than `localhost` are not looked up: what a server listens on should not hang on a resolver.
-fn listen_address(text: &str) -> Option<SocketAddr> {
-    if let Some(port) = text.strip_prefix("localhost:") {
-        return Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port.parse().ok()?));
-    }
-    text.parse().ok()
-}
-
-fn log_filter(text: &str) -> Option<String> {
-    // The filter's parser takes any word for the name of a module; a lone word that is no level is a mistake.
-    let is_level = |word: &str| word.parse::<tracing::level_filters::LevelFilter>().is_ok();
-    let words_are_levels = text.split(',').all(|part| {
-        part.split_once('=').map_or_else(|| is_level(part.trim()), |(_, level)| is_level(level.trim()))
-    });
-    (!text.is_empty() && words_are_levels).then(|| text.to_owned())
 }

@@ -230,7 +230,7 @@ impl Loading {
             let path = format!("{section}.{}", name.get_ref());
             let at = origin(name.span().start);
             match find(&path) {
-                Some(key) => match scalar(value.get_ref()) {
+                Some(key) => match text_of(key, value.get_ref()) {
                     Some(text) => self.set(key, &text, at),
                     None => self.refuse(key, value.get_ref().type_str().to_owned(), at),
                 },
@@ -287,6 +287,11 @@ impl Loading {
                 tokens.refresh_ttl_seconds, tokens.access_ttl_seconds
             )));
         }
+        if self.settings.tls.certificate.is_some() != self.settings.tls.key.is_some() {
+            let (given, other) =
+                if self.settings.tls.key.is_some() { ("key", "certificate") } else { ("certificate", "key") };
+            self.errors.push(ConfigError::Conflict(format!("tls.{given} needs tls.{other} as well")));
+        }
         if self.settings.database.migration_url.is_some() && self.settings.database.url.is_none() {
             self.warnings.push("database.migration_url does nothing without database.url".to_owned());
         }
@@ -298,12 +303,17 @@ impl Loading {
     }
 }
 
-/// A value of the file as the text that the same value has in the environment; no key takes any other kind of value.
-fn scalar(value: &DeValue<'_>) -> Option<String> {
+/// A value of the file as the text that the same value has in the environment, a list with commas; no key takes any
+/// other kind of value.
+fn text_of(key: &Key, value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),
         DeValue::Boolean(yes) => Some(yes.to_string()),
         DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+        DeValue::Array(items) if key.is_list => {
+            let texts = items.iter().map(|item| item.get_ref().as_str()).collect::<Option<Vec<_>>>();
+            texts.map(|texts| texts.join(", "))
+        }
         _ => None,
     }
 }

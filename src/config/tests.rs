@@ -56,11 +56,32 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         ("database.connections", "20"),
         ("database.writers", "2"),
         ("database.statement_timeout_seconds", "9"),
+        ("server.trusted_proxies", "127.0.0.1, 10.0.0.0/8, 2001:db8::/32"),
+        ("server.proxy_header", "forwarded"),
+        ("server.connections", "77"),
+        ("server.connections_per_address", "7"),
+        ("server.head_timeout_seconds", "3"),
+        ("server.body_timeout_seconds", "4"),
+        ("server.idle_timeout_seconds", "5"),
+        ("server.write_timeout_seconds", "6"),
+        ("server.head_bytes", "8192"),
+        ("cors.origins", "https://shop.example, http://localhost:3000"),
         ("rate_limits.enabled", "false"),
+        ("rate_limits.login", "30/min per address"),
+        ("rate_limits.register", "7/day per address"),
+        ("rate_limits.refresh", "none"),
+        ("rate_limits.payment", "10/30s per account, 5/30s per key"),
+        ("rate_limits.read", "1/s per key"),
+        ("rate_limits.admin", "none"),
+        ("rate_limits.login_failures", "3"),
+        ("rate_limits.longest_wait_seconds", "60"),
         ("risk.enabled", "false"),
         ("tokens.access_ttl_seconds", "7"),
         ("tokens.refresh_ttl_seconds", "86399"),
         ("payments.duplicate_window_seconds", "0"),
+        ("payments.hold_seconds", "1"),
+        ("security.four_eyes_above", "500"),
+        ("security.step_up_above", "500"),
         ("passwords.breached_file", "/etc/breached.txt"),
         ("passwords.hash_threads", "3"),
         ("passwords.hash_queue", "5"),
@@ -68,6 +89,11 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         ("log.format", "text"),
         ("log.level", "warn,farthing=debug"),
         ("backup.passphrase_file", "/etc/farthing.passphrase"),
+        ("webhooks.allow_private_addresses", "true"),
+        ("webhooks.allowed_networks", "10.20.0.0/16, fd12::/16"),
+        ("webhooks.ports", "8443"),
+        ("webhooks.endpoints_per_owner", "3"),
+        ("webhooks.retry_schedule_seconds", "0, 1"),
     ] {
         let key = KEYS.iter().find(|key| key.path() == path).unwrap();
         let by_variable = load(None, &[], [(key.variable(), value.to_owned())]).unwrap();
@@ -83,14 +109,35 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
             assert_eq!(by_short.settings, by_variable.settings, "{short}");
         }
     }
-    // And the passphrase, which is not shown again.
-    assert_eq!(KEYS.len(), 24, "a new key belongs into this test");
+    // And the passphrase, which is not shown again, and the two of TLS, which go together.
+    assert_eq!(KEYS.len(), 52, "a new key belongs into this test");
 }
 
 #[test]
 fn numbers_and_booleans_of_the_file_need_no_quotes() {
     let settings = load_file("[server]\nworkers = 3\n[risk]\nenabled = false\n").unwrap().settings;
     assert_eq!((settings.server.workers, settings.risk.enabled), (3, false));
+}
+
+#[test]
+fn a_list_of_the_file_may_be_written_as_one() {
+    let settings =
+        load_file("[server]\ntrusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\n").unwrap().settings;
+    assert_eq!(settings.server.trusted_proxies.to_string(), "127.0.0.1, 10.0.0.0/8");
+    let error = load_file("[server]\ntrusted_proxies = [1]\n").unwrap_err().to_string();
+    assert!(error.contains("array is not allowed for server.trusted_proxies"), "{error}");
+}
+
+#[test]
+fn certificate_and_key_go_together() {
+    let both = load_file("[tls]\ncertificate = 'a.pem'\nkey = 'b.pem'\n").unwrap();
+    assert_eq!(load_file(&both.to_toml()).unwrap().settings, both.settings);
+    for (text, message) in [
+        ("[tls]\ncertificate = 'a.pem'\n", "tls.certificate needs tls.key as well"),
+        ("[tls]\nkey = 'b.pem'\n", "tls.key needs tls.certificate as well"),
+    ] {
+        assert_eq!(load_file(text).unwrap_err().to_string(), message);
+    }
 }
 
 #[test]

@@ -12,21 +12,19 @@ use super::problem::{Code, Problem};
 pub const MAX_BYTES: usize = 64 * 1024;
 /// The most bytes of a refused body that are read and thrown away so that the client gets to see the answer.
 const MAX_DISCARDED: usize = 8 * 1024 * 1024;
-/// How long a body may take to arrive.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a refused body is read.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The whole body.
+/// The whole body, if it arrives within that time.
 ///
 /// # Errors
 /// 413 `body_too_large`; 408 `request_timeout` if it does not arrive whole and in time.
-pub async fn read<B: Body<Data = Bytes>>(body: Pin<&mut B>) -> Result<Bytes, Problem> {
+pub async fn read<B: Body<Data = Bytes>>(body: Pin<&mut B>, timeout: Duration) -> Result<Bytes, Problem> {
     let is_too_large = usize::try_from(body.size_hint().lower()).map_or(true, |least| least > MAX_BYTES);
     if is_too_large {
         return Err(Problem::new(Code::BodyTooLarge));
     }
-    tokio::time::timeout(READ_TIMEOUT, collect(body))
+    tokio::time::timeout(timeout, collect(body))
         .await
         .unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
 }

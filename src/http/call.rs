@@ -9,7 +9,8 @@ use hyper::{HeaderMap, Uri};
 use super::App;
 use super::extract::{self, Form, Query};
 use super::problem::{Code, Problem};
-use super::spec::Route;
+use super::proxy::Source;
+use super::spec::{Route, Tag};
 use crate::ledger::{IdempotencyKey, Origin, RequestId};
 use crate::teller::{Identity, Teller};
 
@@ -21,6 +22,8 @@ pub struct Call {
     pub who: Option<Identity>,
     /// The route that it matched.
     pub route: &'static Route,
+    /// How it came here.
+    pub source: Source,
     /// Where it came from, and its own id.
     pub origin: Origin,
     /// Its path and query.
@@ -44,7 +47,8 @@ impl Call {
 
     /// The query's parameters.
     pub fn query(&self) -> Query<'_> {
-        Query::read(self.uri.query(), self.route.doc.query)
+        let read = if self.route.doc.tag == Tag::Console { Query::read_filled } else { Query::read };
+        read(self.uri.query(), self.route.doc.query)
     }
 
     /// Who calls.
@@ -56,7 +60,7 @@ impl Call {
     }
 
     /// The one door.
-    pub fn teller(&self) -> &Teller {
+    pub fn teller(&self) -> &Arc<Teller> {
         self.app.teller()
     }
 
@@ -71,6 +75,16 @@ impl Call {
     /// The path's parameter as it was sent; empty if the route has none.
     pub fn path_parameter(&self) -> &str {
         self.parameter.and_then(|(start, end)| self.uri.path().get(start..end)).unwrap_or_default()
+    }
+
+    /// Where the client reaches this server, as it says itself; empty if it says nothing that can be an address.
+    pub fn own_origin(&self) -> String {
+        let host = self.headers.get(hyper::header::HOST).and_then(|host| host.to_str().ok());
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        let host = host.filter(|host| !host.is_empty() && host.len() <= 255 && host.chars().all(is_plain));
+        let is_secure = self.headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+        let scheme = if is_secure { "https" } else { "http" };
+        host.map(|host| format!("{scheme}://{host}")).unwrap_or_default()
     }
 
     /// The idempotency key, if one is sent.

@@ -51,7 +51,7 @@ fn how_to_paste() -> Markup {
         p {
             "Each call has a line that can be pasted into a terminal; what stands in capitals, such as " code { "ID" }
             ", is yours to fill in. Calls that need a token take it from the variable " code { "TOKEN" } "; "
-            a href="/" { "the first steps" } " show how to set it."
+            a href="/start" { "the first steps" } " show how to set it."
         }
     }
 }

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::limits;
 use super::problem::Code;
-use super::schema;
 use super::spec::{Access, Content, Field, Route, Success, Tag};
+use super::{example, schema};
 
 /// The document for these routes.
 pub fn document(routes: &[Route]) -> Value {
@@ -46,8 +47,7 @@ pub fn document(routes: &[Route]) -> Value {
 const ABOUT: &str = "\
 JSON in and out. Money is a decimal string in major units with its currency; it is never a float. Times are RFC 3339 in \
 UTC with milliseconds. Lists are newest first and go on at the cursor in `next`. Every answer carries `Request-Id`, and \
-every error is a problem (RFC 9457) whose `code` is stable and whose `type` is a page that explains it; but for a head \
-that is no HTTP or too large, which gets a bare 400, 414 or 431 and ends the connection. A payment with an \
+every error is a problem (RFC 9457) whose `code` is stable and whose `type` is a page that explains it. A payment with an \
 `Idempotency-Key` happens exactly once, however often it is sent.";
 
 fn operation(route: &Route, order: usize) -> Value {
@@ -141,17 +141,33 @@ fn success_response(route: &Route, success: &Success) -> Value {
             headers.insert("Link".into(), header("The next page, as rel=\"next\"."));
             json!({"application/json": {"schema": schema::list_of(name)}})
         }
+        Content::Formats(name, others) => {
+            headers.insert("Content-Disposition".into(), header("The file's name."));
+            let mut media = Map::new();
+            media.insert("application/json".into(), json!({"schema": schema::reference(name)}));
+            let text = || json!({"schema": {"type": "string"}});
+            media.extend(others.iter().map(|other| ((*other).to_owned(), text())));
+            Value::Object(media)
+        }
         Content::Object => json!({"application/json": {"schema": {"type": "object"}}}),
         Content::Html => json!({"text/html": {"schema": {"type": "string"}}}),
         Content::Css => json!({"text/css": {"schema": {"type": "string"}}}),
+        Content::EventStream => json!({"text/event-stream": {"schema": {"type": "string"}}}),
         Content::Text => json!({"text/plain": {"schema": {"type": "string"}}}),
         Content::Nothing => json!({}),
     };
+    if limits::class_of(route).is_some() {
+        headers.extend(limit_headers());
+    }
     if route.doc.idempotent {
         headers.insert(
             "Idempotent-Replayed".into(),
             header("'true' where this is the first answer to the key, given again."),
         );
+    }
+    let mut content = content;
+    if let Some(media) = content.get_mut("application/json") {
+        media["example"] = example::of(&media["schema"].clone(), &schema::components());
     }
     let mut response = json!({"description": success.about, "headers": headers});
     let has_content = success.content != Content::Nothing;
@@ -167,8 +183,7 @@ fn problem_response(status: u16, codes: &[Code]) -> Value {
         401 => headers.insert("WWW-Authenticate".into(), header("The challenge.")),
         405 => headers.insert("Allow".into(), header("The methods that the path takes.")),
         429 => {
-            headers.insert("RateLimit".into(), header("What is left of the limit, and when there is more."));
-            headers.insert("RateLimit-Policy".into(), header("The limit."));
+            headers.extend(limit_headers());
             headers.insert("Retry-After".into(), header("Seconds to wait."))
         }
         503 => headers.insert("Retry-After".into(), header("Seconds to wait.")),
@@ -184,6 +199,16 @@ fn problem_response(status: u16, codes: &[Code]) -> Value {
             "allOf": [schema::reference("Problem"), {"properties": {"code": {"enum": names}}}],
         }}},
     })
+}
+
+fn limit_headers() -> [(String, Value); 2] {
+    [
+        (
+            "RateLimit".to_owned(),
+            header("What is left of the tightest limit, and when there is one more; unless limits are off."),
+        ),
+        ("RateLimit-Policy".to_owned(), header("The limits that count this call; unless limits are off.")),
+    ]
 }
 
 fn request_id_header() -> (String, Value) {
@@ -209,6 +234,9 @@ pub fn codes(route: &Route) -> Vec<Code> {
             Code::UnsupportedMediaType,
             Code::ValidationFailed,
         ]);
+    }
+    if limits::class_of(route).is_some() {
+        codes.push(Code::RateLimited);
     }
     if doc.idempotent {
         codes.extend([Code::IdempotencyKeyInvalid, Code::IdempotencyKeyReused]);
@@ -277,6 +305,25 @@ mod tests {
             assert!(route.doc.success.iter().all(|success| (200..300).contains(&success.status)), "{name}");
             assert!(!route.doc.success.is_empty(), "{name}");
         }
+    }
+
+    #[test]
+    fn every_call_shows_an_example() {
+        let document = document(ROUTES);
+        for route in ROUTES {
+            let operation = &document["paths"][route.path][route.verb.name().to_lowercase()];
+            for success in route.doc.success {
+                let media =
+                    &operation["responses"][success.status.to_string()]["content"]["application/json"];
+                assert!(media.is_null() || media["example"].is_object(), "{}: {media}", route.path);
+            }
+            let body = &operation["requestBody"]["content"]["application/json"];
+            assert!(body.is_null() || body["example"].is_object(), "{}: {body}", route.path);
+        }
+        let paid = &document["paths"]["/payment"]["post"]["responses"]["201"]["content"]["application/json"]
+            ["example"];
+        assert_eq!(paid["from"]["id"], "usr_01h455vb4pex5vsknk084sn02q", "{paid}");
+        assert_eq!((&paid["status"], &paid["amount"]), (&json!("succeeded"), &json!("12.50")));
     }
 
     fn codes_401(route: &Route) -> Vec<Code> {

@@ -38,6 +38,7 @@ pub(super) fn page(title: &str, body: &Markup) -> String {
                 header {
                     a.brand href="/" { "Farthing" }
                     nav aria-label="Pages" {
+                        a href="/start" { "First steps" }
                         a href="/docs" { "Reference" }
                         a href="/problems" { "Problems" }
                         a href="/openapi.json" { "OpenAPI" }
@@ -88,8 +89,8 @@ const FIRST_STEPS: [(&str, &str, &str, &str); 4] = [
     ),
 ];
 
-/// `/`: what runs here and where to go on.
-pub fn root(house_name: &str, mode: Mode) -> String {
+/// `/start`: what runs here and where to go on.
+pub fn start(house_name: &str, mode: Mode) -> String {
     let money = match mode {
         Mode::Sandbox => "play money",
         Mode::Live => "real money",
@@ -180,7 +181,7 @@ mod tests {
 
     #[test]
     fn curl_lines_name_the_host_that_was_asked_for() {
-        let page = root("House", Mode::Sandbox);
+        let page = start("House", Mode::Sandbox);
         assert_eq!(page.matches(BASE).count(), FIRST_STEPS.len());
         for host in ["pay.example.org", "192.0.2.7:9000", "[::1]:8080"] {
             let told = for_host(&page, Some(host));
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_host_that_a_shell_or_a_browser_could_misread_is_not_repeated() {
-        let page = root("House", Mode::Sandbox);
+        let page = start("House", Mode::Sandbox);
         let long = "a".repeat(256);
         for host in [
             None,
@@ -211,6 +212,6 @@ mod tests {
 
     #[test]
     fn the_house_cannot_put_markup_into_the_page() {
-        assert!(!root("<script>alert(1)</script>", Mode::Live).contains("<script>"));
+        assert!(!start("<script>alert(1)</script>", Mode::Live).contains("<script>"));
     }
 }

@@ -1,46 +1,113 @@
-//! Payments: make one, list one's own, look at one.
+//! Payments: make one, take it further, list one's own, look at one.
 
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
 use super::call::Call;
-use super::extract::{Cursor, Recipient};
+use super::extract::{Cursor, Form, Recipient};
 use super::problem::{Code, Problem, REPLAYED};
 use super::reply::{self, List, Reply};
 use super::spec::Answer;
-use super::views::PaymentView;
-use crate::ledger::{Memo, Refusal, TransactionKind};
+use super::views::{PaymentView, RefundView};
+use crate::ledger::{Capture, IdempotencyKey, Memo, PaymentRequestId, PaymentStatus, Refusal, Settlement};
 use crate::store::{HistoryFilter, PageRequest};
 use crate::telemetry::PaymentOutcome;
-use crate::teller::{self, PayRequest, TellerError};
+use crate::teller::{self, PayRequest, SettleRequest, StepAnswer, TellerError};
 
 pub(super) async fn pay(call: Call) -> Answer {
-    let request = read_payment(&call)?;
-    let paid = call.teller().pay(call.who()?, call.origin.clone(), request).await;
-    call.app.telemetry().engine().payment(outcome(&paid));
-    let answer = paid?;
-    let reply = reply::json(StatusCode::CREATED, &PaymentView::new(&answer.transaction));
+    let request = read_payment(&call, call.idempotency_key()?)?;
+    let answer = pay_and_count(&call, request).await?;
+    Ok(paid(&answer))
+}
+
+/// The answer to a payment, however it was asked for.
+pub(super) fn paid(answer: &teller::Answer) -> Reply {
+    let transaction = &answer.transaction;
+    let state = transaction.payment_state();
+    let is_reviewed = state.is_some_and(|state| state.status == PaymentStatus::PendingReview);
+    let status = if is_reviewed { StatusCode::ACCEPTED } else { StatusCode::CREATED };
+    mark_replay(reply::json(status, &PaymentView::new(transaction, state)), answer.replayed)
+}
+
+pub(super) async fn capture(call: Call) -> Answer {
+    let mut form = call.form()?;
+    let amount = form.amount("amount");
+    form.finish(Some(()))?;
+    settled(&call, Settlement::Capture { amount }).await
+}
+
+pub(super) async fn void(call: Call) -> Answer {
+    call.form()?.finish(Some(()))?;
+    settled(&call, Settlement::Void).await
+}
+
+/// Takes the payment a step further, and answers with the payment as the step left it.
+async fn settled(call: &Call, settlement: Settlement) -> Answer {
+    let answer = settle(call, settlement).await?;
+    let view = PaymentView::new(&answer.first, answer.step.payment_state());
+    Ok(mark_replay(reply::json(StatusCode::OK, &view), answer.replayed))
+}
+
+pub(super) async fn refund(call: Call) -> Answer {
+    let mut form = call.form()?;
+    let amount = form.amount("amount");
+    let reason = form.text("reason").unwrap_or_default();
+    form.finish(Some(()))?;
+    let answer = settle(&call, Settlement::Refund { amount, reason }).await?;
+    let reply = reply::json(StatusCode::CREATED, &RefundView::new(&answer.step));
     Ok(mark_replay(reply, answer.replayed))
 }
 
-fn read_payment(call: &Call) -> Result<PayRequest, Problem> {
+async fn settle(call: &Call, settlement: Settlement) -> Result<StepAnswer, Problem> {
+    let request = SettleRequest { payment: call.id()?, settlement, key: call.idempotency_key()? };
+    Ok(call.teller().settle(call.who()?, call.origin.clone(), request).await?)
+}
+
+/// Pays, and counts how it went.
+///
+/// # Errors
+/// Every refusal of a payment.
+pub(crate) async fn pay_and_count(call: &Call, request: PayRequest) -> Result<teller::Answer, Problem> {
+    let paid = call.teller().pay(call.who()?, call.origin.clone(), request).await;
+    count(call, &paid);
+    Ok(paid?)
+}
+
+/// Counts how a payment went.
+pub(super) fn count(call: &Call, paid: &Result<teller::Answer, TellerError>) {
+    call.app.telemetry().engine().payment(outcome(paid));
+}
+
+/// The payment that somebody wants to make.
+///
+/// # Errors
+/// 422 with every wrong field.
+pub(crate) fn read_payment(call: &Call, key: Option<IdempotencyKey>) -> Result<PayRequest, Problem> {
     let mut form = call.form()?;
     let money = form.money("amount", "currency");
-    let to = match form.recipient("to") {
-        None | Some(Recipient::House) => teller::Recipient::House,
-        Some(Recipient::User(id)) => teller::Recipient::Id(id),
-        Some(Recipient::Email(email)) => teller::Recipient::Email(email),
-    };
+    let to = recipient(&mut form);
     let memo = Memo {
         description: form.text("description").unwrap_or_default(),
         reference: form.text("reference").unwrap_or_default(),
         metadata: form.metadata("metadata").unwrap_or_default(),
     };
-    if form.word("capture") == Some("manual") {
-        form.refuse("capture", "unsupported", "must be \"automatic\": this version does not hold payments");
+    if memo.reference.parse::<PaymentRequestId>().is_ok() {
+        let message = "must not be the id of a payment request; POST /requests/{id}/pay pays one";
+        form.refuse("reference", "reserved", message);
     }
+    let capture = form.word("capture").and_then(Capture::from_name).unwrap_or_default();
+    let otp = form.text("otp");
     let money = form.finish(money)?;
-    Ok(PayRequest { to, money, memo, key: call.idempotency_key()? })
+    Ok(PayRequest { to, money, memo, capture, key, otp })
+}
+
+/// Whom the field `to` names; the house if it names nobody.
+pub(super) fn recipient(form: &mut Form<'_>) -> teller::Recipient {
+    match form.recipient("to") {
+        None | Some(Recipient::House) => teller::Recipient::House,
+        Some(Recipient::User(id)) => teller::Recipient::Id(id),
+        Some(Recipient::Email(email)) => teller::Recipient::Email(email),
+    }
 }
 
 /// Says that an answer is the first one to its key, given again.
@@ -72,14 +139,13 @@ pub(super) async fn list(call: Call) -> Answer {
     let page = PageRequest { limit: query.limit(), after: query.after() };
     let pairs = query.pairs();
     query.finish(())?;
-    let filter = HistoryFilter { kind: Some(TransactionKind::Payment), ..HistoryFilter::default() };
-    let page = call.teller().transactions(call.who()?, page, filter).await?;
-    let rows = page.rows.iter().map(|movement| PaymentView::new(&movement.transaction)).collect();
+    let page = call.teller().payments(call.who()?, page, HistoryFilter::default()).await?;
+    let rows = page.rows.iter().map(|payment| PaymentView::new(&payment.first, payment.state)).collect();
     Ok(List::new(rows, page.next.map(Cursor::new)).into_reply("/payments", &pairs))
 }
 
 pub(super) async fn get(call: Call) -> Answer {
     let payment = call.teller().payment(call.who()?, call.id()?).await?;
     let payment = payment.ok_or_else(|| Problem::new(Code::NotFound))?;
-    Ok(reply::json(StatusCode::OK, &PaymentView::new(&payment)))
+    Ok(reply::json(StatusCode::OK, &PaymentView::new(&payment.first, payment.state)))
 }

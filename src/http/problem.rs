@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
 
+use super::limits::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use super::reply::{self, Reply};
 use crate::auth::password::{HashError, PasswordFault};
 use crate::auth::throttle::Limited;
@@ -70,6 +71,10 @@ catalogue! {
         "The body is not JSON",
         "The body is not valid JSON in UTF-8, is nested too deeply, or has something after its end.",
         "Send one JSON object. The detail names the line and column where reading stopped.";
+    MalformedRequest = "malformed_request", BAD_REQUEST,
+        "The request is not HTTP",
+        "The head of the request is not HTTP/1.1, or not in the way in which this port speaks it.",
+        "Send HTTP/1.1, over TLS where the server's address begins with https. The connection was closed.";
     IdempotencyKeyInvalid = "idempotency_key_invalid", BAD_REQUEST,
         "The Idempotency-Key header is not usable",
         "An Idempotency-Key is 1 to 255 printable ASCII characters, bare or as a quoted structured-field string, and is sent once.",
@@ -94,6 +99,14 @@ catalogue! {
         "The email or the password is wrong",
         "No account has this email with this password. The answer is the same whichever of the two is wrong.",
         "Check both and try again; repeated failures are slowed down.";
+    OtpRequired = "otp_required", UNAUTHORIZED,
+        "A code of your second factor is needed",
+        "The account has a second factor, and this call asks for a fresh code of it.",
+        "Send the code that your app shows, or a recovery code, in the field 'otp'.";
+    OtpInvalid = "otp_invalid", UNAUTHORIZED,
+        "The code does not count",
+        "The code is wrong, too old, or was used before: each counts once.",
+        "Wait for the next code and send that, or send a recovery code.";
     InsufficientFunds = "insufficient_funds", PAYMENT_REQUIRED,
         "There is not enough money in the wallet",
         "The amount is more than what is available in the wallet of this currency. Nothing was moved; the declined payment is kept in your history.",
@@ -104,8 +117,24 @@ catalogue! {
         "Use another method, with a new Idempotency-Key.";
     PermissionDenied = "permission_denied", FORBIDDEN,
         "You may not do this",
-        "Your role does not have the permission that this call needs.",
-        "Ask an administrator for a role that has it.";
+        "Your role does not have the permission that this call needs; or it has, and you are a party to the payment or wallet, which an operator's permission never reaches.",
+        "Ask an administrator for a role that has it, or somebody else who has it to do this.";
+    CrossSite = "cross_site", FORBIDDEN,
+        "This did not come from a page of ours",
+        "Forms of the console are taken from its own pages alone: the browser says that this one was sent from elsewhere, or says nothing. A proxy in front that changes the Host header has the same effect.",
+        "Open the page here and send its form. If this is your own server behind a proxy, let the proxy pass the Host header on.";
+    FormExpired = "form_expired", FORBIDDEN,
+        "The page was too old",
+        "The page was opened before you logged in or out, or the browser did not keep the cookie that its form needs. Nothing was done.",
+        "Go back, reload the page, and send it again; let the browser keep cookies of this site.";
+    HttpsRequired = "https_required", FORBIDDEN,
+        "The console needs HTTPS here",
+        "The page came over plain HTTP from another machine, where anybody between could read a password or a session.",
+        "Put TLS in front of the server, or open the console on the server itself.";
+    CredentialsTooWeak = "credentials_too_weak", FORBIDDEN,
+        "Your own credentials must be mended first",
+        "Who works for the operator needs a password of 15 characters or more and, where real money is at stake, a second factor. Until you have them you can change your credentials, and do nothing else.",
+        "Set a longer password with POST /me/password; set up a second factor with POST /me/totp.";
     AccountFrozen = "account_frozen", FORBIDDEN,
         "The account is frozen",
         "An operator has frozen this account: it can neither pay nor change anything.",
@@ -118,9 +147,13 @@ catalogue! {
         "There is nothing here",
         "The path or the object does not exist, or it is not yours.",
         "Check the path and the id. The paths are listed under /docs.";
+    ResetLinkInvalid = "reset_link_invalid", NOT_FOUND,
+        "This link for a new password does not count",
+        "A link counts once and for 30 minutes, and ends when a newer one is made.",
+        "Ask the operator of this server for a new one.";
     RecipientNotFound = "recipient_not_found", NOT_FOUND,
         "There is no such recipient",
-        "No account has the email or the user id given as 'to'.",
+        "No account has the email or the user id given as 'to' or 'user'.",
         "Check 'to'; leave it out to pay the house.";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED,
         "This path does not take this method",
@@ -134,10 +167,38 @@ catalogue! {
         "The email is taken",
         "An account with this email exists, in upper- or lower-case.",
         "Log in, or register with another email.";
+    TotpState = "totp_state", CONFLICT,
+        "The second factor is not in the state for this",
+        "One can be begun where there is none, confirmed where one was begun, and taken away where there is one.",
+        "Begin with POST /me/totp; to change it, take it away with DELETE /me/totp first.";
     DuplicatePayment = "duplicate_payment", CONFLICT,
         "This looks like the same payment again",
         "A payment to the same payee with the same amount, currency, description and reference was made moments ago, and this request has no Idempotency-Key. The member 'payment' is the id of the first.",
         "If you meant to pay twice, send an Idempotency-Key of its own with each payment.";
+    PaymentState = "payment_state", CONFLICT,
+        "The payment is not in a state that allows this",
+        "A payment is captured or voided while it is authorized, refunded once money of it was captured, and approved or rejected while it is under review. The member 'payment_status' says how it stands.",
+        "Look at the payment with GET /payment/{id}: what you want may have happened already, or not be possible any more.";
+    RequestState = "request_state", CONFLICT,
+        "The payment request is not open",
+        "A payment request is paid at most once, and only while it is open; one that was paid is not taken back. The member 'request_status' says how it stands.",
+        "Look at it with GET /requests/{id}; if it expired or was taken back, ask for a new one.";
+    ResetUnsupported = "reset_unsupported", CONFLICT,
+        "This ledger cannot begin anew",
+        "A sandbox begins anew where its ledger is embedded; this one is in a PostgreSQL database, which other nodes serve, too.",
+        "Make an empty database, and start the nodes on it.";
+    WebhookLimit = "webhook_limit", CONFLICT,
+        "There are as many webhooks as there may be",
+        "An owner may have a number of webhooks that the operator sets. The member 'most' says how many.",
+        "Take one away, or change one: a webhook can take several types of events.";
+    WebhookDisabled = "webhook_disabled", CONFLICT,
+        "The webhook is switched off",
+        "Nothing is sent to this webhook, so that nothing can be sent to it again.",
+        "Mend the receiver, switch the webhook on with PATCH and enabled: true, then send again.";
+    CashDecided = "cash_decided", CONFLICT,
+        "Another operator has decided this",
+        "This deposit or withdrawal waited for a second operator, and one has let it through or stopped it.",
+        "Look at GET /admin/cash for what still waits.";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE,
         "The body is too large",
         "A body may have at most 64 KiB.",
@@ -158,6 +219,14 @@ catalogue! {
         "Too many requests",
         "A limit was reached. The RateLimit and RateLimit-Policy headers say which, Retry-After says for how long.",
         "Wait for as many seconds as Retry-After says.";
+    HeadTooLarge = "head_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "The head of the request is too large",
+        "Path, query and headers together may have 32 KiB unless the operator says otherwise, and at most 100 headers.",
+        "Send less of them. The connection was closed.";
+    TooManyStreams = "too_many_streams", TOO_MANY_REQUESTS,
+        "Too many streams are open",
+        "A user may keep five streams of events open, and a server 500.",
+        "Close one, or fetch the feed with GET /events.";
     InternalError = "internal_error", INTERNAL_SERVER_ERROR,
         "Something went wrong in the server",
         "A fault that is ours, not yours. It is in the server's log under the request id.",
@@ -193,6 +262,8 @@ struct Inner {
     detail: Cow<'static, str>,
     members: Vec<(&'static str, Value)>,
     headers: HeaderMap,
+    /// The limit that was reached.
+    limit: Option<&'static str>,
     /// What the operator's log says about it; never sent.
     fault: Option<String>,
 }
@@ -212,7 +283,14 @@ impl Problem {
         if code.entry().status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        Self(Box::new(Inner { code, detail: detail.into(), members: Vec::new(), headers, fault: None }))
+        Self(Box::new(Inner {
+            code,
+            detail: detail.into(),
+            members: Vec::new(),
+            headers,
+            limit: None,
+            fault: None,
+        }))
     }
 
     /// 500 for a fault that is ours; `fault` goes to the log alone.
@@ -248,14 +326,14 @@ impl Problem {
     pub fn rate_limited(limit: Limited) -> Self {
         let wait = limit.retry_after_seconds.max(1);
         let detail = format!("The limit '{}' was reached; try again in {wait} s.", limit.policy);
-        let mut problem = Self::with_detail(Code::RateLimited, detail);
+        let mut problem = Self::with_detail(Code::RateLimited, detail)
+            .member("violated-policies", vec![limit.policy.to_owned()]);
+        problem.0.limit = Some(limit.policy);
         let policy = format!("\"{}\";q={};w={}", limit.policy, limit.quota, limit.window_seconds);
         let state = format!("\"{}\";r=0;t={wait}", limit.policy);
-        for (name, value) in [
-            (RETRY_AFTER, wait.to_string()),
-            (HeaderName::from_static("ratelimit-policy"), policy),
-            (HeaderName::from_static("ratelimit"), state),
-        ] {
+        for (name, value) in
+            [(RETRY_AFTER, wait.to_string()), (RATE_LIMIT_POLICY, policy), (RATE_LIMIT, state)]
+        {
             if let Ok(value) = HeaderValue::try_from(value) {
                 problem.0.headers.insert(name, value);
             }
@@ -289,9 +367,24 @@ impl Problem {
         self.0.fault.as_deref()
     }
 
+    /// The name of the limit that was reached, if it is that.
+    pub fn limit(&self) -> Option<&'static str> {
+        self.0.limit
+    }
+
     /// A member of the code's own.
     pub fn find_member(&self, name: &str) -> Option<&Value> {
         self.0.members.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// What happened this time.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// The headers that go with it.
+    pub fn into_headers(self) -> HeaderMap {
+        self.0.headers
     }
 
     /// The code.
@@ -317,10 +410,59 @@ impl From<Refusal> for Problem {
             Refusal::TokenReused => Self::new(Code::TokenReused),
             Refusal::InvalidCredentials => Self::new(Code::InvalidCredentials),
             Refusal::EmailTaken => Self::new(Code::EmailTaken),
-            Refusal::SessionNotFound => Self::new(Code::NotFound),
+            Refusal::SessionNotFound
+            | Refusal::CashRequestNotFound
+            | Refusal::PaymentNotFound
+            | Refusal::RequestNotFound
+            | Refusal::ScheduleNotFound
+            | Refusal::UserNotFound
+            | Refusal::WebhookNotFound => Self::new(Code::NotFound),
+            Refusal::ResetLinkInvalid => Self::new(Code::ResetLinkInvalid),
+            Refusal::PermissionDenied => Self::new(Code::PermissionDenied),
+            Refusal::OtpRequired => Self::new(Code::OtpRequired),
+            Refusal::OtpInvalid => Self::new(Code::OtpInvalid),
+            Refusal::FactorState { is_on } => {
+                let detail =
+                    if is_on { "There is a second factor already." } else { "There is no second factor." };
+                Self::with_detail(Code::TotpState, detail)
+            }
+            Refusal::CredentialsTooWeak => Self::new(Code::CredentialsTooWeak),
+            Refusal::OwnAffair => Self::with_detail(
+                Code::PermissionDenied,
+                "An operator's permission does not reach the operator's own account and payments.",
+            ),
             Refusal::IdempotencyKeyReused { fields } => {
                 Self::new(Code::IdempotencyKeyReused).member("fields", fields)
             }
+            Refusal::CashRequestDecided => Self::new(Code::CashDecided),
+            Refusal::CashShort { transaction, asked, available_minor } => {
+                let currency = asked.currency();
+                let available = Balance { amount_minor: available_minor, currency };
+                let problem = Self::new(Code::InsufficientFunds)
+                    .member("available", available.to_string())
+                    .member("currency", currency.code());
+                match transaction {
+                    Some(transaction) => problem.member("transaction", transaction.to_string()),
+                    None => problem,
+                }
+            }
+            Refusal::PaymentState { status } => {
+                let detail = format!("The payment is {}, which does not allow this.", status.name());
+                Self::with_detail(Code::PaymentState, detail).member("payment_status", status.name())
+            }
+            Refusal::RequestState { status } => {
+                let detail = format!("The payment request is {}.", status.name());
+                Self::with_detail(Code::RequestState, detail).member("request_status", status.name())
+            }
+            Refusal::AmountRefused { error } => Self::field("amount", error.code(), &error.to_string()),
+            Refusal::AmountTooLarge { most } => {
+                let message =
+                    format!("must be at most {most} {}, which is all that there is", most.currency());
+                Self::field("amount", "more_than_there_is", &message)
+            }
+            Refusal::WebhookLimit { most } => Self::new(Code::WebhookLimit).member("most", most),
+            Refusal::WebhookDisabled => Self::new(Code::WebhookDisabled),
+            Refusal::Overtaken => Self::new(Code::Unavailable).header(RETRY_AFTER, 1.into()),
             Refusal::AccountFrozen => Self::new(Code::AccountFrozen),
             Refusal::SandboxOnly => Self::new(Code::SandboxOnly),
             Refusal::RecipientNotFound => Self::new(Code::RecipientNotFound),
@@ -371,7 +513,11 @@ impl From<TellerError> for Problem {
             TellerError::Hashing(HashError::Busy { retry_after_seconds }) => {
                 Self::new(Code::Unavailable).header(RETRY_AFTER, retry_after_seconds.into())
             }
-            TellerError::Hashing(HashError::Fault) => Self::internal(error.to_string()),
+            TellerError::Hashing(HashError::Fault) | TellerError::Seal(_) => {
+                Self::internal(error.to_string())
+            }
+            TellerError::Schedule(fault) => Self::field(fault.field(), fault.code(), &fault.to_string()),
+            TellerError::ResetUnsupported => Self::new(Code::ResetUnsupported),
             TellerError::Store(fault) => fault.into(),
             TellerError::Random(_) => Self::new(Code::Unavailable).with_fault(error.to_string()),
         }

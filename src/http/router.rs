@@ -2,7 +2,7 @@
 
 use hyper::Method;
 
-use super::spec::Route;
+use super::spec::{Route, Table};
 
 /// The routes, ready to be searched.
 pub struct Router {
@@ -16,30 +16,46 @@ struct Path {
     /// What stands after the parameter; none if there is no parameter.
     after: Option<&'static str>,
     routes: Vec<(usize, &'static Route)>,
+    table: &'static Table,
     /// The methods that it takes, as the `Allow` header lists them.
     allow: String,
 }
 
 /// What a path and a method lead to.
 pub enum Match<'r> {
-    /// To a route, with its place in the table and the span of the path's parameter.
-    Found(usize, &'static Route, Option<(usize, usize)>),
+    /// To a route.
+    Found(Found),
     /// To a path that does not take this method but these.
     WrongMethod(&'r str),
     /// Nowhere.
     Nothing,
 }
 
+/// The route that a path and a method lead to.
+#[derive(Clone, Copy)]
+pub struct Found {
+    /// Its place among the routes of all tables.
+    pub index: usize,
+    /// Its table.
+    pub table: &'static Table,
+    /// The route.
+    pub route: &'static Route,
+    /// The span of the path's parameter.
+    pub parameter: Option<(usize, usize)>,
+}
+
 impl Router {
-    /// Takes the table's paths apart.
-    pub fn new(routes: &'static [Route]) -> Self {
+    /// Takes the tables' paths apart.
+    pub fn new(tables: &'static [Table]) -> Self {
         let mut paths: Vec<Path> = Vec::new();
-        for (index, route) in routes.iter().enumerate() {
+        let routes = tables.iter().flat_map(|table| table.routes.iter().map(move |route| (table, route)));
+        for (index, (table, route)) in routes.enumerate() {
             let (before, after) = take_apart(route.path);
             if let Some(path) = paths.iter_mut().find(|path| path.before == before && path.after == after) {
                 path.routes.push((index, route));
             } else {
-                paths.push(Path { before, after, routes: vec![(index, route)], allow: String::new() });
+                let allow = String::new();
+                paths.push(Path { before, after, routes: vec![(index, route)], table, allow });
             }
         }
         for path in &mut paths {
@@ -56,7 +72,7 @@ impl Router {
         let found = self.paths.iter().find_map(|candidate| Some((candidate, candidate.matches(path)?)));
         let Some((found, parameter)) = found else { return Match::Nothing };
         match found.routes.iter().find(|(_, route)| route.verb.answers(method)) {
-            Some((index, route)) => Match::Found(*index, route, parameter),
+            Some(&(index, route)) => Match::Found(Found { index, table: found.table, route, parameter }),
             None => Match::WrongMethod(&found.allow),
         }
     }
@@ -84,13 +100,16 @@ fn take_apart(path: &'static str) -> (&'static str, Option<&'static str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::API;
     use crate::http::routes::ROUTES;
     use rstest::rstest;
 
+    static TABLES: &[Table] = &[API];
+
     fn find(method: &Method, path: &str) -> String {
-        match Router::new(ROUTES).find(method, path) {
-            Match::Found(index, route, parameter) => {
-                assert!(std::ptr::eq(route, &raw const ROUTES[index]));
+        match Router::new(TABLES).find(method, path) {
+            Match::Found(Found { index, route, parameter, .. }) => {
+                assert_eq!((route.verb, route.path), (ROUTES[index].verb, ROUTES[index].path));
                 let parameter = parameter.map_or("", |(start, end)| &path[start..end]);
                 format!("{} {} {parameter}", route.verb.name(), route.path)
             }

@@ -1,29 +1,54 @@
 //! The route table: every call there is, who may make it, what answers it, and what the documents say about it.
 
+use super::credential_routes as credential;
+use super::operator_routes as operator;
 use super::problem::Code;
 use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success, Tag, Verb};
+use super::statements::{FORMAT_TYPES, FORMATS};
 use super::transactions::{STATUSES, TYPES};
 use super::wallets::METHODS;
-use super::{activity, payments, sessions, system, transactions, users, wallets};
+use super::{
+    activity, cash, events, payments, requests, sandbox, schedules, sessions, statements, system,
+    transactions, users, wallets, webhooks,
+};
 use crate::ledger::User;
 
 const OWN: Access = Access::Needs(Permission::OwnAccount);
+pub(super) const CREDENTIALS: Access = Access::Needs(Permission::OwnCredentials);
 
-const LIMIT: Field = Field::optional("limit", Kind::Limit, "How many rows, 1 to 100.");
-const AFTER: Field = Field::optional("after", Kind::After, "The 'next' of the page before.");
+pub(super) const OTP: Field = Field::optional(
+    "otp",
+    Kind::Text(64),
+    "A fresh code of your second factor, or a recovery code; asked for with 'otp_required'.",
+);
+pub(super) const LIMIT: Field = Field::optional("limit", Kind::Limit, "How many rows, 1 to 100.");
+pub(super) const AFTER: Field = Field::optional("after", Kind::After, "The 'next' of the page before.");
 const AMOUNT: Field =
     Field::required("amount", Kind::Amount, "In major units: \"12.50\", or a number, read exactly.");
 const CURRENCY: Field =
     Field::required("currency", Kind::Currency, "An ISO 4217 code, upper- or lower-case.");
 
-const fn ok(content: Content, about: &'static str) -> Success {
+const NOTE: Field = Field::optional("note", Kind::Text(500), "What you have to say about it.");
+const CASH: &[Field] = &[
+    Field::required("user", Kind::Recipient, "Whose wallet: an email or a user id."),
+    AMOUNT,
+    CURRENCY,
+    Field::required("reference", Kind::Text(100), "For the books, such as the number of a slip."),
+];
+const CASH_ANSWERS: &[Success] = &[
+    Success { status: 201, content: Content::Json("Cash"), about: "The movement." },
+    Success { status: 202, content: Content::Json("Cash"), about: "It waits for a second operator." },
+];
+
+pub(super) const fn ok(content: Content, about: &'static str) -> Success {
     Success { status: 200, content, about }
 }
 
-const NO_CONTENT: &[Success] = &[Success { status: 204, content: Content::Nothing, about: "Done." }];
+pub(super) const NO_CONTENT: &[Success] =
+    &[Success { status: 204, content: Content::Nothing, about: "Done." }];
 
 /// A call without body, query or key.
-const fn plain(
+pub(super) const fn plain(
     tag: Tag,
     operation: &'static str,
     summary: &'static str,
@@ -49,6 +74,8 @@ macro_rules! handler {
         |call| Box::pin($handler(call))
     };
 }
+
+pub(super) use handler;
 
 /// Every route.
 pub static ROUTES: &[Route] = &[
@@ -91,13 +118,9 @@ pub static ROUTES: &[Route] = &[
             body: &[
                 Field::required("email", Kind::Email, "As registered, in any case."),
                 Field::required("password", Kind::Secret, "The password."),
-                Field::optional(
-                    "otp",
-                    Kind::Text(16),
-                    "The code of a second factor; accounts have none in this version.",
-                ),
+                OTP,
             ],
-            errors: &[Code::InvalidCredentials, Code::RateLimited],
+            errors: &[Code::InvalidCredentials, Code::OtpRequired, Code::OtpInvalid, Code::RateLimited],
             example: r#"{"email": "ann@example.com", "password": "seven quiet otters"}"#,
             ..plain(
                 Tag::Accounts,
@@ -135,7 +158,7 @@ pub static ROUTES: &[Route] = &[
     Route {
         verb: Verb::Post,
         path: "/logout",
-        access: OWN,
+        access: CREDENTIALS,
         handler: handler!(sessions::logout),
         doc: plain(
             Tag::Accounts,
@@ -182,7 +205,7 @@ pub static ROUTES: &[Route] = &[
     Route {
         verb: Verb::Post,
         path: "/me/password",
-        access: OWN,
+        access: CREDENTIALS,
         handler: handler!(users::change_password),
         doc: Doc {
             body: &[
@@ -192,8 +215,9 @@ pub static ROUTES: &[Route] = &[
                     Kind::Password,
                     "The one that you want, by the rules of registering.",
                 ),
+                OTP,
             ],
-            errors: &[Code::InvalidCredentials, Code::RateLimited],
+            errors: &[Code::InvalidCredentials, Code::OtpRequired, Code::OtpInvalid, Code::RateLimited],
             example: r#"{"current_password": "seven quiet otters", "new_password": "eleven loud herons"}"#,
             ..plain(
                 Tag::Accounts,
@@ -223,7 +247,7 @@ pub static ROUTES: &[Route] = &[
     Route {
         verb: Verb::Get,
         path: "/sessions",
-        access: OWN,
+        access: CREDENTIALS,
         handler: handler!(sessions::list),
         doc: Doc {
             query: &[LIMIT, AFTER],
@@ -239,7 +263,7 @@ pub static ROUTES: &[Route] = &[
     Route {
         verb: Verb::Delete,
         path: "/sessions/{id}",
-        access: OWN,
+        access: CREDENTIALS,
         handler: handler!(sessions::end),
         doc: Doc {
             errors: &[Code::NotFound],
@@ -262,18 +286,21 @@ pub static ROUTES: &[Route] = &[
                 AMOUNT,
                 CURRENCY,
                 Field::optional("to", Kind::Recipient, "An email, a user id, or left out: the house."),
+                OTP,
                 Field::optional("description", Kind::Text(500), "For people."),
                 Field::optional("reference", Kind::Text(100), "For the books."),
                 Field::optional("metadata", Kind::Metadata, "Up to 50 pairs of strings of your own."),
                 Field::optional(
                     "capture",
                     Kind::OneOf(&["automatic", "manual"]),
-                    "\"automatic\"; this version does not hold payments.",
+                    "\"automatic\" unless told; with \"manual\" the money is held until the payee captures it.",
                 ),
             ],
             idempotent: true,
             errors: &[
                 Code::InsufficientFunds,
+                Code::OtpRequired,
+                Code::OtpInvalid,
                 Code::AccountFrozen,
                 Code::RecipientNotFound,
                 Code::DuplicatePayment,
@@ -286,7 +313,14 @@ pub static ROUTES: &[Route] = &[
                 "Answered once the payment is durable. With an Idempotency-Key it happens exactly once, however often it is \
                  sent; without one, the same payment again within a minute is refused as a probable repeat. With too \
                  little money nothing moves, and the declined payment is kept in your history.",
-                &[Success { status: 201, content: Content::Json("Payment"), about: "The payment." }],
+                &[
+                    Success { status: 201, content: Content::Json("Payment"), about: "The payment." },
+                    Success {
+                        status: 202,
+                        content: Content::Json("Payment"),
+                        about: "The payment, which an operator is to look at; until then its money is held.",
+                    },
+                ],
             )
         },
     },
@@ -319,6 +353,306 @@ pub static ROUTES: &[Route] = &[
                 "Look at a payment",
                 "One of your own, from either side.",
                 &[ok(Content::Json("Payment"), "The payment.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/payment/{id}/capture",
+        access: OWN,
+        handler: handler!(payments::capture),
+        doc: Doc {
+            body: &[Field::optional(
+                "amount",
+                Kind::Amount,
+                "How much of what is held; left out: all of it.",
+            )],
+            idempotent: true,
+            errors: &[Code::NotFound, Code::PaymentState, Code::AccountFrozen],
+            example: r#"{"amount": "10.00"}"#,
+            ..plain(
+                Tag::Payments,
+                "capturePayment",
+                "Take the money of a held payment",
+                "For the payee, once, in whole or in part; the rest is released. A hold lapses after seven days; a \
+                 capture after that is refused.",
+                &[ok(Content::Json("Payment"), "The payment, captured.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/payment/{id}/void",
+        access: OWN,
+        handler: handler!(payments::void),
+        doc: Doc {
+            idempotent: true,
+            errors: &[Code::NotFound, Code::PaymentState, Code::AccountFrozen],
+            ..plain(
+                Tag::Payments,
+                "voidPayment",
+                "Release the money of a held payment",
+                "For the payee, or an operator with the permission who is no party to it.",
+                &[ok(Content::Json("Payment"), "The payment, voided.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/payment/{id}/refund",
+        access: OWN,
+        handler: handler!(payments::refund),
+        doc: Doc {
+            body: &[
+                Field::optional("amount", Kind::Amount, "How much; left out: all that is left."),
+                Field::optional("reason", Kind::Text(500), "Why; the payer reads it."),
+            ],
+            idempotent: true,
+            errors: &[Code::NotFound, Code::PaymentState, Code::InsufficientFunds, Code::AccountFrozen],
+            example: r#"{"amount": "2.50", "reason": "One of the two was cold"}"#,
+            ..plain(
+                Tag::Payments,
+                "refundPayment",
+                "Give money of a payment back",
+                "For the payee, or an operator with the permission who is no party to it; in one or several steps, and \
+                 never more than was captured. The money comes from the payee's wallet.",
+                &[Success { status: 201, content: Content::Json("Refund"), about: "The refund." }],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/requests",
+        access: OWN,
+        handler: handler!(requests::make),
+        doc: Doc {
+            body: &[
+                AMOUNT,
+                CURRENCY,
+                Field::optional("description", Kind::Text(500), "What for; the payment will say it."),
+                Field::optional(
+                    "expires_in",
+                    Kind::Number(1, 31_536_000),
+                    "For how many seconds it can be paid; left out: for ever.",
+                ),
+            ],
+            errors: &[Code::AccountFrozen],
+            example: r#"{"amount": "12.50", "currency": "USD", "description": "Two tickets", "expires_in": 86400}"#,
+            ..plain(
+                Tag::Payments,
+                "makeRequest",
+                "Ask for a payment",
+                "Makes a link that whoever knows it can pay, once: its id is 128 random bits.",
+                &[Success {
+                    status: 201,
+                    content: Content::Json("PaymentRequestWithCode"),
+                    about: "The request, and its page as a QR code.",
+                }],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/requests",
+        access: OWN,
+        handler: handler!(requests::list),
+        doc: Doc {
+            query: &[LIMIT, AFTER],
+            ..plain(
+                Tag::Payments,
+                "requests",
+                "List your payment requests",
+                "Those that you made, newest first.",
+                &[ok(Content::List("PaymentRequest"), "A page of requests.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/requests/{id}",
+        access: OWN,
+        handler: handler!(requests::get),
+        doc: Doc {
+            errors: &[Code::NotFound],
+            ..plain(
+                Tag::Payments,
+                "request",
+                "Look at a payment request",
+                "Whoever knows the id may.",
+                &[ok(Content::Json("PaymentRequestWithCode"), "The request, and its page as a QR code.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/requests/{id}/pay",
+        access: OWN,
+        handler: handler!(requests::pay),
+        doc: Doc {
+            body: &[
+                Field::optional(
+                    "amount",
+                    Kind::Amount,
+                    "What you mean to pay; anything but what is asked is refused.",
+                ),
+                Field::optional("currency", Kind::Currency, "Likewise."),
+                OTP,
+            ],
+            idempotent: true,
+            errors: &[
+                Code::NotFound,
+                Code::OtpRequired,
+                Code::OtpInvalid,
+                Code::RequestState,
+                Code::InsufficientFunds,
+                Code::AccountFrozen,
+                Code::DuplicatePayment,
+            ],
+            example: r#"{"amount": "12.50", "currency": "USD"}"#,
+            ..plain(
+                Tag::Payments,
+                "payRequest",
+                "Pay a payment request",
+                "As a whole and at most once, whoever else pays it at the same moment. With too little money it stays open.",
+                &[Success {
+                    status: 201,
+                    content: Content::Json("Payment"),
+                    about: "The payment; its reference is the request's id.",
+                }],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Delete,
+        path: "/requests/{id}",
+        access: OWN,
+        handler: handler!(requests::cancel),
+        doc: Doc {
+            errors: &[Code::NotFound, Code::RequestState, Code::AccountFrozen],
+            ..plain(
+                Tag::Payments,
+                "cancelRequest",
+                "Take a payment request back",
+                "One of your own that was not paid.",
+                NO_CONTENT,
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/schedules",
+        access: OWN,
+        handler: handler!(schedules::make),
+        doc: Doc {
+            body: &[
+                AMOUNT,
+                CURRENCY,
+                Field::optional("to", Kind::Recipient, "An email, a user id, or left out: the house."),
+                Field::optional("description", Kind::Text(500), "For people."),
+                Field::optional("reference", Kind::Text(100), "For the books."),
+                Field::required("at", Kind::Moment, "The first time, and the time of day of the others."),
+                Field::optional(
+                    "rrule",
+                    Kind::Text(300),
+                    "An RFC 5545 recurrence rule, in UTC; left out: once. At least an hour between two runs.",
+                ),
+                Field::optional(
+                    "missed",
+                    Kind::OneOf(schedules::MISSED),
+                    "What is done about runs that were missed; \"run_once\" unless told.",
+                ),
+            ],
+            errors: &[Code::RecipientNotFound, Code::AccountFrozen],
+            example: r#"{"amount": "25.00", "currency": "USD", "to": "ann@example.com", "at": "2030-01-01T09:00:00Z", "rrule": "FREQ=MONTHLY;BYMONTHDAY=1"}"#,
+            ..plain(
+                Tag::Payments,
+                "makeSchedule",
+                "Let a payment run by itself",
+                "Once, or by a rule. Each run happens exactly once. One that fails is in 'last' and in your security events; \
+                 the next runs all the same.",
+                &[Success { status: 201, content: Content::Json("Schedule"), about: "The schedule." }],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/schedules",
+        access: OWN,
+        handler: handler!(schedules::list),
+        doc: Doc {
+            query: &[LIMIT, AFTER],
+            ..plain(
+                Tag::Payments,
+                "schedules",
+                "List your schedules",
+                "Newest first, also those that have ended.",
+                &[ok(Content::List("Schedule"), "A page of schedules.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/schedules/{id}",
+        access: OWN,
+        handler: handler!(schedules::get),
+        doc: Doc {
+            errors: &[Code::NotFound],
+            ..plain(
+                Tag::Payments,
+                "schedule",
+                "Look at a schedule",
+                "One of your own.",
+                &[ok(Content::Json("Schedule"), "The schedule.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Delete,
+        path: "/schedules/{id}",
+        access: OWN,
+        handler: handler!(schedules::end),
+        doc: Doc {
+            errors: &[Code::NotFound, Code::AccountFrozen],
+            ..plain(Tag::Payments, "endSchedule", "End a schedule", "It runs no more.", NO_CONTENT)
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/sandbox/clock",
+        access: Access::Needs(Permission::Administer),
+        handler: handler!(sandbox::move_clock),
+        doc: Doc {
+            body: &[Field::required(
+                "advance",
+                Kind::Number(1, 315_360_000),
+                "By how many seconds; a clock only goes forward.",
+            )],
+            errors: &[Code::SandboxOnly, Code::AccountFrozen],
+            example: r#"{"advance": 604800}"#,
+            ..plain(
+                Tag::System,
+                "moveClock",
+                "Move the sandbox's clock forward",
+                "Holds lapse, schedules run and tokens expire (yours, too) as if so much time had passed, on every node, and \
+                 for good.",
+                &[ok(Content::Json("SandboxClock"), "The clock was moved.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/sandbox/reset",
+        access: Access::Needs(Permission::Administer),
+        handler: handler!(sandbox::reset),
+        doc: Doc {
+            errors: &[Code::SandboxOnly, Code::ResetUnsupported, Code::AccountFrozen],
+            ..plain(
+                Tag::System,
+                "resetSandbox",
+                "Begin anew",
+                "An empty ledger takes the place of this one, which is moved aside in the data folder as it is. Nobody is \
+                 known to the new one: make its first admin on the host.",
+                NO_CONTENT,
             )
         },
     },
@@ -379,6 +713,37 @@ pub static ROUTES: &[Route] = &[
         },
     },
     Route {
+        verb: Verb::Get,
+        path: "/statement",
+        access: OWN,
+        handler: handler!(statements::get),
+        doc: Doc {
+            query: &[
+                Field::required("currency", Kind::Currency, "Which wallet."),
+                Field::optional(
+                    "from",
+                    Kind::Moment,
+                    "From this time or date (UTC); else from the beginning.",
+                ),
+                Field::optional(
+                    "to",
+                    Kind::Moment,
+                    "Before this time, or up to the end of this date (UTC); else now.",
+                ),
+                Field::optional("format", Kind::OneOf(FORMATS), "\"json\" unless told."),
+            ],
+            ..plain(
+                Tag::Wallets,
+                "statement",
+                "Get a statement of a wallet",
+                "What it held, every movement, oldest first, and what it holds; as JSON, as CSV (RFC 4180), as an ISO 20022 \
+                 bank statement (camt.053.001.08), or as a journal that hledger and Ledger read. Each ends with the count \
+                 of the movements and what they come to: one that does not was cut.",
+                &[ok(Content::Formats("Statement", FORMAT_TYPES), "The statement, as a file.")],
+            )
+        },
+    },
+    Route {
         verb: Verb::Post,
         path: "/topup",
         access: OWN,
@@ -399,6 +764,214 @@ pub static ROUTES: &[Route] = &[
                 "Sandbox mode alone. The method decides how it goes, always the same way: sim_ok succeeds, sim_slow \
                  succeeds after three seconds, the others fail with the reason in their name.",
                 &[Success { status: 201, content: Content::Json("Topup"), about: "The top-up." }],
+            )
+        },
+    },
+    credential::BEGIN_FACTOR,
+    credential::CONFIRM_FACTOR,
+    credential::REMOVE_FACTOR,
+    credential::MAKE_KEY,
+    credential::KEYS,
+    credential::ROTATE_KEY,
+    credential::REVOKE_KEY,
+    operator::RESET_PASSWORD,
+    operator::USERS,
+    operator::USER,
+    operator::CHANGE_USER,
+    operator::END_SESSIONS,
+    operator::MAKE_RESET_LINK,
+    operator::PAYMENTS,
+    operator::PAYMENT,
+    operator::EVENTS,
+    operator::AUDIT,
+    operator::STATISTICS,
+    Route {
+        verb: Verb::Post,
+        path: "/webhooks",
+        access: OWN,
+        handler: handler!(webhooks::create),
+        doc: webhooks::docs::CREATE,
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/webhooks",
+        access: OWN,
+        handler: handler!(webhooks::list),
+        doc: webhooks::docs::LIST,
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/webhooks/{id}",
+        access: OWN,
+        handler: handler!(webhooks::get),
+        doc: webhooks::docs::GET,
+    },
+    Route {
+        verb: Verb::Patch,
+        path: "/webhooks/{id}",
+        access: OWN,
+        handler: handler!(webhooks::update),
+        doc: webhooks::docs::UPDATE,
+    },
+    Route {
+        verb: Verb::Delete,
+        path: "/webhooks/{id}",
+        access: OWN,
+        handler: handler!(webhooks::delete),
+        doc: webhooks::docs::DELETE,
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/webhooks/{id}/secret",
+        access: OWN,
+        handler: handler!(webhooks::rotate),
+        doc: webhooks::docs::ROTATE,
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/webhooks/{id}/test",
+        access: OWN,
+        handler: handler!(webhooks::test),
+        doc: webhooks::docs::TEST,
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/webhooks/{id}/replay",
+        access: OWN,
+        handler: handler!(webhooks::replay),
+        doc: webhooks::docs::REPLAY,
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/webhooks/{id}/deliveries",
+        access: OWN,
+        handler: handler!(webhooks::deliveries),
+        doc: webhooks::docs::DELIVERIES,
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/deliveries/{id}",
+        access: OWN,
+        handler: handler!(webhooks::delivery),
+        doc: webhooks::docs::DELIVERY,
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/deliveries/{id}/redeliver",
+        access: OWN,
+        handler: handler!(webhooks::redeliver),
+        doc: webhooks::docs::REDELIVER,
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/events",
+        access: OWN,
+        handler: handler!(events::list),
+        doc: webhooks::docs::FEED,
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/events/stream",
+        access: OWN,
+        handler: handler!(events::stream),
+        doc: webhooks::docs::STREAM,
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/sandbox/events",
+        access: OWN,
+        handler: handler!(events::trigger),
+        doc: webhooks::docs::TRIGGER,
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/admin/deposits",
+        access: Access::Needs(Permission::MoveCash),
+        handler: handler!(cash::deposit),
+        doc: Doc {
+            body: CASH,
+            idempotent: true,
+            errors: &[Code::RecipientNotFound, Code::AccountFrozen],
+            example: r#"{"user": "ann@example.com", "amount": "50.00", "currency": "EUR", "reference": "Till 2, slip 17"}"#,
+            ..plain(
+                Tag::Operators,
+                "deposit",
+                "Take cash in",
+                "Puts cash that was taken in into a user's wallet, never into the operator's own. Above the amount of the \
+                 setting 'security.four_eyes_above' it waits for a second operator.",
+                CASH_ANSWERS,
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/admin/withdrawals",
+        access: Access::Needs(Permission::MoveCash),
+        handler: handler!(cash::withdraw),
+        doc: Doc {
+            body: CASH,
+            idempotent: true,
+            errors: &[Code::RecipientNotFound, Code::InsufficientFunds, Code::AccountFrozen],
+            example: r#"{"user": "ann@example.com", "amount": "20.00", "currency": "EUR", "reference": "Till 2, slip 18"}"#,
+            ..plain(
+                Tag::Operators,
+                "withdraw",
+                "Pay cash out",
+                "Takes cash that is paid out from a user's wallet, by the rules of a deposit. With too little in it nothing \
+                 moves, and the declined withdrawal is kept.",
+                CASH_ANSWERS,
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/admin/cash",
+        access: Access::Needs(Permission::MoveCash),
+        handler: handler!(cash::list),
+        doc: Doc {
+            query: &[LIMIT, AFTER],
+            ..plain(
+                Tag::Operators,
+                "waitingCash",
+                "List cash that waits",
+                "Deposits and withdrawals that a second operator is to look at, newest first.",
+                &[ok(Content::List("Cash"), "A page of what waits.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/admin/cash/{id}/approve",
+        access: Access::Needs(Permission::MoveCash),
+        handler: handler!(cash::approve),
+        doc: Doc {
+            body: &[NOTE],
+            errors: &[Code::NotFound, Code::CashDecided, Code::InsufficientFunds, Code::AccountFrozen],
+            example: r#"{"note": "Counted twice"}"#,
+            ..plain(
+                Tag::Operators,
+                "approveCash",
+                "Let cash through",
+                "For another operator than the one who asked; with too little in the wallet a withdrawal still waits.",
+                &[Success { status: 201, content: Content::Json("Cash"), about: "The movement." }],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/admin/cash/{id}/reject",
+        access: Access::Needs(Permission::MoveCash),
+        handler: handler!(cash::reject),
+        doc: Doc {
+            body: &[NOTE],
+            errors: &[Code::NotFound, Code::CashDecided, Code::AccountFrozen],
+            example: r#"{"note": "The slip is missing"}"#,
+            ..plain(
+                Tag::Operators,
+                "rejectCash",
+                "Stop cash",
+                "For another operator than the one who asked. Nothing moves.",
+                NO_CONTENT,
             )
         },
     },
@@ -523,8 +1096,21 @@ pub static ROUTES: &[Route] = &[
         doc: plain(
             Tag::System,
             "root",
+            "The way to the console",
+            "Where people go; programs have the calls above.",
+            &[Success { status: 303, content: Content::Nothing, about: "To /console/." }],
+        ),
+    },
+    Route {
+        verb: Verb::Get,
+        path: "/start",
+        access: Access::Public,
+        handler: handler!(system::start),
+        doc: plain(
+            Tag::System,
+            "start",
             "What runs here",
-            "And where to go on.",
+            "And the first steps, as lines to paste.",
             &[ok(Content::Html, "The page.")],
         ),
     },

@@ -4,7 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::extract::MAX_METADATA_PAIRS;
 use super::spec::{Field, Kind};
-use crate::ledger::{EventKind, Role, Severity, TransactionKind};
+use crate::ledger::{
+    DeliveryState, EventKind, EventType, Missed, MovementType, PaymentStatus, RequestStatus, Role, Schedule,
+    Severity,
+};
 
 /// A field's schema.
 pub fn of_kind(kind: Kind) -> Value {
@@ -19,14 +22,20 @@ pub fn of_kind(kind: Kind) -> Value {
         ]}),
         Kind::Currency => json!({"type": "string", "pattern": "^[A-Za-z]{3}$"}),
         Kind::Recipient => json!({"type": ["string", "null"]}),
+        Kind::UserId => id("usr"),
+        Kind::Flag => json!({"type": ["boolean", "null"]}),
         Kind::Metadata => json!({
             "type": ["object", "null"], "maxProperties": MAX_METADATA_PAIRS,
             "propertyNames": {"minLength": 1, "maxLength": 40},
             "additionalProperties": {"type": "string", "maxLength": 500},
         }),
         Kind::OneOf(words) => json!({"type": "string", "enum": words}),
+        Kind::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Kind::Limit => json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
-        Kind::Token | Kind::After => json!({"type": "string"}),
+        Kind::Words(most) => json!({
+            "type": ["array", "null"], "items": {"type": "string", "maxLength": 100}, "maxItems": most,
+        }),
+        Kind::Token | Kind::After | Kind::Place => json!({"type": "string"}),
         Kind::Moment => json!({"anyOf": [
             {"type": "string", "format": "date-time"}, {"type": "string", "format": "date"},
         ]}),
@@ -39,6 +48,9 @@ pub fn of_body(fields: &[Field]) -> Value {
         .iter()
         .map(|field| {
             let mut schema = of_kind(field.kind);
+            if !field.required {
+                allow_null(&mut schema);
+            }
             if let Some(object) = schema.as_object_mut() {
                 object.insert("description".into(), field.about.into());
             }
@@ -53,20 +65,56 @@ pub fn of_body(fields: &[Field]) -> Value {
     schema
 }
 
+/// What may be left out may be null.
+fn allow_null(schema: &mut Value) {
+    let Some(object) = schema.as_object_mut() else { return };
+    match object.get_mut("type") {
+        Some(Value::Array(types)) if types.contains(&"null".into()) => {}
+        Some(Value::Array(types)) => types.push("null".into()),
+        Some(one) => *one = json!([one.clone(), "null"]),
+        None => {}
+    }
+    for list in ["enum", "anyOf", "oneOf"] {
+        if let Some(Value::Array(items)) = object.get_mut(list) {
+            items.push(if list == "enum" { Value::Null } else { json!({"type": "null"}) });
+        }
+    }
+}
+
 /// Every named schema.
 pub fn components() -> Map<String, Value> {
     let named = [
         ("User", user()),
         ("Tokens", tokens()),
+        ("Account", account()),
+        ("FactorOffer", factor_offer()),
+        ("RecoveryCodes", recovery_codes()),
+        ("ApiKey", api_key(false)),
+        ("NewApiKey", api_key(true)),
+        ("ResetLink", reset_link()),
+        ("Audit", audit()),
+        ("Statistics", statistics()),
         ("Session", session()),
         ("SecurityEvent", security_event()),
         ("Party", party()),
         ("Payment", payment()),
+        ("Refund", refund()),
+        ("Cash", cash()),
         ("Transaction", transaction()),
         ("Wallet", wallet()),
         ("Wallets", json!({"type": "array", "items": {"$ref": "#/components/schemas/Wallet"}})),
+        ("Statement", statement()),
+        ("Schedule", schedule()),
+        ("SandboxClock", object(&[("now", time(), "What the clock shows now.")])),
+        ("PaymentRequest", payment_request(false)),
+        ("PaymentRequestWithCode", payment_request(true)),
         ("Topup", topup()),
         ("Health", health()),
+        ("Webhook", object(&webhook())),
+        ("WebhookWithSecret", webhook_with_secret()),
+        ("Delivery", delivery()),
+        ("Event", event()),
+        ("Events", events()),
         ("FieldError", field_error()),
         ("Problem", problem()),
     ];
@@ -139,6 +187,93 @@ fn user() -> Value {
     ])
 }
 
+fn account() -> Value {
+    object(&[
+        ("id", id("usr"), "The user's id."),
+        ("email", json!({"type": "string", "format": "email"}), "As it was registered."),
+        ("name", text_or_null(), "What others are shown."),
+        ("role", one_of(&Role::ALL.map(Role::name)), "What the user may do."),
+        ("frozen", json!({"type": "boolean"}), "Whether they can move no money."),
+        ("second_factor", json!({"type": "boolean"}), "Whether they log in with a second factor."),
+        ("created_at", time(), "When the account was made."),
+    ])
+}
+
+fn factor_offer() -> Value {
+    object(&[
+        ("secret", text(), "To be typed into an authenticator app."),
+        ("otpauth_url", text(), "The same, for an app to open."),
+        ("qr_svg", text_or_null(), "The same, for an app to look at."),
+    ])
+}
+
+fn recovery_codes() -> Value {
+    let codes = json!({"type": "array", "items": {"type": "string"}});
+    object(&[("recovery_codes", codes, "Each is as good as a code, once. They are shown this once.")])
+}
+
+fn api_key(is_new: bool) -> Value {
+    let mut fields = vec![
+        ("id", id("key"), "The key's id."),
+        ("name", text(), "What you call it."),
+        ("scopes", json!({"type": "array", "items": {"type": "string"}}), "What it may be used for."),
+    ];
+    if is_new {
+        fields.push(("key", text(), "Send it as 'Authorization: Bearer KEY'. It is shown this once."));
+    }
+    fields.extend([
+        ("created_at", time(), "When it was made."),
+        ("last_used_at", json!({"type": ["string", "null"], "format": "date-time"}), "To about a minute."),
+        (
+            "expires_at",
+            json!({"type": ["string", "null"], "format": "date-time"}),
+            "When it ends, if it does.",
+        ),
+    ]);
+    object(&fields)
+}
+
+fn reset_link() -> Value {
+    object(&[
+        ("token", text(), "For POST /password/reset, once."),
+        ("expires_in", json!({"type": "integer"}), "Seconds until it ends."),
+    ])
+}
+
+fn count() -> Value {
+    json!({"type": "integer", "minimum": 0})
+}
+
+fn audit() -> Value {
+    object(&[
+        ("blocks", count(), "How many blocks the chain has."),
+        ("transactions", count(), "How many transactions they hold."),
+        ("security_events", count(), "How many security events they hold."),
+        ("head", json!({"type": "string", "pattern": "^[0-9a-f]{64}$"}), "The hash of the last block."),
+        ("at", json!({"type": ["string", "null"], "format": "date-time"}), "The time of the last block."),
+    ])
+}
+
+fn statistics() -> Value {
+    let users = object(&[
+        ("total", count(), "All of them."),
+        ("customers", count(), "Those who pay and are paid."),
+        ("operators", count(), "Those who work for the operator."),
+        ("frozen", count(), "Those who can move no money."),
+    ]);
+    let payments = object(&[
+        ("currency", currency(), "ISO 4217."),
+        ("succeeded", count(), "How many moved money."),
+        ("volume", amount(), "How much that was."),
+        ("declined", count(), "How many did not."),
+    ]);
+    object(&[
+        ("users", users, "How many users there are."),
+        ("sessions", count(), "How many sessions and API keys count."),
+        ("payments_last_day", json!({"type": "array", "items": payments}), "By currency."),
+    ])
+}
+
 fn tokens() -> Value {
     object(&[
         ("access_token", text(), "Send it as 'Authorization: Bearer TOKEN'."),
@@ -187,7 +322,7 @@ fn party() -> Value {
 fn payment() -> Value {
     object(&[
         ("id", id("pay"), "The payment's id."),
-        ("status", one_of(&["succeeded", "declined"]), "How it stands."),
+        ("status", one_of(&PaymentStatus::ALL.map(PaymentStatus::name)), "How it stands."),
         ("amount", amount(), "In major units, with the currency's own number of decimals."),
         ("amount_captured", amount(), "What the payee got."),
         ("amount_refunded", amount(), "What went back."),
@@ -213,10 +348,38 @@ fn decline() -> Value {
     ])
 }
 
+fn cash() -> Value {
+    object(&[
+        ("id", id("txn"), "The movement's id, also while it waits."),
+        ("type", one_of(&["deposit", "withdrawal"]), "In or out."),
+        ("status", one_of(&["succeeded", "pending"]), "Whether it moved, or waits for a second operator."),
+        ("user", reference("Party"), "Whose wallet."),
+        ("amount", amount(), "In major units."),
+        ("currency", currency(), "ISO 4217."),
+        ("reference", text(), "For the books."),
+        ("created_at", time(), "When it was asked for."),
+    ])
+}
+
+fn refund() -> Value {
+    object(&[
+        ("id", id("rfd"), "The refund's id."),
+        ("payment", id("pay"), "The payment that it is of."),
+        ("transaction", id("txn"), "The movement that it is."),
+        ("status", one_of(&["succeeded"]), "How it went."),
+        ("amount", amount(), "What went back, in major units."),
+        ("currency", currency(), "ISO 4217."),
+        ("reason", text_or_null(), "Why."),
+        ("payment_status", one_of(&["refunded", "partially_refunded"]), "How the payment stood after it."),
+        ("amount_refunded", amount(), "All that had gone back of the payment after it."),
+        ("created_at", time(), "When it was made."),
+    ])
+}
+
 fn transaction() -> Value {
     object(&[
         ("id", id("txn"), "The movement's id."),
-        ("type", one_of(&TransactionKind::ALL.map(TransactionKind::name)), "What it is."),
+        ("type", one_of(&MovementType::ALL.map(MovementType::name)), "What it is."),
         ("direction", one_of(&["in", "out"]), "Which way the money went, seen from you."),
         ("amount", amount(), "In major units."),
         ("currency", currency(), "ISO 4217."),
@@ -243,6 +406,77 @@ fn wallet() -> Value {
     ])
 }
 
+fn payment_request(has_code: bool) -> Value {
+    let statuses = RequestStatus::ALL.map(RequestStatus::name);
+    let mut fields = vec![
+        ("id", id("plk"), "The request's id. Who knows it may see and pay the request."),
+        ("status", one_of(&statuses), "How it stands."),
+        ("amount", amount(), "In major units."),
+        ("currency", currency(), "ISO 4217."),
+        ("description", text_or_null(), "What for."),
+        ("to", reference("Party"), "Who asks."),
+        ("payment", text_or_null(), "The payment, for its two sides; null until it is paid."),
+        ("url", text(), "The page to pay it at."),
+        ("created_at", time(), "When it was made."),
+        ("expires_at", time_or_null(), "From when on it cannot be paid; null for ever."),
+        ("ended_at", time_or_null(), "When it was paid or taken back."),
+    ];
+    if has_code {
+        fields.push(("qr_svg", text_or_null(), "The page's address as a QR code, an SVG image."));
+    }
+    object(&fields)
+}
+
+fn time_or_null() -> Value {
+    json!({"type": ["string", "null"], "format": "date-time"})
+}
+
+fn schedule() -> Value {
+    let last = object(&[
+        ("due_at", time(), "For which time it was."),
+        ("at", time(), "When it ran."),
+        ("outcome", one_of(&["paid", "declined", "refused", "skipped"]), "What became of it."),
+        ("payment", text_or_null(), "The payment, also a declined one."),
+        ("reason", text_or_null(), "Why nothing was tried."),
+    ]);
+    let missed = Missed::ALL.map(Missed::name);
+    object(&[
+        ("id", id("sch"), "The schedule's id."),
+        ("status", one_of(&Schedule::STATUSES), "How it stands."),
+        ("amount", amount(), "In major units."),
+        ("currency", currency(), "ISO 4217."),
+        ("to", reference("Party"), "Who is paid."),
+        ("description", text_or_null(), "What its payments say."),
+        ("reference", text_or_null(), "Likewise, for the books."),
+        ("at", time(), "The first time."),
+        ("rrule", text_or_null(), "The rule, if it runs more than once."),
+        ("missed", one_of(&missed), "What is done about missed runs."),
+        ("next_at", time_or_null(), "When it runs next; null if it does not."),
+        ("runs", json!({"type": "integer", "minimum": 0}), "How often it ran."),
+        ("last", json!({"anyOf": [last, {"type": "null"}]}), "What became of the last run."),
+        ("created_at", time(), "When it was made."),
+    ])
+}
+
+fn statement() -> Value {
+    object(&[
+        ("currency", currency(), "ISO 4217."),
+        ("from", json!({"type": ["string", "null"], "format": "date-time"}), "As asked."),
+        (
+            "to",
+            json!({"type": ["string", "null"], "format": "date-time"}),
+            "As asked; the end of a date is the next one's beginning.",
+        ),
+        ("created_at", time(), "When it was made."),
+        ("opening_balance", amount(), "What the wallet held before."),
+        ("closing_balance", amount(), "What it holds after the last movement."),
+        ("movements", json!({"type": "array", "items": reference("Transaction")}), "Oldest first."),
+        ("rows", json!({"type": "integer", "minimum": 0}), "How many movements there are."),
+        ("total_in", amount(), "What came in."),
+        ("total_out", amount(), "What went out."),
+    ])
+}
+
 fn topup() -> Value {
     object(&[
         ("id", id("txn"), "The movement's id."),
@@ -252,6 +486,84 @@ fn topup() -> Value {
         ("method", text(), "The simulated method."),
         ("balance_after", amount(), "The balance right after it."),
         ("created_at", time(), "When it happened."),
+    ])
+}
+
+fn webhook() -> Vec<(&'static str, Value, &'static str)> {
+    vec![
+        ("id", id("whk"), "The webhook's id."),
+        ("url", text(), "Where events are sent."),
+        ("events", json!({"type": "array", "items": text()}), "What it selects."),
+        ("description", text_or_null(), "Your note."),
+        ("scope", one_of(&["own", "ledger"]), "What concerns you, or everything."),
+        ("signature", one_of(&["v1", "v1a"]), "How deliveries are signed."),
+        ("public_key", text_or_null(), "Of v1a: what signatures are verified with."),
+        ("status", one_of(&["enabled", "disabled"]), "Whether anything is sent."),
+        (
+            "disabled_reason",
+            json!({"enum": ["by_owner", "gone", "failing", null]}),
+            "by_owner; gone: it answered 410; failing: it took nothing for three days.",
+        ),
+        (
+            "old_secret_until",
+            json!({"type": ["string", "null"], "format": "date-time"}),
+            "Until when the secret before signs, too.",
+        ),
+        ("created_at", time(), "When it was made."),
+        ("updated_at", time(), "When it last changed."),
+    ]
+}
+
+fn webhook_with_secret() -> Value {
+    let mut fields = webhook();
+    fields.push(("secret", text(), "whsec_…, or of v1a the public key, whpk_…: shown this once."));
+    object(&fields)
+}
+
+fn delivery() -> Value {
+    let attempt = object(&[
+        ("at", time(), "When it was recorded."),
+        ("status", json!({"type": ["integer", "null"]}), "The answer's status."),
+        ("failure", text_or_null(), "Why there was no answer."),
+        ("elapsed_ms", json!({"type": "integer"}), "How long it took."),
+    ]);
+    let response = json!({
+        "type": ["object", "null"],
+        "properties": {"status": {"type": "integer"}, "body": {"type": "string"}},
+    });
+    let next = json!({"type": ["string", "null"], "format": "date-time"});
+    object(&[
+        ("id", id("dlv"), "The delivery's id."),
+        ("webhook", id("whk"), "Where it goes."),
+        ("event", id("evt"), "The event, which is the header webhook-id, too."),
+        ("type", one_of(EventType::NAMES), "What the event tells."),
+        ("status", one_of(DeliveryState::NAMES), "How it stands."),
+        ("attempts", json!({"type": "array", "items": attempt}), "Every attempt."),
+        ("response", response, "The beginning of the last answer."),
+        ("next_attempt_at", next, "When it is tried next; null while it waits for an earlier one."),
+        ("created_at", time(), "When it was made."),
+        ("updated_at", time(), "When it last changed."),
+    ])
+}
+
+fn event() -> Value {
+    object(&[
+        ("id", id("evt"), "The event's id."),
+        ("type", one_of(EventType::NAMES), "What it tells."),
+        ("timestamp", time(), "When it happened."),
+        (
+            "data",
+            json!({"type": "object"}),
+            "The thing as it was then; docs/events.md has an example of each.",
+        ),
+    ])
+}
+
+fn events() -> Value {
+    object(&[
+        ("data", json!({"type": "array", "items": reference("Event")}), "The events, oldest first."),
+        ("has_more", json!({"type": "boolean"}), "Whether there are more right now."),
+        ("next", text(), "The place to send as 'after' to go on; always there."),
     ])
 }
 
@@ -281,10 +593,14 @@ fn problem() -> Value {
             "request_id": id("req"),
             "errors": {"type": "array", "items": reference("FieldError"), "description": "Of validation_failed: every wrong field."},
             "fields": {"type": "array", "items": {"type": "string"}, "description": "Of idempotency_key_reused: what differs."},
-            "payment": {"type": "string", "description": "Of insufficient_funds: the declined payment; of duplicate_payment: the first one."},
+            "payment": {"type": "string", "description": "Of insufficient_funds: the declined payment, or the payment that was to be refunded; of duplicate_payment: the first one."},
+            "payment_status": {"type": "string", "description": "Of payment_state: how the payment stands."},
+            "transaction": {"type": "string", "description": "Of insufficient_funds: the declined withdrawal."},
             "available": {"type": "string", "description": "Of insufficient_funds: what could have been spent."},
             "currency": {"type": "string", "description": "Of insufficient_funds: the currency of 'available'."},
+            "request_status": {"type": "string", "description": "Of request_state: how the payment request stands."},
             "reason": {"type": "string", "description": "Of topup_failed: why."},
+            "most": {"type": "integer", "description": "Of webhook_limit: how many there may be."},
         },
     })
 }

@@ -8,7 +8,7 @@ use super::reply::{self, List, Reply};
 use super::spec::Answer;
 use super::views::{SessionView, UserView};
 use crate::auth::password::Password;
-use crate::ledger::{Email, Session, Timestamp};
+use crate::ledger::{Email, Lifetime, Session, Timestamp};
 use crate::store::PageRequest;
 use crate::teller::{Login, LoginRequest};
 
@@ -29,8 +29,13 @@ pub(super) async fn login(call: Call) -> Answer {
     let email = form.secret("email").map(|text| Email::parse(&text).ok());
     let password = form.secret("password").map(|text| Password::new(&text));
     // Accounts without a second factor take a code and make nothing of it.
-    form.text("otp");
-    let parsed = email.zip(password).map(|(email, password)| LoginRequest { email, password });
+    let otp = form.text("otp");
+    let parsed = email.zip(password).map(|(email, password)| LoginRequest {
+        otp,
+        email,
+        password,
+        lifetime: Lifetime::Refreshed,
+    });
     let request = form.finish(parsed)?;
     let login = call.teller().login(call.origin.clone(), request).await?;
     Ok(tokens(&login))
@@ -66,7 +71,7 @@ pub(super) async fn list(call: Call) -> Answer {
 
 /// A session's place in the list, newest first: its time, and behind it 20 random bits of its id, by which two of the same
 /// millisecond differ.
-fn position(session: &Session) -> u64 {
+pub(super) fn position(session: &Session) -> u64 {
     let time = u64::try_from(session.created_at.as_millis()).unwrap_or_default();
     let random = u64::try_from(session.id.uuid().as_u128() & 0xf_ffff).unwrap_or_default();
     (u64::MAX >> 2).saturating_sub((time << 20) | random)

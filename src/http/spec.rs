@@ -6,12 +6,15 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use hyper::Method;
+use hyper::body::Bytes;
+use hyper::http::request::Parts;
+use hyper::{Method, Uri};
 
 use super::call::Call;
 use super::problem::{Code, Problem};
 use super::reply::Reply;
 pub use crate::auth::permission::{Access, Permission};
+use crate::ledger::RequestId;
 
 /// What a handler gives back.
 pub type Answer = Result<Reply, Problem>;
@@ -55,11 +58,50 @@ impl Verb {
 
     /// Whether requests of this method carry a body that means something.
     pub const fn has_body(self) -> bool {
-        matches!(self, Self::Post | Self::Patch)
+        matches!(self, Self::Post | Self::Patch | Self::Delete)
     }
 }
 
-/// One entry of the route table.
+/// A table of routes, and the door in front of them.
+#[derive(Clone, Copy)]
+pub struct Table {
+    /// What the paths of this table begin with; requests that match no route are told no by the door of the longest that
+    /// their path begins with.
+    pub prefix: &'static str,
+    /// The routes.
+    pub routes: &'static [Route],
+    /// How their callers are met.
+    pub door: &'static dyn Door,
+}
+
+/// How callers are met: by what they prove themselves, what bodies they send, and how they are told no.
+pub trait Door: Send + Sync {
+    /// The access token that the request shows.
+    ///
+    /// # Errors
+    /// 401 `token_missing`, 401 `token_invalid`.
+    fn token<'r>(&self, parts: &'r Parts) -> Result<&'r str, Problem>;
+
+    /// The body as the JSON that handlers read.
+    ///
+    /// # Errors
+    /// If it is not of the kind that callers at this door send.
+    fn body(&self, route: &Route, parts: &Parts, body: Bytes) -> Result<Bytes, Problem>;
+
+    /// The answer that tells a "no".
+    fn refuse(&self, problem: Problem, asked: &Asked, request_id: RequestId) -> Reply;
+}
+
+/// What was asked, for the answer that tells a "no".
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The method.
+    pub method: Method,
+    /// The path and the query.
+    pub uri: Uri,
+}
+
+/// One entry of a route table.
 pub struct Route {
     /// The method.
     pub verb: Verb,
@@ -106,13 +148,20 @@ pub enum Tag {
     Payments,
     /// Wallets and movements.
     Wallets,
+    /// What operators see and do.
+    Operators,
+    /// Webhooks and the feed of events.
+    Webhooks,
     /// The server itself.
     System,
+    /// Pages of the console, which the docs page leaves out.
+    Console,
 }
 
 impl Tag {
-    /// All of them, in the order of the docs page.
-    pub const ALL: [Self; 4] = [Self::Accounts, Self::Payments, Self::Wallets, Self::System];
+    /// All of the API's, in the order of the docs page.
+    pub const ALL: [Self; 6] =
+        [Self::Accounts, Self::Payments, Self::Wallets, Self::Webhooks, Self::Operators, Self::System];
 
     /// The name in the OpenAPI document.
     pub const fn name(self) -> &'static str {
@@ -120,7 +169,10 @@ impl Tag {
             Self::Accounts => "Accounts",
             Self::Payments => "Payments",
             Self::Wallets => "Wallets",
+            Self::Operators => "Operators",
+            Self::Webhooks => "Webhooks",
             Self::System => "System",
+            Self::Console => "Console",
         }
     }
 
@@ -129,8 +181,11 @@ impl Tag {
         match self {
             Self::Accounts => "Register, log in, and look after your account and its sessions.",
             Self::Payments => "Pay another user or the house, exactly once.",
+            Self::Webhooks => "What happens, told to your server as it happens, or fetched.",
             Self::Wallets => "What you have, and how it came and went.",
+            Self::Operators => "Users, everybody's payments, security events: by role and permission.",
             Self::System => "The server itself: health, metrics and documentation.",
+            Self::Console => "Pages for people.",
         }
     }
 }
@@ -152,6 +207,8 @@ pub enum Content {
     Json(&'static str),
     /// A list of such.
     List(&'static str),
+    /// JSON of a schema, or one of these other media types, as the query asks.
+    Formats(&'static str, &'static [&'static str]),
     /// Any JSON object.
     Object,
     /// A page.
@@ -160,6 +217,8 @@ pub enum Content {
     Css,
     /// Plain text.
     Text,
+    /// Server-sent events.
+    EventStream,
     /// Nothing.
     Nothing,
 }
@@ -207,14 +266,24 @@ pub enum Kind {
     Currency,
     /// A user id or an email address.
     Recipient,
+    /// A user id.
+    UserId,
+    /// True or false.
+    Flag,
     /// Up to 50 pairs of strings.
     Metadata,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// A whole number between these two.
+    Number(i64, i64),
     /// A page size, 1 to 100.
     Limit,
     /// A cursor.
     After,
+    /// A place in the feed of events.
+    Place,
+    /// A list of at most so many words.
+    Words(usize),
     /// An RFC 3339 time or a date.
     Moment,
 }

@@ -30,11 +30,12 @@ pub(super) async fn readyz(call: Call) -> Answer {
 }
 
 pub(super) async fn metrics(call: Call) -> Answer {
-    if !call.origin.ip.is_some_and(|address| call.app.shows_metrics_to(address)) {
+    if !call.app.shows_metrics_to(call.source) {
         return Err(Problem::new(Code::NotFound));
     }
     let (status, telemetry) = (call.teller().status(), call.app.telemetry());
     let engine = telemetry.engine();
+    telemetry.ready(status.ready);
     engine.queue(status.queued);
     engine.tail(status.tail);
     engine.chain(status.blocks, status.sequence);
@@ -54,9 +55,14 @@ pub(super) async fn style(_: Call) -> Answer {
     Ok(reply::with_type(StatusCode::OK, "text/css; charset=utf-8", pages::STYLE))
 }
 
-pub(super) async fn root(call: Call) -> Answer {
+/// To the console.
+pub(super) async fn root(_: Call) -> Answer {
+    Ok(reply::see_other("/console/"))
+}
+
+pub(super) async fn start(call: Call) -> Answer {
     let rules = call.teller().rules();
-    let page = pages::root(&rules.house_name, rules.mode);
+    let page = pages::start(&rules.house_name, rules.mode);
     Ok(reply::html(pages::for_host(&page, host(&call)), PAGE_CSP))
 }
 

@@ -8,11 +8,11 @@ use super::problem::{Code, Problem};
 use super::reply::{self, List};
 use super::spec::Answer;
 use super::views::TransactionView;
-use crate::ledger::TransactionKind;
-use crate::store::{HistoryFilter, Page, PageRequest};
+use crate::ledger::MovementType;
+use crate::store::{HistoryFilter, Listing, Page, PageRequest};
 
-/// What a movement can be; some of them come with later versions, and no movement is one yet.
-pub(super) const TYPES: &[&str] = &["payment", "topup", "deposit", "withdrawal", "refund", "grant"];
+/// What a movement can be.
+pub(crate) const TYPES: &[&str] = &["payment", "topup", "deposit", "withdrawal", "refund", "grant"];
 /// How a movement can stand; likewise.
 pub(super) const STATUSES: &[&str] = &[
     "succeeded",
@@ -35,12 +35,12 @@ pub(super) async fn list(call: Call) -> Answer {
     let pairs = query.pairs();
     query.finish(())?;
     let who = call.who()?;
-    let page = match (kind.map(TransactionKind::from_name), status.map(declined)) {
-        // No movement is of a type or in a state that does not exist yet.
-        (Some(None), _) | (_, Some(None)) => Page { rows: Vec::new(), next: None },
-        (kind, declined) => {
-            let (kind, declined) = (kind.flatten(), declined.flatten());
-            let filter = HistoryFilter { currency, kind, declined, from, to };
+    let page = match status.map(declined) {
+        // Those are states of payments, and no movement is in one.
+        Some(None) => Page { rows: Vec::new(), next: None },
+        declined => {
+            let (kind, declined) = (kind.and_then(MovementType::from_name), declined.flatten());
+            let filter = HistoryFilter { listing: Listing::Movements(kind), currency, declined, from, to };
             call.teller().transactions(who, page, filter).await?
         }
     };

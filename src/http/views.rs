@@ -1,6 +1,7 @@
 //! What answers look like: the ledger's values as JSON, their fields in a fixed order.
 //!
-//! A payment is told from its row of the journal alone, so that a repeated key gets the same bytes as the first time.
+//! A payment is told from its first row of the journal and the state that a row about it left it in, neither of which
+//! ever changes, so that a repeated key gets the same bytes as the first time.
 
 use std::fmt::Display;
 
@@ -8,8 +9,9 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::ledger::{
-    Balance, Currency, Decline, Party, PaymentId, Role, SecurityEvent, Session, SessionId, Timestamp,
-    Transaction, TransactionId, TransactionKind, User, UserId,
+    Balance, CashDirection, CashRequest, Currency, Decline, MovementType, Party, PaymentId, PaymentState,
+    PaymentStatus, Record, RefundId, Role, SecurityEvent, Session, SessionId, Timestamp, Transaction,
+    TransactionId, TransactionKind, User, UserId,
 };
 use crate::store::Movement;
 
@@ -110,7 +112,11 @@ pub(super) struct PartyView<'a> {
 
 impl<'a> PartyView<'a> {
     fn new(party: &'a Party) -> Self {
-        Self { id: PartyName(party.id), name: party.name.as_deref() }
+        Self::named(party.id, party.name.as_deref())
+    }
+
+    pub(super) fn named(id: UserId, name: Option<&'a str>) -> Self {
+        Self { id: PartyName(id), name }
     }
 }
 
@@ -132,7 +138,7 @@ impl Serialize for PartyName {
 #[derive(Debug, Serialize)]
 pub(super) struct PaymentView<'a> {
     id: PaymentId,
-    status: &'static str,
+    status: PaymentStatus,
     amount: Text<Balance>,
     amount_captured: Text<Balance>,
     amount_refunded: Text<Balance>,
@@ -153,17 +159,17 @@ struct DeclineView {
 }
 
 impl<'a> PaymentView<'a> {
-    pub(super) fn new(transaction: &'a Transaction) -> Self {
+    /// The payment of that first row, as a row about it left it.
+    pub(super) fn new(transaction: &'a Transaction, state: Option<PaymentState>) -> Self {
         let currency = transaction.money.currency();
         let of = |amount_minor| Text(Balance { amount_minor, currency });
-        let amount_minor = transaction.money.amount_minor();
-        let captured_minor = if transaction.decline.is_some() { 0 } else { amount_minor };
+        let state = state.unwrap_or(PaymentState::without_capture(PaymentStatus::Declined));
         Self {
             id: transaction.id.into(),
-            status: status(transaction),
-            amount: of(amount_minor),
-            amount_captured: of(captured_minor),
-            amount_refunded: of(0),
+            status: state.status,
+            amount: of(transaction.money.amount_minor()),
+            amount_captured: of(state.captured_minor),
+            amount_refunded: of(state.refunded_minor),
             currency,
             from: PartyView::new(&transaction.from),
             to: PartyView::new(&transaction.to),
@@ -182,12 +188,103 @@ impl<'a> PaymentView<'a> {
     }
 }
 
+/// A refund that was made.
+#[derive(Debug, Serialize)]
+pub(super) struct RefundView<'a> {
+    id: RefundId,
+    payment: Option<PaymentId>,
+    transaction: TransactionId,
+    status: &'static str,
+    amount: Text<crate::ledger::Money>,
+    currency: Currency,
+    reason: Option<&'a str>,
+    payment_status: Option<PaymentStatus>,
+    amount_refunded: Text<Balance>,
+    created_at: Text<Timestamp>,
+}
+
+impl<'a> RefundView<'a> {
+    pub(super) fn new(transaction: &'a Transaction) -> Self {
+        let currency = transaction.money.currency();
+        let state = transaction.payment_state();
+        let amount_minor = state.map_or(0, |state| state.refunded_minor);
+        Self {
+            id: transaction.id.into(),
+            payment: transaction.payment(),
+            transaction: transaction.id,
+            status: status(transaction),
+            amount: Text(transaction.money),
+            currency,
+            reason: transaction.stage.step().and_then(|step| text_or_null(&step.note)),
+            payment_status: state.map(|state| state.status),
+            amount_refunded: Text(Balance { amount_minor, currency }),
+            created_at: Text(transaction.created_at),
+        }
+    }
+}
+
+/// Cash that was taken in or paid out, or that waits for a second operator.
+#[derive(Debug, Serialize)]
+pub(super) struct CashView {
+    id: TransactionId,
+    #[serde(rename = "type")]
+    direction: CashDirection,
+    status: &'static str,
+    user: Who,
+    amount: Text<Balance>,
+    currency: Currency,
+    reference: String,
+    created_at: Text<Timestamp>,
+}
+
+/// A user as an operator's answer names them.
+#[derive(Debug, Serialize)]
+struct Who {
+    id: UserId,
+    name: Option<String>,
+}
+
+impl CashView {
+    /// Cash that moved.
+    pub(super) fn moved(transaction: &Transaction) -> Self {
+        let is_deposit = transaction.kind == TransactionKind::Deposit;
+        let user = if is_deposit { &transaction.to } else { &transaction.from };
+        let currency = transaction.money.currency();
+        Self {
+            id: transaction.id,
+            direction: if is_deposit { CashDirection::Deposit } else { CashDirection::Withdrawal },
+            status: status(transaction),
+            user: Who { id: user.id, name: user.name.clone() },
+            amount: Text(Balance { amount_minor: transaction.money.amount_minor(), currency }),
+            currency,
+            reference: transaction.memo.reference.clone(),
+            created_at: Text(transaction.created_at),
+        }
+    }
+
+    /// Cash that waits, told from what never changes of its record.
+    pub(super) fn waiting(record: &Record) -> Option<Self> {
+        let request = record.read::<CashRequest>()?;
+        let currency = request.currency;
+        Some(Self {
+            id: TransactionId::new(record.key.id),
+            direction: request.direction,
+            status: "pending",
+            user: Who { id: request.user, name: request.name },
+            amount: Text(Balance { amount_minor: request.amount_minor, currency }),
+            currency,
+            reference: request.reference,
+            created_at: Text(record.created_at),
+        })
+    }
+}
+
 /// A transaction, as one of its sides sees it.
 #[derive(Debug, Serialize)]
 pub(super) struct TransactionView<'a> {
     id: TransactionId,
     #[serde(rename = "type")]
-    kind: TransactionKind,
+    kind: Option<MovementType>,
     direction: &'static str,
     amount: Text<crate::ledger::Money>,
     currency: Currency,
@@ -204,17 +301,21 @@ impl<'a> TransactionView<'a> {
     pub(super) fn new(movement: &'a Movement, seer: UserId) -> Self {
         let transaction = &*movement.transaction;
         let is_out = transaction.from.id == seer;
+        let is_refund = transaction.kind == TransactionKind::Refund;
+        let step = transaction.stage.step().filter(|_| is_refund);
+        let reason = step.and_then(|step| text_or_null(&step.note));
         let currency = transaction.money.currency();
         Self {
             id: transaction.id,
-            kind: transaction.kind,
+            kind: transaction.movement(),
             direction: if is_out { "out" } else { "in" },
             amount: Text(transaction.money),
             currency,
             counterparty: PartyView::new(if is_out { &transaction.to } else { &transaction.from }),
-            payment: (transaction.kind == TransactionKind::Payment).then(|| transaction.id.into()),
+            payment: transaction.payment(),
             status: status(transaction),
-            description: text_or_null(&transaction.memo.description),
+            // A refund says why; where it does not, what the payment was for.
+            description: reason.or_else(|| text_or_null(&transaction.memo.description)),
             reference: text_or_null(&transaction.memo.reference),
             balance_after: movement
                 .balance_after_minor
@@ -257,7 +358,7 @@ fn status(transaction: &Transaction) -> &'static str {
     if transaction.decline.is_some() { "declined" } else { "succeeded" }
 }
 
-fn text_or_null(text: &str) -> Option<&str> {
+pub(super) fn text_or_null(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 

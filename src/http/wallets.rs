@@ -7,15 +7,16 @@ use serde::Serialize;
 
 use super::call::Call;
 use super::payments::mark_replay;
+use super::problem::Problem;
 use super::reply::{self, List};
 use super::spec::Answer;
 use super::views::{Text, TopupView};
-use crate::ledger::{AccountKind, Balance, Currency, TopupMethod};
+use crate::ledger::{AccountKind, Balance, Currency, IdempotencyKey, TopupMethod};
 use crate::store::{AccountBalance, PageRequest};
 use crate::teller::TopupRequest;
 
 /// The names of the simulated methods.
-pub(super) const METHODS: &[&str] =
+pub(crate) const METHODS: &[&str] =
     &["sim_ok", "sim_declined", "sim_insufficient_funds", "sim_expired", "sim_processing_error", "sim_slow"];
 
 #[derive(Serialize)]
@@ -63,12 +64,20 @@ fn wallets(accounts: &[AccountBalance]) -> Vec<WalletView> {
 }
 
 pub(super) async fn topup(call: Call) -> Answer {
+    let request = read_topup(&call, call.idempotency_key()?)?;
+    let answer = call.teller().topup(call.who()?, call.origin.clone(), request).await?;
+    let reply = reply::json(StatusCode::CREATED, &TopupView::new(&answer.transaction));
+    Ok(mark_replay(reply, answer.replayed))
+}
+
+/// The top-up that somebody wants to make.
+///
+/// # Errors
+/// 422 with every wrong field.
+pub(crate) fn read_topup(call: &Call, key: Option<IdempotencyKey>) -> Result<TopupRequest, Problem> {
     let mut form = call.form()?;
     let money = form.money("amount", "currency");
     let method = form.word("method").and_then(TopupMethod::from_name).unwrap_or(TopupMethod::Ok);
     let money = form.finish(money)?;
-    let request = TopupRequest { money, method, key: call.idempotency_key()? };
-    let answer = call.teller().topup(call.who()?, call.origin.clone(), request).await?;
-    let reply = reply::json(StatusCode::CREATED, &TopupView::new(&answer.transaction));
-    Ok(mark_replay(reply, answer.replayed))
+    Ok(TopupRequest { money, method, key })
 }

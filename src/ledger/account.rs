@@ -43,6 +43,11 @@ impl AccountKey {
         Self { owner, kind: AccountKind::Wallet, currency }
     }
 
+    /// Where what is held of that wallet stands.
+    pub const fn holds(owner: UserId, currency: Currency) -> Self {
+        Self { owner, kind: AccountKind::Holds, currency }
+    }
+
     /// Whether the account stands for the outside world, and may be below zero.
     pub fn may_be_negative(&self) -> bool {
         self.owner.is_outside()

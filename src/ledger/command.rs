@@ -3,9 +3,13 @@
 //! A command carries what the pure decision may not make itself: ids, hashes, where it came from. The time comes with
 //! the batch.
 
+use super::chain::Hash;
 use super::{
-    AccountKey, Caller, Currency, Email, EventDraft, IdempotencyKey, Memo, Money, Origin, PasswordHash,
-    PaymentId, PaymentShape, Role, SessionId, TokenHash, TopupMethod, TransactionId, UserId,
+    AccountKey, Amount, ApiKey, Caller, CancelRequest, Capture, CashDirection, CashRequest, Currency,
+    Deadline, DeliveryCommand, Email, EndSchedule, EventDraft, IdempotencyKey, Lifetime, MakeRequest,
+    MakeSchedule, Memo, Money, Move, Origin, PasswordHash, PayRequested, PaymentId, PaymentRequest,
+    PaymentShape, Permission, RecordKey, RecordKind, ResetLink, Review, Role, RunSchedule, Schedule,
+    SessionId, Shown, Timestamp, TokenHash, TopupMethod, TransactionId, UserId, WebhookCommand,
 };
 
 /// Something asked, and by whom.
@@ -32,12 +36,58 @@ pub enum Action {
     TouchSession(SessionId),
     /// Set a new password, after the right one.
     ChangePassword(ChangePassword),
+    /// Begin a second factor.
+    BeginFactor(BeginFactor),
+    /// Confirm a second factor by a first code.
+    ConfirmFactor(ConfirmFactor),
+    /// Take one's second factor away, after the right password.
+    RemoveFactor(RemoveFactor),
+    /// Make an API key.
+    MakeApiKey(MakeApiKey),
+    /// Make another API key in place of one.
+    RotateApiKey(RotateApiKey),
+    /// Change what a user may do.
+    ChangeUser(ChangeUser),
+    /// End every session of a user.
+    EndUserSessions(EndUserSessions),
+    /// Take a user's second factor away.
+    ResetFactor(ResetFactor),
+    /// Make a link by which a user sets a new password.
+    MakeResetLink(MakeResetLink),
+    /// Set a new password by such a link.
+    ResetPassword(ResetPassword),
     /// Set the name that others are shown.
     Rename(Rename),
     /// Pay somebody.
     Pay(Pay),
+    /// Take a payment a step further.
+    Settle(Settle),
+    /// Release what a payment held too long.
+    Expire(Expire),
+    /// Ask for a payment.
+    MakeRequest(MakeRequest),
+    /// Take such a request back.
+    CancelRequest(CancelRequest),
+    /// Pay what a request asks, at most once.
+    PayRequest(PayRequested),
+    /// Let a payment run by itself.
+    MakeSchedule(MakeSchedule),
+    /// Let it no longer.
+    EndSchedule(EndSchedule),
+    /// Run it, if it is due.
+    RunSchedule(RunSchedule),
+    /// Write down that a sandbox's clock was moved.
+    MoveClock(MoveClock),
+    /// Take cash in, or pay it out.
+    Cash(Cash),
+    /// Let cash through that another operator asked for, or stop it.
+    DecideCash(DecideCash),
     /// Take simulated money in.
     Topup(Topup),
+    /// Something about webhooks.
+    Webhook(WebhookCommand),
+    /// Something about deliveries.
+    Delivery(DeliveryCommand),
     /// Write down events that change nothing else.
     Note(Vec<EventDraft>),
 }
@@ -66,12 +116,16 @@ pub struct OpenSession {
     pub user: UserId,
     /// The hash against which the password was right; if it is another by now, the login fails.
     pub verified: PasswordHash,
+    /// What was shown for a second factor.
+    pub shown: Shown,
     /// The same password under newer parameters, if the hasher asks for it.
     pub rehashed: Option<PasswordHash>,
     /// The id that the session gets.
     pub session: SessionId,
     /// Its tokens.
     pub tokens: TokenPair,
+    /// How long it lasts.
+    pub lifetime: Lifetime,
 }
 
 /// The hashes of a new pair of tokens.
@@ -108,7 +162,155 @@ pub struct ChangePassword {
     pub caller: Caller,
     /// The hash against which the current password was right.
     pub verified: PasswordHash,
+    /// What was shown for a second factor.
+    pub shown: Shown,
     /// The hash of the new one.
+    pub new: PasswordHash,
+}
+
+/// Begin a second factor. It counts once it is confirmed.
+#[derive(Debug, Clone)]
+pub struct BeginFactor {
+    /// Who asks.
+    pub caller: Caller,
+    /// The sealed seed.
+    pub seed: String,
+}
+
+/// Confirm a second factor.
+#[derive(Debug, Clone)]
+pub struct ConfirmFactor {
+    /// Who asks.
+    pub caller: Caller,
+    /// The sealed seed of which a code was shown.
+    pub seed: String,
+    /// The code's time step.
+    pub step: u64,
+    /// The hashes of the recovery codes.
+    pub recovery: Vec<Hash>,
+}
+
+/// Take one's second factor away.
+#[derive(Debug, Clone)]
+pub struct RemoveFactor {
+    /// Who asks.
+    pub caller: Caller,
+    /// The hash against which the password was right.
+    pub verified: PasswordHash,
+}
+
+/// Make an API key.
+#[derive(Debug, Clone)]
+pub struct MakeApiKey {
+    /// Who asks.
+    pub caller: Caller,
+    /// The id that it gets.
+    pub id: SessionId,
+    /// The hash of its token.
+    pub token: TokenHash,
+    /// What it is.
+    pub key: ApiKey,
+    /// For how long it counts, in milliseconds; none for good.
+    pub expires_in_ms: Option<i64>,
+    /// What was shown for a second factor.
+    pub shown: Shown,
+}
+
+/// Make another API key of the same name and scopes in place of one, which counts for a while longer.
+#[derive(Debug, Clone)]
+pub struct RotateApiKey {
+    /// Who asks.
+    pub caller: Caller,
+    /// The key that is replaced.
+    pub old: SessionId,
+    /// The id that the new one gets.
+    pub id: SessionId,
+    /// The hash of the new one's token.
+    pub token: TokenHash,
+    /// For how long the old one still counts, in milliseconds.
+    pub overlap_ms: i64,
+    /// What was shown for a second factor.
+    pub shown: Shown,
+}
+
+/// On whose authority something is done to a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// Whoever is on the host, who could change the ledger's files as well.
+    Host,
+    /// An operator, with the permission that it takes.
+    Operator(Caller),
+}
+
+impl Authority {
+    /// The operator; none on the host.
+    pub fn caller(&self) -> Option<&Caller> {
+        match self {
+            Self::Host => None,
+            Self::Operator(caller) => Some(caller),
+        }
+    }
+}
+
+/// Change what a user may do.
+#[derive(Debug, Clone)]
+pub struct ChangeUser {
+    /// On whose authority.
+    pub by: Authority,
+    /// Whose.
+    pub user: UserId,
+    /// The new role; none leaves it.
+    pub role: Option<Role>,
+    /// Whether they are frozen from now on; none leaves it.
+    pub frozen: Option<bool>,
+}
+
+impl ChangeUser {
+    /// What an operator needs for it.
+    pub fn needs(&self) -> impl Iterator<Item = Permission> + use<> {
+        let role = self.role.map(|_| Permission::Administer);
+        let frozen = self.frozen.map(|_| Permission::FreezeUsers);
+        role.into_iter().chain(frozen)
+    }
+}
+
+/// End every session of a user.
+#[derive(Debug, Clone)]
+pub struct EndUserSessions {
+    /// On whose authority.
+    pub by: Authority,
+    /// Whose.
+    pub user: UserId,
+}
+
+/// Take a user's second factor away, for one who has lost it.
+#[derive(Debug, Clone)]
+pub struct ResetFactor {
+    /// On whose authority.
+    pub by: Authority,
+    /// Whose.
+    pub user: UserId,
+}
+
+/// Make a link by which a user sets a new password, for one who has forgotten theirs.
+#[derive(Debug, Clone)]
+pub struct MakeResetLink {
+    /// On whose authority.
+    pub by: Authority,
+    /// Who is to have it.
+    pub user: UserId,
+    /// The hash of its secret.
+    pub secret: TokenHash,
+}
+
+/// Set a new password by a link.
+#[derive(Debug, Clone)]
+pub struct ResetPassword {
+    /// To whom the secret led.
+    pub user: UserId,
+    /// The hash of the secret that was shown.
+    pub secret: TokenHash,
+    /// The hash of the new password.
     pub new: PasswordHash,
 }
 
@@ -134,6 +336,10 @@ pub struct Pay {
     pub money: Money,
     /// What the payer says about it.
     pub memo: Memo,
+    /// When the payee gets it.
+    pub capture: Capture,
+    /// What was shown for a second factor.
+    pub shown: Shown,
     /// The key under which the answer is repeated.
     pub key: Option<IdempotencyKey>,
 }
@@ -149,6 +355,141 @@ impl Pay {
             reference: self.memo.reference.clone(),
         }
     }
+}
+
+/// Take a payment a step further.
+#[derive(Debug, Clone)]
+pub struct Settle {
+    /// Who asks.
+    pub caller: Caller,
+    /// The caller's role, where it lets them do this to the payments of others. It is looked at again.
+    pub operator: Option<Role>,
+    /// Which payment.
+    pub payment: PaymentId,
+    /// The id that the step gets.
+    pub step: TransactionId,
+    /// Which step.
+    pub settlement: Settlement,
+    /// The key under which the answer is repeated.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// A step that somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// Take what is held.
+    Capture {
+        /// How much of it; all if none is said. The rest is released.
+        amount: Option<Amount>,
+    },
+    /// Release what is held.
+    Void,
+    /// Give back what was captured.
+    Refund {
+        /// How much of it; all that is left if none is said.
+        amount: Option<Amount>,
+        /// Why; empty if none is said.
+        reason: String,
+    },
+    /// Let a payment under review through.
+    Approve {
+        /// What the operator has to say about it.
+        note: String,
+    },
+    /// Stop a payment under review.
+    Reject {
+        /// What the operator has to say about it.
+        note: String,
+    },
+}
+
+impl Settlement {
+    /// The move that it asks for.
+    pub const fn step(&self) -> Move {
+        match self {
+            Self::Capture { .. } => Move::Capture,
+            Self::Void => Move::Void,
+            Self::Refund { .. } => Move::Refund,
+            Self::Approve { .. } => Move::Approve,
+            Self::Reject { .. } => Move::Reject,
+        }
+    }
+
+    /// What is said about it; empty if nothing is.
+    pub fn note(&self) -> &str {
+        match self {
+            Self::Capture { .. } | Self::Void => "",
+            Self::Refund { reason, .. } => reason,
+            Self::Approve { note } | Self::Reject { note } => note,
+        }
+    }
+}
+
+/// Take cash in, or pay it out.
+#[derive(Debug, Clone)]
+pub struct Cash {
+    /// The operator who asks.
+    pub caller: Caller,
+    /// The operator's role, which lets them; it is looked at again.
+    pub operator: Role,
+    /// The id that the transaction gets, also if it has to wait.
+    pub transaction: TransactionId,
+    /// In or out.
+    pub direction: CashDirection,
+    /// Whose wallet.
+    pub user: UserId,
+    /// How much.
+    pub money: Money,
+    /// For the books.
+    pub reference: String,
+    /// The key under which the answer is repeated.
+    pub key: Option<IdempotencyKey>,
+}
+
+impl Cash {
+    /// What it is found by under its key while it waits.
+    pub fn lookup(&self) -> Option<Hash> {
+        self.key.as_ref().map(|key| key.digest(self.caller.user))
+    }
+}
+
+/// Let cash through that another operator asked for, or stop it.
+#[derive(Debug, Clone)]
+pub struct DecideCash {
+    /// The second operator.
+    pub caller: Caller,
+    /// Their role, which lets them; it is looked at again.
+    pub operator: Role,
+    /// What waits.
+    pub transaction: TransactionId,
+    /// Whose wallet it is, …
+    pub user: UserId,
+    /// … and in which currency, as the request says.
+    pub currency: Currency,
+    /// Whether it may go through.
+    pub approved: bool,
+    /// What they have to say about it.
+    pub note: String,
+}
+
+/// Release what a payment held too long.
+#[derive(Debug, Clone, Copy)]
+pub struct Expire {
+    /// Which payment.
+    pub payment: PaymentId,
+    /// The id that the step gets.
+    pub step: TransactionId,
+}
+
+/// Write down that a sandbox's clock was moved.
+#[derive(Debug, Clone)]
+pub struct MoveClock {
+    /// Who moved it.
+    pub caller: Caller,
+    /// What it showed before.
+    pub before: Timestamp,
+    /// By how much, in milliseconds.
+    pub by_ms: i64,
 }
 
 /// Take simulated money in.
@@ -181,10 +522,29 @@ pub struct Needs {
     pub sessions_of: Vec<UserId>,
     /// Accounts.
     pub accounts: Vec<AccountKey>,
+    /// Payments, with the accounts of both their sides in their currency.
+    pub payments: Vec<PaymentId>,
     /// Transactions by their owner and idempotency key.
     pub keys: Vec<(UserId, IdempotencyKey)>,
-    /// The latest payment of this shape within the duplicate window.
+    /// The latest payments of this shape within the duplicate window that did not come to nothing: one more than
+    /// there are [`Needs::payments`], any of which this batch may undo.
     pub shapes: Vec<PaymentShape>,
+    /// Records by key.
+    pub records: Vec<RecordKey>,
+    /// Records by what they are found by.
+    pub record_lookups: Vec<(RecordKind, Hash)>,
+}
+
+impl Needs {
+    /// The wallets of both sides of a transaction, and what is held of them.
+    pub fn add_accounts(&mut self, sides: [UserId; 2], currency: Currency) {
+        for side in sides {
+            self.accounts.push(AccountKey::wallet(side, currency));
+            if !side.is_outside() {
+                self.accounts.push(AccountKey::holds(side, currency));
+            }
+        }
+    }
 }
 
 impl Command {
@@ -193,6 +553,7 @@ impl Command {
         match &self.action {
             Action::Register(register) => {
                 needs.emails.push(register.email.folded().to_owned());
+                // A user who is only being made holds nothing yet.
                 needs.accounts.push(AccountKey::wallet(UserId::SANDBOX, Currency::USD));
             }
             Action::OpenSession(open) => needs.users.push(open.user),
@@ -206,16 +567,85 @@ impl Command {
                 add_caller(&change.caller, needs);
                 needs.sessions_of.push(change.caller.user);
             }
+            Action::BeginFactor(begin) => add_caller(&begin.caller, needs),
+            Action::ConfirmFactor(confirm) => add_caller(&confirm.caller, needs),
+            Action::RemoveFactor(remove) => add_caller(&remove.caller, needs),
+            Action::MakeApiKey(make) => add_caller(&make.caller, needs),
+            Action::RotateApiKey(rotate) => {
+                add_caller(&rotate.caller, needs);
+                needs.sessions.push(rotate.old);
+            }
+            Action::ChangeUser(change) => add_authority(&change.by, change.user, needs),
+            Action::EndUserSessions(end) => {
+                add_authority(&end.by, end.user, needs);
+                needs.sessions_of.push(end.user);
+            }
+            Action::ResetFactor(reset) => add_authority(&reset.by, reset.user, needs),
+            Action::MakeResetLink(make) => {
+                add_authority(&make.by, make.user, needs);
+                needs.records.push(RecordKey::of::<ResetLink>(make.user.uuid()));
+            }
+            Action::ResetPassword(reset) => {
+                needs.users.push(reset.user);
+                needs.sessions_of.push(reset.user);
+                needs.records.push(RecordKey::of::<ResetLink>(reset.user.uuid()));
+            }
             Action::Rename(rename) => add_caller(&rename.caller, needs),
             Action::Pay(pay) => add_payment(pay, needs),
+            Action::MakeSchedule(make) => {
+                add_caller(&make.caller, needs);
+                needs.users.push(make.schedule.payee);
+                needs.records.push(RecordKey::of::<Schedule>(make.id.uuid()));
+            }
+            Action::EndSchedule(end) => {
+                add_caller(&end.caller, needs);
+                needs.records.push(RecordKey::of::<Schedule>(end.schedule.uuid()));
+            }
+            Action::RunSchedule(run) => {
+                let currency = run.money.currency();
+                needs.users.extend([run.owner, run.payee]);
+                needs.add_accounts([run.owner, run.payee], currency);
+                needs.records.push(RecordKey::of::<Schedule>(run.schedule.uuid()));
+            }
+            Action::MoveClock(moved) => add_caller(&moved.caller, needs),
+            Action::MakeRequest(make) => {
+                add_caller(&make.caller, needs);
+                needs.records.push(RecordKey::of::<PaymentRequest>(make.request.uuid()));
+            }
+            Action::CancelRequest(cancel) => {
+                add_caller(&cancel.caller, needs);
+                needs.records.push(RecordKey::of::<PaymentRequest>(cancel.request.uuid()));
+            }
+            Action::PayRequest(asked) => {
+                add_payment(&asked.pay, needs);
+                needs.records.push(RecordKey::of::<PaymentRequest>(asked.request.uuid()));
+            }
+            Action::Settle(settle) => {
+                add_caller(&settle.caller, needs);
+                add_step(settle.payment, needs);
+                needs.keys.extend(settle.key.iter().map(|key| (settle.caller.user, key.clone())));
+            }
+            Action::Cash(cash) => {
+                add_caller(&cash.caller, needs);
+                needs.users.push(cash.user);
+                needs.add_accounts([cash.user, UserId::CASH], cash.money.currency());
+                needs.keys.extend(cash.key.iter().map(|key| (cash.caller.user, key.clone())));
+                needs.record_lookups.extend(cash.lookup().map(|lookup| (RecordKind::CashRequest, lookup)));
+            }
+            Action::DecideCash(decide) => {
+                add_caller(&decide.caller, needs);
+                needs.records.push(RecordKey::of::<CashRequest>(decide.transaction.uuid()));
+                needs.add_accounts([decide.user, UserId::CASH], decide.currency);
+            }
+            Action::Expire(expire) => add_step(expire.payment, needs),
             Action::Topup(topup) => {
                 add_caller(&topup.caller, needs);
                 let (user, currency) = (topup.caller.user, topup.money.currency());
-                needs
-                    .accounts
-                    .extend([user, UserId::SANDBOX].map(|owner| AccountKey::wallet(owner, currency)));
+                needs.add_accounts([user, UserId::SANDBOX], currency);
                 needs.keys.extend(topup.key.iter().map(|key| (user, key.clone())));
             }
+            Action::Webhook(asked) => asked.add_needs(needs),
+            Action::Delivery(asked) => asked.add_needs(needs),
             Action::Note(_) => {}
         }
     }
@@ -226,11 +656,24 @@ fn add_caller(caller: &Caller, needs: &mut Needs) {
     needs.sessions.push(caller.session);
 }
 
+fn add_step(payment: PaymentId, needs: &mut Needs) {
+    needs.payments.push(payment);
+    let uuid = payment.uuid();
+    needs.records.extend([RecordKey::of::<Deadline>(uuid), RecordKey::of::<Review>(uuid)]);
+}
+
+fn add_authority(by: &Authority, user: UserId, needs: &mut Needs) {
+    needs.users.push(user);
+    if let Some(caller) = by.caller() {
+        add_caller(caller, needs);
+    }
+}
+
 fn add_payment(pay: &Pay, needs: &mut Needs) {
     add_caller(&pay.caller, needs);
     needs.users.push(pay.payee);
     let currency = pay.money.currency();
-    needs.accounts.extend([pay.caller.user, pay.payee].map(|owner| AccountKey::wallet(owner, currency)));
+    needs.add_accounts([pay.caller.user, pay.payee], currency);
     match &pay.key {
         Some(key) => needs.keys.push((pay.caller.user, key.clone())),
         None => needs.shapes.push(pay.shape()),

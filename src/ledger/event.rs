@@ -48,6 +48,9 @@ macro_rules! events {
             /// Every kind.
             pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
 
+            /// Every kind's name.
+            pub const NAMES: &'static [&'static str] = &[$($name,)*];
+
             /// The event's name, as in the log and the database.
             pub const fn name(self) -> &'static str { match self { $(Self::$kind => $name,)* } }
 

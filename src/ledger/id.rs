@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -50,6 +50,13 @@ macro_rules! ids {
             }
         }
 
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
         impl FromStr for $name {
             type Err = IdError;
             fn from_str(text: &str) -> Result<Self, IdError> { parse_type_id(text, Self::PREFIX).map(Self) }
@@ -64,10 +71,24 @@ ids! {
     PaymentId = "pay";
     /// A transaction of the journal. A payment's own transaction has the payment's UUID.
     TransactionId = "txn";
+    /// A refund. Its transaction has the refund's UUID.
+    RefundId = "rfd";
+    /// A payment request. Its UUID is all random: who knows it may see and pay the request.
+    PaymentRequestId = "plk";
+    /// A schedule.
+    ScheduleId = "sch";
     /// A session: one login and the tokens that follow from it.
     SessionId = "ses";
+    /// An API key: a session of the same UUID.
+    KeyId = "key";
     /// A security event.
     SecurityEventId = "sec";
+    /// An event, as the feed and webhooks tell it.
+    EventId = "evt";
+    /// A webhook: where its owner's events are sent.
+    WebhookId = "whk";
+    /// One event on its way to one webhook.
+    DeliveryId = "dlv";
     /// One request, in the log, the problem and the `Request-Id` header.
     RequestId = "req";
 }
@@ -95,6 +116,12 @@ impl From<PaymentId> for TransactionId {
 }
 
 impl From<TransactionId> for PaymentId {
+    fn from(id: TransactionId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<TransactionId> for RefundId {
     fn from(id: TransactionId) -> Self {
         Self(id.0)
     }

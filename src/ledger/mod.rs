@@ -12,32 +12,71 @@ mod account;
 pub mod chain;
 mod command;
 mod decide;
+mod delivery;
 mod event;
+mod feed;
 mod id;
 mod key;
 mod money;
+mod payment;
+mod permission;
+mod record;
 mod refusal;
+mod request;
+mod schedule;
+mod second_factor;
 mod session;
+mod step_up;
 mod time;
 mod transaction;
 mod user;
+mod webhook;
 mod working_set;
 
 pub use account::{AccountKey, AccountKind};
 pub use command::{
-    Action, ChangePassword, Command, EndSession, Needs, OpenSession, Pay, RefreshSession, Register, Rename,
-    TokenPair, Topup,
+    Action, Authority, BeginFactor, Cash, ChangePassword, ChangeUser, Command, ConfirmFactor, DecideCash,
+    EndSession, EndUserSessions, Expire, MakeApiKey, MakeResetLink, MoveClock, Needs, OpenSession, Pay,
+    RefreshSession, Register, RemoveFactor, Rename, ResetFactor, ResetPassword, RotateApiKey, Settle,
+    Settlement, TokenPair, Topup,
 };
-pub use decide::{Outcome, Reply, check_session, decide};
+pub use decide::{Outcome, Reply, check_session, decide, may_use};
+pub use delivery::{
+    Claim, Delivery, DeliveryCommand, DeliveryState, FanOut, NewDelivery, Redeliver, Replay, SettleDelivery,
+    Try, TryResult, lane,
+};
 pub use event::{Detail, EventDraft, EventKind, SecurityEvent, Severity};
-pub use id::{IdError, PaymentId, RequestId, SecurityEventId, SessionId, TransactionId, UserId};
+pub use feed::{EventSource, EventType, FeedCursor, FeedPosition, Notice, NoticeDraft};
+pub use id::{
+    DeliveryId, EventId, IdError, KeyId, PaymentId, PaymentRequestId, RefundId, RequestId, ScheduleId,
+    SecurityEventId, SessionId, TransactionId, UserId, WebhookId,
+};
 pub use key::{IdempotencyKey, IdempotencyKeyError};
-pub use money::{Balance, Currency, Money, MoneyError};
+pub use money::{Amount, Balance, Currency, Money, MoneyError, Total};
+pub use payment::{Capture, Hold, Move, PaymentState, PaymentStatus, Stage, Step};
+pub use permission::{Permission, Scope, ScopeError};
+pub use record::{
+    CashDecision, CashDirection, CashRequest, Deadline, Filing, Record, RecordKey, RecordKind, ResetLink,
+    Review, Stored,
+};
 pub use refusal::Refusal;
-pub use session::{Caller, Origin, Session, SessionEnd, network_of};
+pub use request::{CancelRequest, MakeRequest, PayRequested, PaymentRequest, RequestEnd, RequestStatus};
+pub use schedule::{
+    EndSchedule, LastRun, MakeSchedule, Missed, RunOutcome, RunSchedule, Schedule, ScheduleEnd,
+};
+pub use second_factor::{Proof, SecondFactor, Shown};
+pub use session::{ApiKey, Caller, Lifetime, Origin, Session, SessionEnd, SessionKind, network_of};
+pub use step_up::{StepUp, StepUpError};
 pub use time::{Timestamp, date_of};
 pub use transaction::{
-    Decline, Entry, Memo, Party, PaymentShape, TopupFailure, TopupMethod, Transaction, TransactionKind,
+    BalancesAfter, Decline, Entry, Memo, MovementType, Party, PaymentShape, TopupFailure, TopupMethod,
+    Transaction, TransactionKind,
 };
 pub use user::{Email, EmailError, PasswordHash, Role, TokenHash, User};
-pub use working_set::{Changes, Mode, RecentPayment, RefreshState, Rules, WorkingSet};
+pub use webhook::{
+    Disabled, Keeper, NewSecret, RetiredSecret, Webhook, WebhookCommand, WebhookDraft, WebhookList,
+    WebhookPatch, WebhookState,
+};
+pub use working_set::{
+    Changes, KnownPayment, Mode, RecentPayment, RefreshState, Rules, WebhookRules, WorkingSet,
+};

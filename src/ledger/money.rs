@@ -129,7 +129,8 @@ impl<'de> Deserialize<'de> for Currency {
 }
 
 /// An amount to move: above zero, at most [`Money::MAX_MINOR`], with its currency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "StoredMoney", into = "StoredMoney")]
 pub struct Money {
     amount_minor: i64,
     currency: Currency,
@@ -186,9 +187,61 @@ impl Money {
     }
 }
 
+/// Money as it is kept within records.
+#[derive(Serialize, Deserialize)]
+struct StoredMoney {
+    amount_minor: i64,
+    currency: Currency,
+}
+
+impl TryFrom<StoredMoney> for Money {
+    type Error = MoneyError;
+
+    fn try_from(stored: StoredMoney) -> Result<Self, MoneyError> {
+        Self::from_minor(stored.amount_minor, stored.currency)
+    }
+}
+
+impl From<Money> for StoredMoney {
+    fn from(money: Money) -> Self {
+        Self { amount_minor: money.amount_minor, currency: money.currency }
+    }
+}
+
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_decimal(f, self.amount_minor, self.currency)
+        write_decimal(f, i128::from(self.amount_minor), self.currency)
+    }
+}
+
+/// An amount whose currency is not known yet: a plain decimal above zero, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Amount(Box<str>);
+
+impl Amount {
+    /// Reads a plain decimal.
+    ///
+    /// # Errors
+    /// What is wrong in any currency: a sign, an exponent, a leading zero, zero.
+    pub fn parse(text: &str) -> Result<Self, MoneyError> {
+        if let Some(rest) = text.strip_prefix('-') {
+            return Err(if is_plain_decimal(rest) { MoneyError::Negative } else { MoneyError::Malformed });
+        }
+        if !is_plain_decimal(text) {
+            return Err(MoneyError::Malformed);
+        }
+        if text.bytes().all(|byte| matches!(byte, b'0' | b'.')) {
+            return Err(MoneyError::Zero);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// So much of that currency.
+    ///
+    /// # Errors
+    /// More decimals than the currency has, or too large.
+    pub fn of(&self, currency: Currency) -> Result<Money, MoneyError> {
+        Money::parse(&self.0, currency)
     }
 }
 
@@ -202,6 +255,21 @@ pub struct Balance {
 }
 
 impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_decimal(f, i128::from(self.amount_minor), self.currency)
+    }
+}
+
+/// What many amounts come to: wider than any of them, so that no sum over a journal ends at a type's limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Total {
+    /// Minor units.
+    pub amount_minor: i128,
+    /// The currency of all of them.
+    pub currency: Currency,
+}
+
+impl fmt::Display for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_decimal(f, self.amount_minor, self.currency)
     }
@@ -219,7 +287,7 @@ fn is_plain_decimal(text: &str) -> bool {
 }
 
 /// Writes minor units as a decimal in major units with the currency's own number of decimals.
-fn write_decimal(f: &mut fmt::Formatter<'_>, amount_minor: i64, currency: Currency) -> fmt::Result {
+fn write_decimal(f: &mut fmt::Formatter<'_>, amount_minor: i128, currency: Currency) -> fmt::Result {
     let exponent = usize::from(currency.exponent());
     let sign = if amount_minor < 0 { "-" } else { "" };
     let digits = format!("{:0>width$}", amount_minor.unsigned_abs(), width = exponent.saturating_add(1));

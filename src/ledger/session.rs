@@ -1,8 +1,10 @@
-//! Sessions: one login and the tokens that follow from it. Tokens are kept as hashes.
+//! Sessions: one login and the tokens that follow from it, or one API key. Tokens are kept as hashes.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::{RequestId, SessionId, Timestamp, TokenHash, UserId};
+use serde::{Deserialize, Serialize};
+
+use super::{Permission, RequestId, Scope, SessionId, Timestamp, TokenHash, UserId};
 
 /// Where a request came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +40,16 @@ pub struct Caller {
     pub access: TokenHash,
 }
 
+/// How long a session lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// As long as its tokens are swapped for new ones in time.
+    Refreshed,
+    /// Milliseconds from the login, for one token that a browser keeps and nobody swaps: two pages that would swap it at
+    /// the same moment would look like a thief and a victim.
+    Fixed(i64),
+}
+
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionEnd {
@@ -49,11 +61,14 @@ pub enum SessionEnd {
     PasswordChanged,
     /// A spent refresh token was used again.
     TokenReused,
+    /// An operator ended it.
+    EndedByOperator,
 }
 
 impl SessionEnd {
     /// Every reason.
-    pub const ALL: [Self; 4] = [Self::Logout, Self::EndedByUser, Self::PasswordChanged, Self::TokenReused];
+    pub const ALL: [Self; 5] =
+        [Self::Logout, Self::EndedByUser, Self::PasswordChanged, Self::TokenReused, Self::EndedByOperator];
 
     /// The reason's name, as in events and the database.
     pub const fn name(self) -> &'static str {
@@ -62,12 +77,49 @@ impl SessionEnd {
             Self::EndedByUser => "ended_by_user",
             Self::PasswordChanged => "password_changed",
             Self::TokenReused => "token_reused",
+            Self::EndedByOperator => "ended_by_operator",
         }
     }
 
     /// The reason of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|end| end.name() == name)
+    }
+}
+
+/// What began a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionKind {
+    /// A login.
+    Login,
+    /// The making of an API key: a session with one token, which is not refreshed.
+    ApiKey(ApiKey),
+}
+
+/// What an API key is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// What its user calls it.
+    pub name: String,
+    /// What it may be used for.
+    pub scopes: Vec<Scope>,
+}
+
+impl SessionKind {
+    /// Whether a call that needs this permission, and changes something or not, may be made with it.
+    pub fn allows(&self, needs: Permission, changes: bool) -> bool {
+        match self {
+            Self::Login => true,
+            Self::ApiKey(key) => key.scopes.iter().any(|scope| scope.allows(needs, changes)),
+        }
+    }
+
+    /// The API key, if it is one.
+    pub fn api_key(&self) -> Option<&ApiKey> {
+        match self {
+            Self::Login => None,
+            Self::ApiKey(key) => Some(key),
+        }
     }
 }
 
@@ -78,6 +130,8 @@ pub struct Session {
     pub id: SessionId,
     /// Whose.
     pub user: UserId,
+    /// What began it.
+    pub kind: SessionKind,
     /// When the user logged in.
     pub created_at: Timestamp,
     /// When one of its tokens was last seen, to about a minute.

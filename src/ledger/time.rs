@@ -11,6 +11,9 @@ const MS_PER_DAY: i64 = 86_400_000;
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// A time that does not come: the last millisecond that RFC 3339 can write.
+    pub const NEVER: Self = Self(253_402_300_799_999);
+
     /// From milliseconds since 1970 UTC.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)

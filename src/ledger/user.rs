@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Timestamp, UserId};
+use super::{Mode, SecondFactor, Timestamp, UserId};
 
 /// An email address: an addr-spec (RFC 5322) of at most 254 characters, without surrounding space.
 ///
@@ -116,19 +116,33 @@ impl fmt::Display for Role {
     }
 }
 
-/// A password's Argon2id hash, as a PHC string. Does not print.
+/// A password's Argon2id hash, as a PHC string, and the one thing that it does not tell. Does not print.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PasswordHash(String);
+pub struct PasswordHash {
+    phc: String,
+    is_long: bool,
+}
 
 impl PasswordHash {
-    /// Takes a PHC string as it is; the hasher checks it when it is used.
+    /// Takes a PHC string as it is; the hasher checks it when it is used. Of a password that may be a short one.
     pub fn from_phc(phc: String) -> Self {
-        Self(phc)
+        Self { phc, is_long: false }
+    }
+
+    /// The same hash, of a password that is as long as an operator's must be, or not.
+    #[must_use]
+    pub fn of_length(self, is_long: bool) -> Self {
+        Self { is_long, ..self }
     }
 
     /// The PHC string.
     pub fn as_phc(&self) -> &str {
-        &self.0
+        &self.phc
+    }
+
+    /// Whether the password is as long as an operator's must be.
+    pub fn is_long(&self) -> bool {
+        self.is_long
     }
 }
 
@@ -167,11 +181,25 @@ pub struct User {
     pub created_at: Timestamp,
     /// When the password was last set.
     pub password_changed_at: Timestamp,
+    /// The second factor, if there is one.
+    pub second_factor: Option<SecondFactor>,
 }
 
 impl User {
     /// The most characters that a name may have.
     pub const MAX_NAME: usize = 100;
+
+    /// The second factor, once its user has shown a code of it.
+    pub fn active_factor(&self) -> Option<&SecondFactor> {
+        self.second_factor.as_ref().filter(|factor| factor.is_confirmed)
+    }
+
+    /// Whether an operator must first mend their own credentials before they may do anything else: the password is too
+    /// short for an operator's, or real money is at stake and there is no second factor.
+    pub fn must_mend(&self, mode: Mode) -> bool {
+        let lacks_factor = mode == Mode::Live && self.active_factor().is_none();
+        self.role.is_operator() && (lacks_factor || !self.password.is_long())
+    }
 
     /// Whether this can be a name: not too long, and no control characters, of which one engine could not store the zero.
     pub fn allows_name(name: &str) -> bool {

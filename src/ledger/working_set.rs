@@ -7,9 +7,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
+use super::chain::Hash;
 use super::{
-    AccountKey, Command, EventDraft, IdempotencyKey, Money, PaymentId, PaymentShape, SecurityEvent,
-    SecurityEventId, Session, SessionId, Timestamp, TokenHash, Transaction, User, UserId,
+    AccountKey, Command, EventDraft, Filing, IdempotencyKey, Money, PaymentId, PaymentShape, PaymentState,
+    Record, RecordKey, RecordKind, SecurityEvent, SecurityEventId, Session, SessionId, Stage, StepUp, Stored,
+    Timestamp, TokenHash, Transaction, User, UserId,
 };
 
 /// What kind of money a ledger holds. Fixed when it is made.
@@ -36,6 +40,15 @@ impl Mode {
     }
 }
 
+/// The settings of webhooks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookRules {
+    /// How many an owner may have.
+    pub most: usize,
+    /// How long each attempt waits after the one before, in milliseconds; after the last the delivery has failed.
+    pub schedule_ms: Vec<i64>,
+}
+
 /// The settings that decisions depend on.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -43,6 +56,10 @@ pub struct Rules {
     pub mode: Mode,
     /// For how long an equal payment without a key is taken for a repeat, in milliseconds.
     pub duplicate_window_ms: i64,
+    /// How long money is held for a payment that is neither captured nor reviewed, in milliseconds.
+    pub hold_ttl_ms: i64,
+    /// Above how much of any currency, in whole major units, cash waits for a second operator; none for never.
+    pub four_eyes_above: Option<u64>,
     /// How long an access token counts, in milliseconds.
     pub access_ttl_ms: i64,
     /// How long a refresh token counts, in milliseconds.
@@ -51,6 +68,19 @@ pub struct Rules {
     pub grant: Money,
     /// The house's name.
     pub house_name: String,
+    /// Of webhooks.
+    pub webhooks: WebhookRules,
+    /// Above which amounts a payment asks for a fresh second factor.
+    pub step_up_above: StepUp,
+}
+
+impl Rules {
+    /// Whether so much cash waits for a second operator.
+    pub fn needs_four_eyes(&self, money: Money) -> bool {
+        let unit = 10_i128.saturating_pow(u32::from(money.currency().exponent()));
+        self.four_eyes_above
+            .is_some_and(|most| i128::from(money.amount_minor()) > i128::from(most).saturating_mul(unit))
+    }
 }
 
 /// Whether a refresh token is a session's current one.
@@ -71,6 +101,15 @@ pub struct RecentPayment {
     pub at: Timestamp,
 }
 
+/// A payment, and where the newest row about it left it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownPayment {
+    /// Its first row.
+    pub first: Arc<Transaction>,
+    /// How it stands.
+    pub state: PaymentState,
+}
+
 /// What a batch changed, in the order in which it happened.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -80,6 +119,10 @@ pub struct Changes {
     pub sessions: Vec<SessionId>,
     /// Refresh tokens that were swapped, with their session.
     pub spent_tokens: Vec<(TokenHash, SessionId)>,
+    /// Records that were taken away. One that was put again after that is a new one.
+    pub removed_records: Vec<RecordKey>,
+    /// Records that are new or not as they were; their last state is in the working set.
+    pub records: Vec<RecordKey>,
     /// New rows of the journal.
     pub transactions: Vec<Arc<Transaction>>,
     /// New security events.
@@ -92,6 +135,8 @@ impl Changes {
         self.users.is_empty()
             && self.sessions.is_empty()
             && self.spent_tokens.is_empty()
+            && self.removed_records.is_empty()
+            && self.records.is_empty()
             && self.transactions.is_empty()
             && self.events.is_empty()
     }
@@ -116,8 +161,14 @@ pub struct WorkingSet {
     pub accounts: HashMap<AccountKey, i64>,
     /// Transactions by owner and key.
     pub keys: HashMap<(UserId, IdempotencyKey), Arc<Transaction>>,
-    /// The latest payment of each shape within the window.
-    pub shapes: HashMap<PaymentShape, RecentPayment>,
+    /// Payments by id.
+    pub payments: HashMap<PaymentId, KnownPayment>,
+    /// The latest payments of each shape within the window, none of which came to nothing, oldest first.
+    pub shapes: HashMap<PaymentShape, Vec<RecentPayment>>,
+    /// Records by key.
+    pub records: HashMap<RecordKey, Arc<Record>>,
+    /// Records' keys by what they are found by.
+    pub record_lookups: HashMap<(RecordKind, Hash), RecordKey>,
     /// What was changed so far.
     pub changes: Changes,
 }
@@ -151,6 +202,49 @@ impl WorkingSet {
         self.changes.spent_tokens.push((token, session));
     }
 
+    /// The record with this id that keeps a `T`, and what it keeps.
+    pub(super) fn stored<T: Stored>(&self, id: Uuid) -> Option<(Arc<Record>, T)> {
+        let record = self.records.get(&RecordKey::of::<T>(id))?;
+        Some((Arc::clone(record), record.read()?))
+    }
+
+    /// Writes a record: a new one, or another state of the one with that id.
+    pub(super) fn put_record<T: Stored>(&mut self, id: Uuid, filing: Filing, value: &T) {
+        let key = RecordKey::of::<T>(id);
+        let value = serde_json::to_string(value).unwrap_or_default();
+        assert!(T::KIND.can_read(&value), "the value of {key} could not be read back");
+        let before = self.take_record(key);
+        let (created_at, version) =
+            before.map_or((self.now, 1), |before| (before.created_at, before.version.saturating_add(1)));
+        push_new(&mut self.changes.records, key);
+        let record = Record { key, filing, created_at, updated_at: self.now, version, value };
+        self.add_record(Arc::new(record));
+    }
+
+    /// Takes a record away; gives back what it was.
+    pub(super) fn remove_record(&mut self, key: RecordKey) -> Option<Arc<Record>> {
+        let before = self.take_record(key)?;
+        push_new(&mut self.changes.removed_records, key);
+        self.changes.records.retain(|changed| *changed != key);
+        Some(before)
+    }
+
+    fn take_record(&mut self, key: RecordKey) -> Option<Arc<Record>> {
+        let before = self.records.remove(&key)?;
+        if let Some(lookup) = before.filing.lookup {
+            self.record_lookups.remove(&(key.kind, lookup));
+        }
+        Some(before)
+    }
+
+    /// Takes in a record as an engine keeps it.
+    pub fn add_record(&mut self, record: Arc<Record>) {
+        if let Some(lookup) = record.filing.lookup {
+            self.record_lookups.insert((record.key.kind, lookup), record.key);
+        }
+        self.records.insert(record.key, record);
+    }
+
     /// Takes a decided transaction into the journal: its entries move balances, its key answers repeats.
     pub(super) fn post(&mut self, transaction: Transaction) -> Arc<Transaction> {
         assert_balanced(&transaction);
@@ -161,8 +255,31 @@ impl WorkingSet {
         if let Some(key) = &transaction.key {
             self.keys.insert((transaction.owner(), key.clone()), Arc::clone(&transaction));
         }
+        self.follow(&transaction);
         self.changes.transactions.push(Arc::clone(&transaction));
         transaction
+    }
+
+    /// Keeps what is known of payments in step with a transaction that was posted.
+    fn follow(&mut self, transaction: &Arc<Transaction>) {
+        let Some(state) = transaction.payment_state() else { return };
+        if let Stage::Step(step) = &transaction.stage {
+            if let Some(known) = self.payments.get_mut(&step.payment) {
+                known.state = state;
+                if state.status.is_undone()
+                    && let Some(recent) = self.shapes.get_mut(&known.first.shape())
+                {
+                    recent.retain(|recent| recent.payment != step.payment);
+                }
+            }
+        } else {
+            let payment = transaction.id.into();
+            self.payments.insert(payment, KnownPayment { first: Arc::clone(transaction), state });
+            if !state.status.is_undone() {
+                let recent = RecentPayment { payment, at: self.now };
+                self.shapes.entry(transaction.shape()).or_default().push(recent);
+            }
+        }
     }
 
     pub(super) fn record(&mut self, command: &Command, draft: &EventDraft) {

@@ -4,16 +4,17 @@
 //! snapshot, and the rows up to there, which never change, are read behind it. All calls block; an engine that talks
 //! asynchronously brings a runtime of its own and is called from a thread that may wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::OpenError;
-use crate::ledger::chain::Hash;
+use crate::ledger::chain::{Digested, Hash};
 use crate::ledger::{
-    AccountKey, Mode, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, User,
+    AccountKey, Capture, Mode, PaymentId, Record, SecurityEvent, Session, SessionId, Stage, Timestamp,
+    TokenHash, Transaction, User,
 };
 
 /// How many entries a transaction can have: their numbers follow from the transaction's.
@@ -42,12 +43,12 @@ impl Head {
 }
 
 /// A block of the chain as it is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredBlock {
     /// Where the journal ended with it.
     pub head: Head,
-    /// The digest of its rows.
-    pub digest: Hash,
+    /// Its rows in short. Without marks if it was written before there were any.
+    pub rows: Digested,
 }
 
 /// The row of an account, as entries name it.
@@ -96,6 +97,42 @@ pub struct StoredEntry {
     pub balance_after_minor: i64,
 }
 
+/// What a transaction is in the life of a payment, column by column; nothing where it is settled by itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Life<'a> {
+    /// `manual` where the payee is to capture it.
+    pub capture: Option<&'static str>,
+    /// The payment that a later step is about.
+    pub about: Option<Uuid>,
+    /// How it leaves the payment.
+    pub status: Option<&'static str>,
+    /// What the payee got, in minor units.
+    pub captured: Option<i64>,
+    /// What of that went back, in minor units.
+    pub refunded: Option<i64>,
+    /// What was said about the step.
+    pub note: Option<&'a str>,
+}
+
+impl<'a> Life<'a> {
+    /// The columns of that transaction.
+    pub fn of(transaction: &'a Transaction) -> Self {
+        let capture = (transaction.capture == Capture::Manual).then_some(Capture::Manual.name());
+        match &transaction.stage {
+            Stage::Whole => Self { capture, ..Self::default() },
+            Stage::Held(hold) => Self { capture, status: Some(hold.status().name()), ..Self::default() },
+            Stage::Step(step) => Self {
+                capture,
+                about: Some(step.payment.uuid()),
+                status: Some(step.state.status.name()),
+                captured: Some(step.state.captured_minor),
+                refunded: Some(step.state.refunded_minor),
+                note: Some(step.note.as_str()).filter(|note| !note.is_empty()),
+            },
+        }
+    }
+}
+
 /// Rows with their numbers, in the order of these; and what is wrong with them.
 #[derive(Debug)]
 pub struct Numbered<T> {
@@ -114,6 +151,10 @@ pub struct Beginning {
     pub accounts: Vec<StoredAccount>,
     /// How many users there are.
     pub users: u64,
+    /// How many records there are.
+    pub records: u64,
+    /// The payments that later steps are about.
+    pub settled: HashSet<PaymentId>,
     /// What is wrong with the journal's ends: rows before the first or behind the last that the chain knows.
     pub discrepancies: Vec<String>,
 }
@@ -173,6 +214,9 @@ pub trait JournalReader {
         after: Option<TokenHash>,
         limit: usize,
     ) -> Result<Vec<(TokenHash, SessionId)>, OpenError>;
+
+    /// Records in the order of their making, with their positions; those after a position.
+    fn records(&mut self, after: i64, limit: usize) -> Result<Vec<(i64, Arc<Record>)>, OpenError>;
 }
 
 /// A block with its rows, which follow those of the block before.
@@ -189,7 +233,8 @@ pub struct Block {
 /// Takes in a ledger that comes from elsewhere. Until it is finished no server opens it.
 pub trait JournalWriter {
     /// Begins in an empty place, and marks it as one into which that ledger is moved. Goes on in a place with the mark
-    /// of the same ledger. Says where the journal that it has ends.
+    /// of the same ledger, but begins anew with what can be taken away: properties and records. Says where the journal
+    /// that it has ends.
     ///
     /// # Errors
     /// [`OpenError::Unusable`] also for a place that has a ledger or another ledger's mark.
@@ -206,6 +251,9 @@ pub trait JournalWriter {
 
     /// Writes spent refresh tokens, new and known ones. Their sessions are there.
     fn put_spent_tokens(&mut self, tokens: &[(TokenHash, SessionId)]) -> Result<(), OpenError>;
+
+    /// Writes records with the positions that they have. Those of an earlier try are gone since the beginning.
+    fn put_records(&mut self, records: &[(i64, Arc<Record>)]) -> Result<(), OpenError>;
 
     /// All is there: brings it into the shape in which it is served, still with the mark.
     fn settle(&mut self) -> Result<(), OpenError>;

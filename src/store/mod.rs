@@ -2,15 +2,18 @@
 //!
 //! [`Store`] is the seam. An engine carries what the ledger decides: it gathers waiting commands into a batch, loads
 //! the rows that they need, runs [`decide`](crate::ledger::decide) over them, writes the difference, commits once, and
-//! then answers everybody. No engine holds a business rule. One contract suite (`tests/contract.rs`) keeps them in step.
+//! then answers everybody. No engine holds a business rule. One contract suite (`tests/contract`) keeps them in step.
 
+mod filter;
 pub mod journal;
 pub mod memory;
+pub mod oversight;
 pub mod postgres;
 pub mod sqlite;
 pub mod transfer;
 pub mod verification;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
@@ -25,14 +28,18 @@ use crate::auth::throttle::ThrottleNews;
 use crate::clock::Clock;
 use crate::telemetry::Telemetry;
 
+pub use filter::{HistoryFilter, Listing};
 use journal::{JournalReader, JournalWriter};
 pub use postgres::PostgresSettings;
 pub use transfer::TransferError;
 
+use crate::ledger::chain::Hash;
 use crate::ledger::{
-    AccountKind, Balance, Command, Currency, Mode, Outcome, Rules, SecurityEvent, Session, Timestamp,
-    TokenHash, Transaction, TransactionId, TransactionKind, User, UserId,
+    AccountKind, Balance, Command, Currency, Mode, Outcome, PaymentId, PaymentState, Record, RecordKey,
+    RecordKind, Rules, SecurityEvent, Session, Timestamp, TokenHash, Transaction, TransactionId, User,
+    UserId,
 };
+use uuid::Uuid;
 
 /// A future that an engine answers with.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -147,8 +154,11 @@ pub fn migrate(
     transfer::transfer(&mut *source, &mut *writer, &mut || reader(to), tell)
 }
 
-/// What hands out the ledger there.
-fn reader(location: &Location) -> Result<Box<dyn JournalReader>, OpenError> {
+/// What hands out the ledger there, also while a server writes. Blocks, as [`verify`] does.
+///
+/// # Errors
+/// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
+pub fn reader(location: &Location) -> Result<Box<dyn JournalReader>, OpenError> {
     match location {
         Location::Folder(folder) => Ok(Box::new(sqlite::SqliteJournal::open(folder)?)),
         Location::Postgres(settings) => Ok(Box::new(postgres::PostgresJournal::open(settings)?)),
@@ -185,6 +195,8 @@ pub struct VerifyReport {
     pub accounts: u64,
     /// Users.
     pub users: u64,
+    /// Records.
+    pub records: u64,
     /// Security events.
     pub events: u64,
     /// Blocks of the hash chain.
@@ -197,11 +209,12 @@ pub struct VerifyReport {
 
 impl fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { transactions, entries, accounts, users, events, blocks, head, discrepancies } = self;
+        let Self { transactions, entries, accounts, users, records, events, blocks, head, discrepancies } =
+            self;
         write!(
             f,
-            "{transactions} transactions, {entries} entries, {accounts} accounts, {users} users, {events} security \
-             events, {blocks} blocks\nchain head {head}"
+            "{transactions} transactions, {entries} entries, {accounts} accounts, {users} users, {records} records, {events} \
+             security events, {blocks} blocks\nchain head {head}"
         )?;
         if discrepancies.is_empty() {
             return write!(f, "\nEverything follows from the journal.");
@@ -260,7 +273,7 @@ impl From<rusqlite::Error> for OpenError {
 }
 
 /// Keeps the ledger's rows. Cheap to share; every call may come from any thread.
-pub trait Store: Send + Sync {
+pub trait Store: oversight::Oversight {
     /// Decides a command within a batch, and answers once that batch is durable.
     fn execute(&self, command: Command) -> Answer<'_, Outcome>;
 
@@ -288,16 +301,43 @@ pub trait Store: Send + Sync {
     /// The transactions that the user sees, newest first.
     fn history(&self, query: HistoryQuery) -> Answer<'_, Page<Movement>>;
 
+    /// What moved a wallet, oldest first.
+    fn wallet_movements(&self, query: WalletQuery) -> Answer<'_, Vec<Movement>>;
+
+    /// The journal after a place, oldest first, without entries and balances: all of it, or what one user sees.
+    fn journal(&self, query: JournalQuery) -> Answer<'_, Vec<Movement>>;
+
     /// One transaction, with its entries, if the user sees it.
     fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>>;
 
+    /// Where the newest later step left each of these payments; those that have none are left out.
+    fn payment_states(&self, payments: Vec<PaymentId>) -> Answer<'_, HashMap<PaymentId, PaymentState>>;
+
     /// The security events that concern a user, newest first.
     fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>>;
+
+    /// The record with this key.
+    fn record(&self, key: RecordKey) -> Answer<'_, Option<Arc<Record>>>;
+
+    /// The record of this kind that is found by this hash.
+    fn record_by_lookup(&self, kind: RecordKind, lookup: Hash) -> Answer<'_, Option<Arc<Record>>>;
+
+    /// Records of one kind, with their positions. New ones come after all that were ever there, in the order of commits,
+    /// so that a reader who goes on from a position misses none.
+    fn records(&self, query: RecordQuery) -> Answer<'_, Page<(u64, Arc<Record>)>>;
+
+    /// The records of this kind that are due at that time, the longest due first.
+    fn due_records(&self, kind: RecordKind, until: Timestamp, limit: usize) -> Answer<'_, Vec<Arc<Record>>>;
 
     /// Tells the other nodes of this ledger what was counted here, and hears what they counted. Approximate: what is lost
     /// is not told again. An engine that serves a single process has nobody to tell.
     fn exchange_news(&self, _news: Vec<ThrottleNews>) -> Answer<'_, Vec<ThrottleNews>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Puts an empty ledger in the place of this one, which is moved aside as it is; says no where an engine cannot.
+    fn begin_anew(&self) -> Answer<'_, bool> {
+        Box::pin(std::future::ready(Ok(false)))
     }
 
     /// How the store is.
@@ -336,30 +376,54 @@ pub struct HistoryQuery {
     pub filter: HistoryFilter,
 }
 
-/// What a transaction must be to be listed; an absent condition lets everything pass.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct HistoryFilter {
-    /// In this currency.
-    pub currency: Option<Currency>,
+/// Which records are wanted. The position of a page is the record's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordQuery {
     /// Of this kind.
-    pub kind: Option<TransactionKind>,
-    /// Declined, or not.
-    pub declined: Option<bool>,
-    /// At or after this time.
-    pub from: Option<Timestamp>,
-    /// Before this time.
-    pub to: Option<Timestamp>,
+    pub kind: RecordKind,
+    /// Only this owner's.
+    pub owner: Option<UserId>,
+    /// Only those that belong to this.
+    pub parent: Option<Uuid>,
+    /// From which end.
+    pub order: Order,
+    /// Which part.
+    pub page: PageRequest,
 }
 
-impl HistoryFilter {
-    /// Whether the transaction is one of these.
-    pub fn matches(&self, transaction: &Transaction) -> bool {
-        self.currency.is_none_or(|currency| transaction.money.currency() == currency)
-            && self.kind.is_none_or(|kind| transaction.kind == kind)
-            && self.declined.is_none_or(|declined| transaction.decline.is_some() == declined)
-            && self.from.is_none_or(|from| transaction.created_at >= from)
-            && self.to.is_none_or(|to| transaction.created_at < to)
-    }
+/// From which end a list is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The newest first.
+    NewestFirst,
+    /// The oldest first.
+    OldestFirst,
+}
+
+/// Which movements of a wallet are wanted: those that moved money, between two places of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WalletQuery {
+    /// Whose wallet.
+    pub user: UserId,
+    /// Which.
+    pub currency: Currency,
+    /// After this place.
+    pub after: u64,
+    /// Up to this place.
+    pub to: u64,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Which rows of the journal are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalQuery {
+    /// Only what this user sees.
+    pub seer: Option<UserId>,
+    /// After this place.
+    pub after: u64,
+    /// How many at most.
+    pub limit: usize,
 }
 
 /// A transaction as one user sees it.

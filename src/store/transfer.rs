@@ -1,7 +1,7 @@
 //! Moving a ledger from one place to another, on whatever engines, with proof that both are equal.
 //!
-//! In order: the source is proved; the blocks that the target lacks are copied, whole blocks at a time; users, sessions
-//! and spent tokens, which change, are copied in full; the target is proved; both are compared; and only then the
+//! In order: the source is proved; the blocks that the target lacks are copied, whole blocks at a time; users, sessions,
+//! spent tokens and records, which change, are copied in full; the target is proved; both are compared; and only then the
 //! target loses the mark that keeps servers away from it. What is interrupted goes on when it is run again.
 //! Memory: as for a verification of each, one after the other.
 
@@ -13,9 +13,11 @@ use super::journal::{
 };
 use super::verification::{Audit, PIECE, audit};
 use super::{OpenError, VerifyReport};
-use crate::ledger::{AccountKey, Entry, SecurityEvent, Session, SessionId, TokenHash, Transaction, User};
+use crate::ledger::{
+    AccountKey, Entry, Record, SecurityEvent, Session, SessionId, TokenHash, Transaction, User,
+};
 
-/// Users, sessions and tokens that are copied at a time.
+/// Users, sessions, tokens and records that are copied at a time.
 const PAGE: usize = 1_000;
 
 /// How far a transfer is.
@@ -30,7 +32,7 @@ pub enum Progress {
         /// Transactions and events of the source.
         total: i64,
     },
-    /// Users, sessions and spent tokens are being copied.
+    /// Users, sessions, spent tokens and records are being copied.
     CopyingIdentities,
     /// The target's books are being proved.
     ProvingTarget,
@@ -158,7 +160,7 @@ fn assemble(
     let mut blocks = Vec::with_capacity(stored.len());
     for block in stored {
         let Head { transaction: last_transaction, event: last_event, .. } = block.head;
-        let mut own = Block { stored: *block, transactions: Vec::new(), events: Vec::new() };
+        let mut own = Block { stored: block.clone(), transactions: Vec::new(), events: Vec::new() };
         while let Some((_, transaction)) = transactions.next_if(|(no, _)| *no <= last_transaction) {
             own.transactions.push(Arc::new(transaction));
         }
@@ -193,20 +195,25 @@ fn copy_identities(
     while let Some(page) = pages.spent_tokens(source).map_err(TransferError::Source)? {
         writer.put_spent_tokens(&page).map_err(TransferError::Target)?;
     }
+    while let Some(page) = pages.records(source).map_err(TransferError::Source)? {
+        writer.put_records(&page).map_err(TransferError::Target)?;
+    }
     Ok(())
 }
 
-/// Where the next pages of users, sessions and spent tokens begin.
+/// Where the next pages of users, sessions, spent tokens and records begin.
 #[derive(Default)]
 struct Pages {
     user: i64,
     session: Option<SessionId>,
     token: Option<TokenHash>,
+    record: i64,
 }
 
 type Users = Vec<(i64, Arc<User>)>;
 type Sessions = Vec<Arc<Session>>;
 type Tokens = Vec<(TokenHash, SessionId)>;
+type Records = Vec<(i64, Arc<Record>)>;
 
 impl Pages {
     fn users(&mut self, reader: &mut dyn JournalReader) -> Result<Option<Users>, OpenError> {
@@ -226,6 +233,12 @@ impl Pages {
         self.token = page.last().map_or(self.token, |(token, _)| Some(*token));
         Ok((!page.is_empty()).then_some(page))
     }
+
+    fn records(&mut self, reader: &mut dyn JournalReader) -> Result<Option<Records>, OpenError> {
+        let page = reader.records(self.record, PAGE)?;
+        self.record = page.last().map_or(self.record, |(position, _)| *position);
+        Ok((!page.is_empty()).then_some(page))
+    }
 }
 
 /// Everything in which the target is not the source.
@@ -243,6 +256,7 @@ fn compare(
             ("entries", report.entries),
             ("accounts", report.accounts),
             ("users", report.users),
+            ("records", report.records),
             ("security events", report.events),
             ("blocks", report.blocks),
         ]
@@ -296,6 +310,13 @@ fn compare_identities(
         let ours = here.spent_tokens(source).map_err(TransferError::Source)?.unwrap_or_default();
         let theirs = there.spent_tokens(target).map_err(TransferError::Target)?.unwrap_or_default();
         if !tell_pages("spent tokens", ours == theirs, ours.is_empty(), differences) {
+            break;
+        }
+    }
+    loop {
+        let ours = here.records(source).map_err(TransferError::Source)?.unwrap_or_default();
+        let theirs = there.records(target).map_err(TransferError::Target)?.unwrap_or_default();
+        if !tell_pages("records", ours == theirs, ours.is_empty(), differences) {
             break;
         }
     }

@@ -2,7 +2,10 @@
 //!
 //! It works while a server writes: where the journal ends and the balances are taken at one moment, and the rows up to
 //! there, which never change, are read in pieces. What an engine keeps beside the journal it checks itself, from the
-//! transactions that it is shown. Memory: a piece, the accounts, and 16 bytes for each idempotency key.
+//! transactions that it is shown. Memory: a piece, the accounts, the payments that have later steps, and 16 bytes for each
+//! idempotency key.
+
+mod lives;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -13,8 +16,9 @@ use super::journal::{
     StoredEntry,
 };
 use super::{OpenError, VerifyReport};
-use crate::ledger::chain::{BlockDigest, GENESIS, Hash, link};
+use crate::ledger::chain::{BlockDigest, GENESIS, Hash, Mark, link};
 use crate::ledger::{AccountKey, Entry, SecurityEvent, Timestamp, Transaction};
+use lives::Lives;
 
 /// Transactions and events that are read at a time.
 pub(super) const PIECE: i64 = 20_000;
@@ -46,14 +50,23 @@ pub fn audit(reader: &mut dyn JournalReader) -> Result<Audit, OpenError> {
         due.entry(stored.as_of).or_default().push(stored.row);
         accounts.insert(stored.row, Account { stored, sum: 0 });
     }
+    let lives = Lives::new(beginning.settled);
     let report = VerifyReport {
         accounts: u64::try_from(accounts.len()).unwrap_or(u64::MAX),
         users: beginning.users,
+        records: beginning.records,
         discrepancies: beginning.discrepancies,
         ..VerifyReport::default()
     };
-    let verification =
-        Verification { report, end: beginning.head, accounts, due, keys: HashSet::new(), hash: GENESIS };
+    let verification = Verification {
+        report,
+        end: beginning.head,
+        accounts,
+        due,
+        keys: HashSet::new(),
+        lives,
+        hash: GENESIS,
+    };
     verification.run(reader)
 }
 
@@ -70,6 +83,7 @@ struct Verification {
     /// The accounts that are to be compared once the transaction of that number is counted in.
     due: BTreeMap<i64, Vec<AccountRow>>,
     keys: HashSet<[u8; 16]>,
+    lives: Lives,
     hash: Hash,
 }
 
@@ -104,7 +118,7 @@ impl Verification {
     fn piece(&mut self, reader: &mut dyn JournalReader, after: Head) -> Result<Head, OpenError> {
         let blocks = reader.blocks(&after, self.end.block, PIECE)?;
         let Some(last) = blocks.last().map(|block| block.head) else {
-            self.missing("blocks", after.block.saturating_add(1)..=self.end.block, "is missing");
+            self.missing("blocks", numbers(after.block, self.end.block), "is missing");
             return Ok(self.end);
         };
         let transactions = reader.transactions(after.transaction, last.transaction)?;
@@ -174,12 +188,12 @@ impl Verification {
         let no = block.head.block;
         self.report.blocks = self.report.blocks.saturating_add(1);
         self.missing("blocks", previous.block.saturating_add(1)..=no.saturating_sub(1), "is missing");
-        let mut digest = BlockDigest::default();
+        let mut found = Marked::default();
         let mut next = previous.transaction.saturating_add(1);
         for (number, transaction) in between(transactions, previous.transaction, block.head.transaction) {
             self.missing("transactions", next..=number.saturating_sub(1), UNREADABLE);
             next = number.saturating_add(1);
-            digest.transaction(transaction);
+            found.transaction(*number, transaction);
             self.check_transaction(*number, transaction);
             self.check_time("transactions", *number, transaction.created_at, block);
             reader.witness(*number, transaction);
@@ -189,16 +203,15 @@ impl Verification {
         for (number, event) in between(events, previous.event, block.head.event) {
             self.missing("security_events", next..=number.saturating_sub(1), UNREADABLE);
             next = number.saturating_add(1);
-            digest.event(event);
+            found.event(*number, event);
             self.report.events = self.report.events.saturating_add(1);
             self.check_time("security_events", *number, event.at, block);
         }
         self.missing("security_events", next..=block.head.event, UNREADABLE);
-        if digest.finish() != block.digest {
-            let rows = describe_rows(previous, &block.head);
-            self.wrong(format!("blocks row {no}: {rows} are not what was written"));
+        if let Err(rows) = found.compare(previous, block) {
+            self.wrong(format!("blocks row {no}: {rows}"));
         }
-        self.hash = link(&self.hash, &block.digest, block.head.at);
+        self.hash = link(&self.hash, &block.rows.digest, block.head.at);
         if self.hash != block.head.hash {
             self.wrong(format!("blocks row {no}: its hash does not follow from the block before"));
             // From here on the stored chain is followed, so that one break is told once.
@@ -230,7 +243,7 @@ impl Verification {
 
     fn check_transaction(&mut self, no: i64, transaction: &Transaction) {
         self.report.transactions = self.report.transactions.saturating_add(1);
-        if let Err(why) = check_entries(transaction) {
+        if let Err(why) = self.lives.check(transaction) {
             self.wrong(format!("transactions row {no} ({}): {why}", transaction.id));
         }
         if let Some(key) = &transaction.key
@@ -285,24 +298,60 @@ fn between<T>(rows: &[(i64, T)], after: i64, to: i64) -> &[(i64, T)] {
     rows.get(start..end).unwrap_or_default()
 }
 
-/// Exactly the entries that the transaction's kind and outcome call for.
-fn check_entries(transaction: &Transaction) -> Result<(), String> {
-    if transaction.decline.is_some() {
-        let is_empty = transaction.entries.is_empty();
-        return if is_empty { Ok(()) } else { Err("it was declined and has entries".into()) };
+/// The rows of a block as they were found.
+#[derive(Default)]
+struct Marked {
+    digest: BlockDigest,
+    transactions: Vec<(i64, Mark)>,
+    events: Vec<(i64, Mark)>,
+}
+
+impl Marked {
+    fn transaction(&mut self, no: i64, transaction: &Transaction) {
+        self.transactions.push((no, self.digest.transaction(transaction)));
     }
-    let sum: i128 = transaction.entries.iter().map(|entry| i128::from(entry.amount_minor)).sum();
-    if sum != 0 {
-        return Err(format!("its entries sum to {sum} and not to zero"));
+
+    fn event(&mut self, no: i64, event: &SecurityEvent) {
+        self.events.push((no, self.digest.event(event)));
     }
-    let money = transaction.money;
-    let expected = [
-        (AccountKey::wallet(transaction.from.id, money.currency()), money.amount_minor().saturating_neg()),
-        (AccountKey::wallet(transaction.to.id, money.currency()), money.amount_minor()),
-    ];
-    let is_expected =
-        transaction.entries.iter().map(|entry| (entry.account, entry.amount_minor)).eq(expected);
-    if is_expected { Ok(()) } else { Err("its entries are not those of its parties and amount".into()) }
+
+    /// Whether they are what was written; if not, which are not: those whose marks differ, or all of the block where
+    /// marks tell nothing.
+    fn compare(self, previous: &Head, block: &StoredBlock) -> Result<(), String> {
+        let found = self.digest.finish();
+        let mut stored = block.rows.marks.chunks(size_of::<Mark>());
+        let mut changed = Vec::new();
+        for (table, rows, numbers) in [
+            ("transactions", self.transactions, numbers(previous.transaction, block.head.transaction)),
+            ("security_events", self.events, numbers(previous.event, block.head.event)),
+        ] {
+            let rows: HashMap<i64, Mark> = rows.into_iter().collect();
+            for no in numbers {
+                let Some(stored) = stored.next() else { break };
+                // One that is not there was told as missing.
+                if rows.get(&no).is_some_and(|mark| mark != stored) {
+                    changed.push(format!("{table} row {no}"));
+                }
+            }
+        }
+        if found.digest == block.rows.digest {
+            let is_marked = block.rows.marks.is_empty() || block.rows.marks == found.marks;
+            return if is_marked { Ok(()) } else { Err("its marks are not those of its rows".into()) };
+        }
+        if changed.is_empty() && !block.rows.marks.is_empty() && found.marks != block.rows.marks {
+            Err("its rows are not all there".into())
+        } else if changed.is_empty() {
+            Err(format!("{} are not what was written", describe_rows(previous, &block.head)))
+        } else {
+            let many = if changed.len() == 1 { "is" } else { "are" };
+            Err(format!("{} {many} not what was written", changed.join(" and ")))
+        }
+    }
+}
+
+/// The numbers after one and up to another.
+fn numbers(after: i64, to: i64) -> RangeInclusive<i64> {
+    after.saturating_add(1)..=to
 }
 
 fn describe_rows(previous: &Head, head: &Head) -> String {

@@ -14,6 +14,8 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use serde_json::Value;
+
 use super::logs::SecurityRecord;
 use super::process;
 use crate::ledger::SecurityEvent;
@@ -29,6 +31,8 @@ const TAIL: &str = "farthing_tail_transactions";
 const CHAIN_BLOCKS: &str = "farthing_chain_blocks";
 const CHAIN_HEAD: &str = "farthing_chain_head_sequence";
 const SECURITY_EVENTS: &str = "farthing_security_events_total";
+const LIMITED: &str = "farthing_rate_limited_total";
+const READY: &str = "farthing_ready";
 const BUILD_INFO: &str = "farthing_build_info";
 
 /// Upper bounds of the buckets of a request's duration, in seconds.
@@ -72,6 +76,7 @@ struct Shared {
     handle: PrometheusHandle,
     engine: EngineMetrics,
     password_queue: Gauge,
+    ready: Gauge,
     /// Dropped with the last clone: that ends the upkeep thread.
     _upkeep: Sender<()>,
 }
@@ -95,6 +100,7 @@ impl Telemetry {
             shared: Arc::new(Shared {
                 engine: EngineMetrics::new(&recorder),
                 password_queue: gauge(&recorder, PASSWORD_QUEUE, Vec::new()),
+                ready: gauge(&recorder, READY, Vec::new()),
                 _upkeep: start_upkeep(handle.clone())?,
                 recorder: Arc::new(recorder),
                 handle,
@@ -125,28 +131,41 @@ impl Telemetry {
         self.shared.password_queue.set(as_f64(jobs));
     }
 
-    /// Counts security events and writes their log lines, once they are durable.
+    /// A call was refused because this limit was reached.
+    pub fn limited(&self, policy: &'static str) {
+        counter(&self.shared.recorder, LIMITED, vec![Label::new("policy", policy)]).increment(1);
+    }
+
+    /// Whether the database can be written.
+    pub fn ready(&self, is_ready: bool) {
+        self.shared.ready.set(i32::from(is_ready));
+    }
+
+    /// Counts security events and writes their log lines, once they are durable. A row that stands for many counts as many.
     pub fn security_events(&self, events: &[SecurityEvent]) {
         for event in events {
-            let detail = serde_json::from_str(&event.detail).unwrap_or_default();
-            self.security(&SecurityRecord {
-                id: &event.id.to_string(),
-                at: &event.at.to_string(),
-                event: event.kind.name(),
-                severity: event.severity.name(),
-                user: event.user.map(|user| user.to_string()).as_deref(),
-                ip: event.ip.map(|ip| ip.to_string()).as_deref(),
-                user_agent: event.user_agent.as_deref(),
-                request_id: Some(&event.request.to_string()),
-                detail: &detail,
-            });
+            let detail: Value = serde_json::from_str(&event.detail).unwrap_or_default();
+            let count = detail.get("count").and_then(Value::as_str).and_then(|count| count.parse().ok());
+            self.security(
+                count.unwrap_or(1),
+                &SecurityRecord {
+                    id: &event.id.to_string(),
+                    at: &event.at.to_string(),
+                    event: event.kind.name(),
+                    severity: event.severity.name(),
+                    user: event.user.map(|user| user.to_string()).as_deref(),
+                    ip: event.ip.map(|ip| ip.to_string()).as_deref(),
+                    user_agent: event.user_agent.as_deref(),
+                    request_id: Some(&event.request.to_string()),
+                    detail: &detail,
+                },
+            );
         }
     }
 
-    /// Counts a security event and writes its log line.
-    pub fn security(&self, record: &SecurityRecord<'_>) {
+    fn security(&self, count: u64, record: &SecurityRecord<'_>) {
         let labels = vec![Label::new("event", record.event), Label::new("severity", record.severity)];
-        counter(&self.shared.recorder, SECURITY_EVENTS, labels).increment(1);
+        counter(&self.shared.recorder, SECURITY_EVENTS, labels).increment(count);
         record.log();
     }
 
@@ -339,6 +358,7 @@ fn describe(recorder: &PrometheusRecorder) {
         (REQUESTS, "HTTP requests answered, by method, route and status."),
         (PAYMENTS, "Attempts to pay, by what became of them."),
         (SECURITY_EVENTS, "Security events, by name and severity."),
+        (LIMITED, "Calls refused because a limit was reached, by limit."),
     ];
     let histograms = [
         (REQUEST_DURATION, "Time from a request's head to its answer in seconds, by route."),
@@ -351,6 +371,7 @@ fn describe(recorder: &PrometheusRecorder) {
         (TAIL, "Transactions in the journal that are not folded in yet."),
         (CHAIN_BLOCKS, "Blocks of the hash chain."),
         (CHAIN_HEAD, "Sequence number that the hash chain reaches up to."),
+        (READY, "1 if the database can be written, else 0."),
         (BUILD_INFO, "Always 1; the labels say which version runs, and in which mode."),
     ];
     for (name, help) in counters {
@@ -419,17 +440,20 @@ mod tests {
         engine.tail(5_000);
         engine.chain(17, 9_007_199_254_740_992);
         telemetry.password_queue(2);
-        telemetry.security(&SecurityRecord {
-            id: "sec_01",
-            at: "2026-01-02T03:04:05.678Z",
-            event: "authn_login_fail",
-            severity: "warning",
-            user: None,
-            ip: None,
-            user_agent: None,
-            request_id: None,
-            detail: &serde_json::Value::Null,
-        });
+        telemetry.security(
+            1,
+            &SecurityRecord {
+                id: "sec_01",
+                at: "2026-01-02T03:04:05.678Z",
+                event: "authn_login_fail",
+                severity: "warning",
+                user: None,
+                ip: None,
+                user_agent: None,
+                request_id: None,
+                detail: &serde_json::Value::Null,
+            },
+        );
         telemetry
     }
 

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use crate::auth::password::{Password, PasswordFault};
+use crate::auth::throttle::CallClass;
 use crate::ledger::{
-    Action, ChangePassword, Email, EventDraft, EventKind, Origin, Refusal, Register, Rename, Role,
-    SecurityEvent, TransactionId, User, UserId,
+    Action, ChangePassword, Email, EventDraft, EventKind, Origin, Permission, Refusal, Register, Rename,
+    Role, SecurityEvent, TransactionId, User, UserId, may_use,
 };
 use crate::store::{Page, PageRequest};
 
+use super::sessions::Tried;
 use super::{Identity, Teller, TellerError, expect_user};
 
 /// Somebody who wants an account.
@@ -44,13 +46,8 @@ impl Teller {
     /// # Errors
     /// [`TellerError::Throttled`].
     pub fn begin_registration(&self, origin: &Origin) -> Result<Registration, TellerError> {
-        match self.throttle.admit_registration(origin.ip, self.clock.now()) {
-            Ok(()) => Ok(Registration { origin: origin.clone() }),
-            Err(limited) => {
-                self.note_anonymous(EventKind::RateLimitExceeded, origin);
-                Err(TellerError::Throttled(limited))
-            }
-        }
+        self.admit_address(CallClass::Register, origin)?;
+        Ok(Registration { origin: origin.clone() })
     }
 
     /// Everything that is wrong with a new customer's password, for an answer that names every wrong field.
@@ -115,16 +112,20 @@ impl Teller {
         origin: Origin,
         current: Password,
         new: Password,
+        otp: Option<&str>,
     ) -> Result<(), TellerError> {
-        let attempt = self.begin_password_attempt(who.user.email.folded(), true, &origin)?;
+        let account = who.user.email.folded();
+        let attempt = self.begin_password_attempt(account, true, &origin)?;
         let verified = who.user.password.clone();
-        let check = self.hasher.verify(current, verified.clone()).await?;
-        self.settle_password_attempt(attempt, check.matches, Some(&who.user), &origin).await?;
+        let check = self.hasher.verify(current.clone(), verified.clone()).await?;
+        let tried = Tried { account, password: &current, matches: check.matches };
+        self.settle_password_attempt(attempt, tried, Some(&who.user), &origin).await?;
         if !check.matches {
             return Err(Refusal::InvalidCredentials.into());
         }
         let new = self.checked_hash("new_password", new, &who.user.email, who.user.role).await?;
-        let change = ChangePassword { caller: who.caller, verified, new };
+        let shown = self.look_at_otp(who, otp, &origin).await?;
+        let change = ChangePassword { caller: who.caller, verified, shown, new };
         self.execute(origin, Action::ChangePassword(change)).await?;
         Ok(())
     }
@@ -141,21 +142,32 @@ impl Teller {
         Ok(self.store.events(who.user.id, page).await?)
     }
 
-    /// Writes that the caller asked for what their role may not do.
+    /// Whether the caller may use the permission now: for calls that only look, and before those that a decision looks
+    /// at again.
     ///
     /// # Errors
-    /// Faults of the store.
-    pub async fn note_permission_denied(
+    /// [`Refusal::PermissionDenied`] if the role or the key lacks it, [`Refusal::CredentialsTooWeak`] and
+    /// [`Refusal::AccountFrozen`] for operators, all of which are written down; faults of the store.
+    pub async fn authorise(
         &self,
         who: &Identity,
-        origin: Origin,
-        what: &str,
+        origin: &Origin,
+        permission: Permission,
+        changes: bool,
     ) -> Result<(), TellerError> {
-        let event = EventDraft::new(EventKind::AuthzFail, Some(who.user.id)).with("permission", what);
-        self.note(event, origin).await
+        let refused = may_use(&who.user, &who.kind, permission, changes, self.rules.mode);
+        let Err(refusal) = refused else { return Ok(()) };
+        let event = EventDraft::new(EventKind::AuthzFail, Some(who.user.id));
+        self.note(event.with("permission", permission.name()), origin.clone()).await?;
+        Err(refusal.into())
     }
 
-    async fn create(&self, origin: Origin, new: NewUser, role: Role) -> Result<Arc<User>, TellerError> {
+    pub(super) async fn create(
+        &self,
+        origin: Origin,
+        new: NewUser,
+        role: Role,
+    ) -> Result<Arc<User>, TellerError> {
         let NewUser { email, password, name } = new;
         let password = self.checked_hash("password", password, &email, role).await?;
         let user = UserId::new(self.clock.uuid()?);

@@ -5,16 +5,42 @@
 
 mod accounts;
 mod anonymous;
+mod api_keys;
+mod cash;
+mod deliveries;
+mod due;
+mod factors;
+mod feed;
+mod first_admin;
+mod limits;
 mod money;
+mod operators;
+mod requests;
+mod sandbox;
+mod schedules;
 mod sessions;
+mod statements;
+mod verification;
+mod webhooks;
 
 use std::sync::Arc;
 
 pub use accounts::{NewUser, OperatorRequest, Registration};
-pub use money::{Answer, PayRequest, Recipient, TopupRequest};
+pub use api_keys::{NewApiKey, NewApiKeyRequest};
+pub use cash::{CashAnswer, CashOrder};
+pub use factors::FactorOffer;
+pub use feed::{FeedEvent, Told};
+pub use limits::tightest;
+pub use money::{Answer, PayRequest, PaymentNow, Recipient, SettleRequest, StepAnswer, TopupRequest};
+pub use requests::{NewRequest, RequestNow};
+pub use schedules::{NewSchedule, RuleFault};
 pub use sessions::{Identity, Login, LoginRequest};
+pub use statements::{StatementBounds, StatementRequest};
+pub use verification::{Verification, Verifier};
+pub use webhooks::{DeliveryFilter, FreshWebhook, WebhookRequest};
 
 use crate::auth::password::{HashError, Hasher, PasswordFault, Policy};
+use crate::auth::seal::{SealFault, Sealer};
 use crate::auth::throttle::{Limited, Throttle};
 use crate::clock::{Clock, RandomError};
 use crate::ledger::{
@@ -22,6 +48,7 @@ use crate::ledger::{
     User,
 };
 use crate::store::{Status, Store, StoreError};
+use crate::webhook::TargetRules;
 
 use anonymous::AnonymousEvents;
 
@@ -53,9 +80,18 @@ pub enum TellerError {
     /// The store could not say yes or no.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// A schedule that would run at no time that is allowed.
+    #[error("the schedule {0}")]
+    Schedule(RuleFault),
+    /// This ledger is not one that can begin anew.
+    #[error("this ledger cannot begin anew")]
+    ResetUnsupported,
     /// No randomness.
     #[error("{0}")]
     Random(#[from] RandomError),
+    /// A secret of the database does not open, or cannot be sealed.
+    #[error("a secret of the database: {0}")]
+    Seal(#[from] SealFault),
 }
 
 impl From<Refusal> for TellerError {
@@ -78,6 +114,12 @@ pub struct TellerParts {
     pub policy: Policy,
     /// Who must wait.
     pub throttle: Throttle,
+    /// Seals the secrets that the database keeps.
+    pub sealer: Sealer,
+    /// What recomputes the whole ledger.
+    pub verifier: Verifier,
+    /// What URLs webhooks may have.
+    pub targets: TargetRules,
 }
 
 /// The one door. Shared by everything that asks.
@@ -88,7 +130,11 @@ pub struct Teller {
     hasher: Hasher,
     policy: Arc<Policy>,
     throttle: Throttle,
+    sealer: Sealer,
+    targets: TargetRules,
     anonymous: AnonymousEvents,
+    verifying: verification::Verifying,
+    first_admin: first_admin::FirstAdmin,
 }
 
 impl std::fmt::Debug for Teller {
@@ -100,9 +146,24 @@ impl std::fmt::Debug for Teller {
 impl Teller {
     /// Opens the door.
     pub fn new(parts: TellerParts) -> Self {
-        let TellerParts { store, clock, rules, hasher, policy, throttle } = parts;
+        let TellerParts { store, clock, rules, hasher, policy, throttle, sealer, verifier, targets } = parts;
         let anonymous = AnonymousEvents::default();
-        Self { store, clock, rules, hasher, policy: Arc::new(policy), throttle, anonymous }
+        let verifying = verification::Verifying::new(verifier);
+        let first_admin = first_admin::FirstAdmin::default();
+        let policy = Arc::new(policy);
+        Self {
+            store,
+            clock,
+            rules,
+            hasher,
+            policy,
+            throttle,
+            sealer,
+            targets,
+            anonymous,
+            verifying,
+            first_admin,
+        }
     }
 
     /// The rules that the store decides by.
@@ -113,6 +174,16 @@ impl Teller {
     /// Time and randomness.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// What URLs webhooks may have.
+    pub fn targets(&self) -> &TargetRules {
+        &self.targets
+    }
+
+    /// Seals the secrets that the database keeps, and opens them.
+    pub fn sealer(&self) -> &Sealer {
+        &self.sealer
     }
 
     /// How the store is.

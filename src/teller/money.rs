@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::auth::permission::Permission;
 use crate::ledger::{
-    Action, Email, IdempotencyKey, Memo, Money, Origin, Pay, PaymentId, Refusal, Reply, Topup, TopupMethod,
-    Transaction, TransactionId, TransactionKind, UserId,
+    Action, Capture, Email, IdempotencyKey, Memo, Money, Origin, Party, Pay, PaymentId, PaymentState,
+    Refusal, Reply, Role, Settle, Settlement, Topup, TopupMethod, Transaction, TransactionId,
+    TransactionKind, UserId,
 };
-use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest};
+use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Listing, Movement, Page, PageRequest};
 
 use super::{Identity, Teller, TellerError, unexpected};
 
@@ -30,8 +32,43 @@ pub struct PayRequest {
     pub money: Money,
     /// What is said about it.
     pub memo: Memo,
+    /// When the payee gets it.
+    pub capture: Capture,
     /// The key under which the answer is repeated.
     pub key: Option<IdempotencyKey>,
+    /// What is shown for a second factor.
+    pub otp: Option<String>,
+}
+
+/// A later step of a payment that somebody asks for.
+#[derive(Debug, Clone)]
+pub struct SettleRequest {
+    /// Of which payment.
+    pub payment: PaymentId,
+    /// Which step.
+    pub settlement: Settlement,
+    /// The key under which the answer is repeated.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// A step that was made.
+#[derive(Debug, Clone)]
+pub struct StepAnswer {
+    /// The first row of the payment.
+    pub first: Arc<Transaction>,
+    /// The step.
+    pub step: Arc<Transaction>,
+    /// Whether this is the first answer to an idempotency key, given again.
+    pub replayed: bool,
+}
+
+/// A payment, and where the newest row about it left it.
+#[derive(Debug, Clone)]
+pub struct PaymentNow {
+    /// Its first row.
+    pub first: Arc<Transaction>,
+    /// How it stands; none only of what is no payment.
+    pub state: Option<PaymentState>,
 }
 
 /// A top-up that somebody wants to make.
@@ -74,9 +111,52 @@ impl Teller {
             }
         };
         let payment = PaymentId::new(self.clock.uuid()?);
-        let PayRequest { money, memo, key, .. } = request;
-        let pay = Pay { caller: who.caller, payment, payee, money, memo, key };
+        let PayRequest { money, memo, capture, key, otp, .. } = request;
+        let shown = self.look_at_otp(who, otp.as_deref(), &origin).await?;
+        let pay = Pay { caller: who.caller, payment, payee, money, memo, capture, shown, key };
         self.move_money(origin, Action::Pay(pay)).await
+    }
+
+    /// Who would be paid, by the name that the payment would show.
+    ///
+    /// # Errors
+    /// [`Refusal::RecipientNotFound`]; faults of the store.
+    pub async fn payee(&self, to: &Recipient) -> Result<Party, TellerError> {
+        let user = match to {
+            Recipient::House => {
+                return Ok(Party { id: UserId::HOUSE, name: Some(self.rules.house_name.clone()) });
+            }
+            Recipient::Id(id) => self.store.user(*id).await?,
+            Recipient::Email(email) => self.store.user_by_email(email.folded().to_owned()).await?,
+        };
+        let user = user.ok_or(Refusal::RecipientNotFound)?;
+        Ok(Party { id: user.id, name: user.name.clone() })
+    }
+
+    /// Takes a payment a step further. Answers once it is durable.
+    ///
+    /// # Errors
+    /// Every refusal of such a step; faults of the store.
+    pub async fn settle(
+        &self,
+        who: &Identity,
+        origin: Origin,
+        request: SettleRequest,
+    ) -> Result<StepAnswer, TellerError> {
+        let SettleRequest { payment, settlement, key } = request;
+        let permission = match settlement {
+            Settlement::Capture { .. } | Settlement::Void | Settlement::Refund { .. } => {
+                Permission::RefundAny
+            }
+            Settlement::Approve { .. } | Settlement::Reject { .. } => Permission::ReviewPayments,
+        };
+        let operator = operator(who, permission);
+        let step = TransactionId::new(self.clock.uuid()?);
+        let settle = Settle { caller: who.caller, operator, payment, step, settlement, key };
+        match self.execute(origin, Action::Settle(settle)).await? {
+            (Reply::Step { first, step }, replayed) => Ok(StepAnswer { first, step, replayed }),
+            (other, _) => Err(unexpected(&other)),
+        }
     }
 
     /// Takes simulated money in. Answers once it is durable; the slow method after three seconds more.
@@ -99,7 +179,7 @@ impl Teller {
         answer
     }
 
-    async fn move_money(&self, origin: Origin, action: Action) -> Result<Answer, TellerError> {
+    pub(super) async fn move_money(&self, origin: Origin, action: Action) -> Result<Answer, TellerError> {
         match self.execute(origin, action).await? {
             (Reply::Transaction(transaction), replayed) => Ok(Answer { transaction, replayed }),
             (other, _) => Err(unexpected(&other)),
@@ -136,20 +216,52 @@ impl Teller {
         who: &Identity,
         id: TransactionId,
     ) -> Result<Option<Movement>, TellerError> {
-        Ok(self.store.transaction(who.user.id, id).await?)
+        let found = self.store.transaction(who.user.id, id).await?;
+        Ok(found.filter(|movement| movement.transaction.movement().is_some()))
     }
 
     /// One of the caller's own payments, from either side, if there is one of that id.
     ///
     /// # Errors
     /// Faults of the store.
-    pub async fn payment(
-        &self,
-        who: &Identity,
-        id: PaymentId,
-    ) -> Result<Option<Arc<Transaction>>, TellerError> {
+    pub async fn payment(&self, who: &Identity, id: PaymentId) -> Result<Option<PaymentNow>, TellerError> {
         let movement = self.store.transaction(who.user.id, id.into()).await?;
         let payment = movement.filter(|movement| movement.transaction.kind == TransactionKind::Payment);
-        Ok(payment.map(|movement| movement.transaction))
+        let Some(payment) = payment else { return Ok(None) };
+        Ok(self.as_they_stand(vec![payment.transaction]).await?.pop())
     }
+
+    /// The caller's own payments, from either side, newest first.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn payments(
+        &self,
+        who: &Identity,
+        page: PageRequest,
+        filter: HistoryFilter,
+    ) -> Result<Page<PaymentNow>, TellerError> {
+        let filter = HistoryFilter { listing: Listing::Payments, ..filter };
+        let page = self.store.history(HistoryQuery { user: who.user.id, page, filter }).await?;
+        let firsts = page.rows.into_iter().map(|movement| movement.transaction).collect();
+        Ok(Page { rows: self.as_they_stand(firsts).await?, next: page.next })
+    }
+
+    pub(super) async fn as_they_stand(
+        &self,
+        firsts: Vec<Arc<Transaction>>,
+    ) -> Result<Vec<PaymentNow>, TellerError> {
+        let ids = firsts.iter().map(|first| first.id.into()).collect();
+        let states = self.store.payment_states(ids).await?;
+        let now = |first: Arc<Transaction>| {
+            let later = states.get(&first.id.into()).copied();
+            PaymentNow { state: later.or_else(|| first.payment_state()), first }
+        };
+        Ok(firsts.into_iter().map(now).collect())
+    }
+}
+
+/// The caller's role, if it has the permission: the decision looks again whether it is still theirs.
+pub(super) fn operator(who: &Identity, permission: Permission) -> Option<Role> {
+    Some(who.user.role).filter(|role| permission.is_given_to(*role))
 }

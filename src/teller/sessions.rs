@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::auth::password::{Password, PasswordFault};
+use crate::auth::permission::Permission;
 use crate::auth::throttle::{Attempt, Settled};
-use crate::auth::token::{AccessToken, RefreshToken};
+use crate::auth::token::{AccessToken, ApiKeyToken, RefreshToken};
 use crate::ledger::{
-    Action, Caller, Email, EndSession, EventDraft, EventKind, OpenSession, Origin, PasswordHash,
-    RefreshSession, Refusal, Reply, Role, Session, SessionId, TokenPair, User, check_session,
+    Action, Caller, Email, EndSession, EventDraft, EventKind, Lifetime, OpenSession, Origin, PasswordHash,
+    RefreshSession, Refusal, Reply, Role, Session, SessionId, SessionKind, TokenPair, User, check_session,
 };
 
 use super::{Teller, TellerError, unexpected};
@@ -22,6 +23,8 @@ pub struct Identity {
     pub caller: Caller,
     /// The user at this moment.
     pub user: Arc<User>,
+    /// A login, or an API key with its scopes.
+    pub kind: SessionKind,
 }
 
 /// Somebody who wants to log in.
@@ -31,6 +34,20 @@ pub struct LoginRequest {
     pub email: Option<Email>,
     /// Their password.
     pub password: Password,
+    /// What is shown for a second factor.
+    pub otp: Option<String>,
+    /// How long their session shall last.
+    pub lifetime: Lifetime,
+}
+
+/// A password that was looked at.
+pub(super) struct Tried<'a> {
+    /// The account, as it was named.
+    pub account: &'a str,
+    /// The password.
+    pub password: &'a Password,
+    /// Whether it is the account's.
+    pub matches: bool,
 }
 
 /// A session and its tokens; the only time that the tokens can be seen.
@@ -47,7 +64,7 @@ pub struct Login {
 }
 
 impl Teller {
-    /// Proves who calls from the text of an access token.
+    /// Proves who calls from the text of an access token or an API key.
     ///
     /// # Errors
     /// [`Refusal::TokenInvalid`], [`Refusal::TokenExpired`]; faults of the store.
@@ -56,10 +73,10 @@ impl Teller {
         token: &str,
         origin: &Origin,
     ) -> Result<Identity, TellerError> {
-        let Ok(access) = AccessToken::parse(token) else {
+        let access = AccessToken::parse(token).map(|token| token.hash());
+        let Ok(access) = access.or_else(|_| ApiKeyToken::parse(token).map(|key| key.hash())) else {
             return Err(self.invalid_token(origin));
         };
-        let access = access.hash();
         let Some((session, user)) = self.store.session_by_access(access).await? else {
             return Err(self.invalid_token(origin));
         };
@@ -73,7 +90,19 @@ impl Teller {
             let (teller, id, origin) = (Arc::clone(self), session.id, origin.clone());
             tokio::spawn(async move { teller.execute(origin, Action::TouchSession(id)).await.map(|_| ()) });
         }
-        Ok(Identity { caller, user })
+        Ok(Identity { caller, user, kind: session.kind.clone() })
+    }
+
+    /// Whether what was let in before would be let in now; where it needs it, with the permission to administer.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn is_live(&self, caller: &Caller, administers: bool) -> Result<bool, TellerError> {
+        let Some((session, user)) = self.store.session_by_access(caller.access).await? else {
+            return Ok(false);
+        };
+        let is_live = check_session(&session, caller, self.clock.now()).is_ok();
+        Ok(is_live && (!administers || Permission::Administer.is_given_to(user.role)))
     }
 
     /// Begins a session. Wrong email and wrong password are told alike, in the same time.
@@ -81,7 +110,7 @@ impl Teller {
     /// # Errors
     /// [`TellerError::Throttled`], [`Refusal::InvalidCredentials`]; faults.
     pub async fn login(&self, origin: Origin, request: LoginRequest) -> Result<Login, TellerError> {
-        let LoginRequest { email, password } = request;
+        let LoginRequest { email, password, otp, lifetime } = request;
         let account = email.as_ref().map(Email::folded).unwrap_or_default();
         let user = match &email {
             Some(_) => self.store.user_by_email(account.to_owned()).await?,
@@ -99,16 +128,24 @@ impl Teller {
             self.hasher.verify_unknown(password.clone()).await?;
             (false, false)
         };
-        self.settle_password_attempt(attempt, matches, user.as_deref(), &origin).await?;
-        let user = user.filter(|_| matches).ok_or(Refusal::InvalidCredentials)?;
+        let Some(user) = user.clone().filter(|_| matches) else {
+            let tried = Tried { account, password: &password, matches };
+            self.settle_password_attempt(attempt, tried, user.as_deref(), &origin).await?;
+            return Err(Refusal::InvalidCredentials.into());
+        };
+        // Only after the right password is anything said about a second factor.
+        let shown = self.read_otp(&user, otp.as_deref())?;
+        self.settle_otp_attempt(attempt, &user, shown, &origin).await?;
         let rehashed = if needs_rehash { Some(self.hasher.hash(password).await?) } else { None };
         let (access, refresh) = (AccessToken::generate(&self.clock)?, RefreshToken::generate(&self.clock)?);
         let open = OpenSession {
             user: user.id,
             verified: user.password.clone(),
+            shown,
             rehashed,
             session: SessionId::new(self.clock.uuid()?),
             tokens: TokenPair { access: access.hash(), refresh: refresh.hash() },
+            lifetime,
         };
         let (reply, _) = self.execute(origin, Action::OpenSession(open)).await?;
         with_tokens(reply, access, refresh)
@@ -149,16 +186,21 @@ impl Teller {
         self.execute(origin, Action::EndSession(end)).await.map(|_| ())
     }
 
-    /// The caller's own sessions that still count, newest first.
+    /// The caller's own logins that still count, newest first.
     ///
     /// # Errors
     /// Faults of the store.
     pub async fn sessions(&self, who: &Identity) -> Result<Vec<Session>, TellerError> {
-        Ok(self.store.sessions(who.user.id, self.clock.now()).await?)
+        let mut sessions = self.store.sessions(who.user.id, self.clock.now()).await?;
+        sessions.retain(|session| session.kind == SessionKind::Login);
+        Ok(sessions)
     }
 
     /// Where the command line on the host is said to come from.
-    pub(super) fn host_origin(&self) -> Result<Origin, TellerError> {
+    ///
+    /// # Errors
+    /// If there is no randomness.
+    pub fn host_origin(&self) -> Result<Origin, TellerError> {
         Ok(Origin { request: self.request_id()?, ip: None, user_agent: None })
     }
 
@@ -205,22 +247,22 @@ impl Teller {
     pub(super) async fn settle_password_attempt(
         &self,
         attempt: Attempt,
-        matches: bool,
+        tried: Tried<'_>,
         user: Option<&User>,
         origin: &Origin,
     ) -> Result<(), TellerError> {
-        let settled = self.throttle.settle_login(attempt, matches, self.clock.now());
-        if matches {
+        let now = self.clock.now();
+        let settled = self.throttle.settle_login(attempt, tried.matches, now);
+        if tried.matches {
             return Ok(());
         }
-        let Some(user) = user else {
+        let mut events = vec![EventDraft::new(EventKind::LoginFail, user.map(|user| user.id))];
+        for settled in [settled, self.throttle.note_guess(tried.account, tried.password, now)] {
+            events.extend(lock_event(settled, user));
+        }
+        if user.is_none() && events.len() == 1 {
             self.note_anonymous(EventKind::LoginFail, origin);
             return Ok(());
-        };
-        let mut events = vec![EventDraft::new(EventKind::LoginFail, Some(user.id))];
-        if let Settled::LockBegins { seconds } = settled {
-            let lock = EventDraft::new(EventKind::LoginLock, Some(user.id));
-            events.push(lock.with("retry_after_seconds", seconds.to_string()));
         }
         self.execute(origin.clone(), Action::Note(events)).await.map(|_| ())
     }
@@ -228,6 +270,23 @@ impl Teller {
     fn invalid_token(&self, origin: &Origin) -> TellerError {
         self.note_anonymous(EventKind::TokenInvalid, origin);
         Refusal::TokenInvalid.into()
+    }
+}
+
+/// What there is to write once guesses are slowed down or noticed.
+pub(super) fn lock_event(settled: Settled, user: Option<&User>) -> Option<EventDraft> {
+    match settled {
+        Settled::Quiet => None,
+        // Of an unknown account nothing is written by itself, or a flood of them would cost fsyncs and disk.
+        Settled::LockBegins { seconds } => user.map(|user| {
+            EventDraft::new(EventKind::LoginLock, Some(user.id))
+                .with("retry_after_seconds", seconds.to_string())
+        }),
+        Settled::OneOnMany { accounts } => Some(
+            EventDraft::new(EventKind::LoginLock, None)
+                .with("pattern", "one_password_on_many_accounts")
+                .with("accounts", accounts.to_string()),
+        ),
     }
 }
 

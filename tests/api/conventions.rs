@@ -394,19 +394,35 @@ fn broken_http_harms_nobody() {
     assert!(ada.list("/payments").is_empty(), "a broken request paid");
 }
 
-/// What no route is reached with is answered by the protocol itself, in short: no problem, no id.
+/// What no route is reached with is a problem like any other, and the connection ends.
 #[test]
-fn a_head_that_cannot_be_read_gets_a_status_and_the_connection_ends() {
+fn a_head_that_cannot_be_read_is_told_so_and_the_connection_ends() {
     let server = Server::start();
-    for (raw, status) in [
-        ("GET /me HTTP/1.1\r\nHost x\r\n\r\n".to_owned(), 400),
-        (format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(70_000)), 414),
-        (format!("GET /me HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(101)), 431),
+    let good = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (raw, status, code) in [
+        ("GET /me HTTP/1.1\r\nHost x\r\n\r\n".to_owned(), 400, "malformed_request"),
+        ("\u{1}\u{2}\u{3}\r\n\r\n".to_owned(), 400, "malformed_request"),
+        (format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(70_000)), 431, "head_too_large"),
+        (format!("GET /me HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(101)), 431, "head_too_large"),
+        (
+            format!("GET /me HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "b".repeat(1_000_000)),
+            431,
+            "head_too_large",
+        ),
     ] {
         let response = server.client().send_raw(raw.as_bytes()).unwrap();
-        assert_eq!((response.status, response.text().as_str()), (status, ""), "{response}");
+        check_any_answer(&response);
+        let response = response.problem(status, code);
         assert_eq!(response.header("connection"), Some("close"), "{response}");
+        assert!(response.header("date").is_some(), "{response}");
+        assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{response}");
+        // Behind a request that is answered, the second answer is the same.
+        let mut client = server.client();
+        client.send_raw(good.as_bytes()).unwrap().expect(200);
+        client.send_raw(raw.as_bytes()).unwrap().problem(status, code);
     }
+    let metrics = server.client().get("/metrics").expect(200).text();
+    assert!(metrics.contains("route=\"none\",status=\"431\"} 6"), "{metrics}");
 }
 
 #[test]

@@ -6,13 +6,26 @@
 mod support;
 
 mod activity;
+mod api_keys;
 mod bodies;
+mod cash;
 mod conventions;
+mod edge;
+mod events;
+mod factors;
+mod limits;
 mod lists;
+mod monitoring;
+mod operators;
 mod payments;
+mod requests;
+mod sandbox;
+mod schedules;
 mod sessions;
+mod statements;
 mod system;
 mod throttle;
 mod transactions;
 mod users;
 mod wallets;
+mod webhooks;

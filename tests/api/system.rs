@@ -208,7 +208,9 @@ fn every_problem_has_a_page_with_its_cause_and_cure() {
 #[test]
 fn the_front_page_says_what_runs_here() {
     let server = Server::start();
-    let response = server.client().get("/").expect(200);
+    let front = server.client().get("/").expect(303);
+    assert_eq!(front.header("location"), Some("/console/"), "{front}");
+    let response = server.client().get("/start").expect(200);
     assert!(response.text().contains("Farthing") && response.text().contains("/docs"), "{response}");
 }
 
@@ -216,7 +218,9 @@ fn the_front_page_says_what_runs_here() {
 fn nothing_that_is_asked_makes_a_page_of_anothers_text() {
     let server = Server::start();
     let mut client = server.client();
-    for path in ["/problems/<script>alert(1)</script>", "/docs?<script>alert(1)</script>", "/?x=<script>"] {
+    for path in
+        ["/problems/<script>alert(1)</script>", "/docs?<script>alert(1)</script>", "/start?x=<script>"]
+    {
         let Ok(response) = client.send(&Request::get(path)) else {
             client.disconnect();
             continue;

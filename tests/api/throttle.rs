@@ -130,3 +130,25 @@ fn registrations_with_mistakes_count_too() {
         server.client().post("/register", &body).expect(201);
     }
 }
+
+#[test]
+fn one_password_tried_on_many_accounts_is_told_to_the_operator() {
+    let server = limited();
+    let ada = server.user("ada");
+    // From an address of its own each time, so that no other limit stands in the way.
+    for n in 0..12 {
+        let email = if n == 3 { ada.email.clone() } else { format!("user{n}@example.org") };
+        wrong(&mut server.client().connecting_from([127, 0, 2, n]), &email)
+            .problem(401, "invalid_credentials");
+    }
+    let told = |line: &&str| line.contains("authn_login_lock");
+    let log = server.log();
+    let locks: Vec<&str> = log.lines().filter(told).collect();
+    let [lock] = &locks[..] else { panic!("{locks:?} in\n{log}") };
+    let lock: serde_json::Value = serde_json::from_str(lock).unwrap();
+    assert_eq!(lock["severity"], "high");
+    assert_eq!(lock["detail"], json!({"pattern": "one_password_on_many_accounts", "accounts": "10"}));
+    assert!(!log.contains("not that one"), "the password is in the log");
+    // Nobody is kept out by it.
+    ada.log_in_again(server.client());
+}

@@ -16,8 +16,9 @@ mod order;
 mod world;
 
 use farthing::ledger::{
-    Action, Caller, Command, Currency, Email, Mode, Money, OpenSession, Origin, PasswordHash, Register,
-    RequestId, Role, Rules, SessionId, TokenHash, TokenPair, TransactionId, UserId, WorkingSet, decide,
+    Action, Caller, Command, Currency, Email, Lifetime, Mode, Money, OpenSession, Origin, PasswordHash,
+    Register, RequestId, Role, Rules, SessionId, Shown, StepUp, TokenHash, TokenPair, TransactionId, UserId,
+    WebhookRules, WorkingSet, decide,
 };
 use random::Random;
 use uuid::Uuid;
@@ -63,10 +64,14 @@ fn rules() -> Rules {
     Rules {
         mode: Mode::Sandbox,
         duplicate_window_ms: 60_000,
+        hold_ttl_ms: 7 * 86_400_000,
+        four_eyes_above: None,
         access_ttl_ms: ACCESS_TTL_MS,
         refresh_ttl_ms: i64::MAX / 4,
         grant: Money::from_minor(GRANT_MINOR, Currency::USD).unwrap(),
         house_name: "House".into(),
+        webhooks: WebhookRules { most: 16, schedule_ms: vec![0, 5_000] },
+        step_up_above: StepUp::OFF,
     }
 }
 
@@ -86,7 +91,15 @@ fn make_user(rules: &Rules, set: &mut WorkingSet, dice: &mut Dice, number: usize
         role: Role::Customer,
     };
     let tokens = dice.tokens();
-    let open = OpenSession { user, verified: password, rehashed: None, session, tokens };
+    let open = OpenSession {
+        shown: Shown::Nothing,
+        user,
+        verified: password,
+        rehashed: None,
+        session,
+        tokens,
+        lifetime: Lifetime::Refreshed,
+    };
     for action in [Action::Register(register), Action::OpenSession(open)] {
         let command = command(dice, action);
         assert!(decide(rules, set, &command).result.is_ok());

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use farthing::ledger::{
-    AccountKey, Action, Caller, Currency, Memo, Money, Pay, PaymentId, RecentPayment, SessionEnd, Timestamp,
-    WorkingSet, decide,
+    AccountKey, Action, Caller, Capture, Currency, Memo, Money, Pay, PaymentId, RecentPayment, SessionEnd,
+    Shown, Timestamp, WorkingSet, decide,
 };
 
 use super::random::Random;
@@ -27,7 +27,7 @@ fn refusals_come_in_their_order() {
         }),
         ("RecipientNotFound", |set, _, pay| drop(set.users.remove(&pay.payee))),
         ("DuplicatePayment", |set, _, pay| {
-            set.shapes.insert(pay.shape(), RecentPayment { payment: pay.payment, at: set.now });
+            set.shapes.insert(pay.shape(), vec![RecentPayment { payment: pay.payment, at: set.now }]);
         }),
         ("InsufficientFunds", |set, caller, _| {
             set.accounts.insert(AccountKey::wallet(caller.user, Currency::USD), 0);
@@ -42,11 +42,13 @@ fn refusals_come_in_their_order() {
         let payer = make_user(&rules, &mut set, &mut dice, 0);
         let payee = make_user(&rules, &mut set, &mut dice, 1);
         let pay = Pay {
+            shown: Shown::Nothing,
             caller: payer,
             payment: PaymentId::new(dice.uuid()),
             payee: payee.user,
             money: Money::from_minor(1, Currency::USD).unwrap(),
             memo: Memo::default(),
+            capture: Capture::Automatic,
             key: None,
         };
         for (_, wrong) in &breaks[first..] {

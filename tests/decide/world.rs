@@ -7,9 +7,9 @@ use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
 use farthing::ledger::{
-    AccountKey, Action, Caller, Changes, Currency, IdempotencyKey, Memo, Mode, Money, Outcome, Pay,
-    PaymentId, RefreshSession, Rules, Timestamp, TokenHash, Topup, TopupFailure, TopupMethod, TransactionId,
-    UserId, WorkingSet, decide,
+    AccountKey, Action, Caller, Capture, Changes, Currency, IdempotencyKey, Memo, Mode, Money, Outcome, Pay,
+    PaymentId, RefreshSession, Rules, Shown, Timestamp, TokenHash, Topup, TopupFailure, TopupMethod,
+    TransactionId, UserId, WorkingSet, decide,
 };
 
 use super::model::{ANSWERS, Asked, Circumstances, Expected, Model, class};
@@ -120,7 +120,16 @@ impl World {
         match method {
             None => {
                 let payment = PaymentId::new(self.dice.uuid());
-                Action::Pay(Pay { caller, payment, payee, money, memo, key })
+                Action::Pay(Pay {
+                    caller,
+                    payment,
+                    payee,
+                    money,
+                    memo,
+                    capture: Capture::Automatic,
+                    shown: Shown::Nothing,
+                    key,
+                })
             }
             Some(method) => {
                 let transaction = TransactionId::new(self.dice.uuid());

@@ -1,4 +1,5 @@
-//! What survives: `kill -9`, a full disk, a disk that fails, a power cut, signals, and too few file handles.
+//! What survives: `kill -9`, a full disk, a disk that fails, a power cut, signals, clocks that jump, and too few file
+//! handles or too little memory.
 //!
 //! Every test drives the real binary with concurrent clients that write down what they asked and what they were
 //! told, breaks something, mends it, and then compares the ledger with that book from outside: each acknowledged
@@ -10,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clock;
 mod disk;
 mod fsync;
 mod kill;

@@ -1,11 +1,11 @@
-//! Asking to stop, pausing, and running out of file handles, all under load.
+//! Asking to stop, pausing, and running out of file handles and of memory, all under load.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Random, Request, Server, count};
+use crate::support::{PASSWORD, Random, Request, Server, count};
 use crate::world::{Load, World};
 
 /// What the program promises for a graceful stop.
@@ -98,7 +98,7 @@ fn a_pause_loses_nothing() {
     world.load(&server, 1, load, |answered| {
         after(50)(answered);
         server.signal("STOP");
-        std::thread::sleep(Duration::from_secs(3));
+        std::thread::sleep(Duration::from_secs(5));
         server.signal("CONT");
         let so_far = answered.load(Ordering::Relaxed);
         after(so_far + 50)(answered);
@@ -129,4 +129,52 @@ fn running_out_of_file_handles_is_survived() {
     assert_eq!(world.unknown(), 0);
     world.audit(&server);
     server.verify();
+}
+
+/// How much more than it has a server may get, in MiB: a hash of a password needs 19.
+const MEMORY_LEFT_MIB: [u64; 3] = [0, 2, 25];
+
+#[test]
+fn running_out_of_memory_loses_nothing() {
+    let mut random = Random::new(Random::seed_of_this_run());
+    // With a limit from the beginning, no room is set aside for later.
+    let mut server = Server::builder().behind(&["prlimit", "--as=262144000:"]).start();
+    let mut world = World::new(&server, 8);
+    let mut died = 0;
+    for left in MEMORY_LEFT_MIB {
+        limit_memory(&server, &(mapped_bytes(&server) + (left << 20)).to_string());
+        let load = Load { clients: 16, attempts: 15, goes_on: false };
+        world.load(&server, random.next(), load, |_| register_a_crowd(&server));
+        if server.has_ended() {
+            died += 1;
+            server.wait(Duration::from_secs(1));
+            server.start_again();
+        } else {
+            limit_memory(&server, "unlimited");
+        }
+        world.settle_and_audit(&mut server);
+    }
+    assert!(died > 0, "no limit was too low");
+}
+
+/// Sixteen registrations at once, whose passwords are hashed; whether they are answered is not the question.
+fn register_a_crowd(server: &Server) {
+    std::thread::scope(|scope| {
+        for number in 0..16 {
+            let body = json!({"email": format!("crowd{number}@example.org"), "password": PASSWORD});
+            let mut client = server.client();
+            scope.spawn(move || client.send(&Request::post("/register", &body)).map(|answer| answer.status));
+        }
+    });
+}
+
+fn mapped_bytes(server: &Server) -> u64 {
+    let pages = std::fs::read_to_string(format!("/proc/{}/statm", server.pid())).unwrap();
+    pages.split(' ').next().unwrap().parse::<u64>().unwrap() * 4_096
+}
+
+fn limit_memory(server: &Server, bytes: &str) {
+    let (pid, limit) = (server.pid().to_string(), format!("--as={bytes}:"));
+    let status = std::process::Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap();
+    assert!(status.success(), "prlimit: {status}");
 }

@@ -17,3 +17,4 @@ mod faults;
 mod moves;
 mod nodes;
 mod rights;
+mod tls;

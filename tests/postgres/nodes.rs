@@ -70,6 +70,55 @@ fn nobody_spends_on_two_nodes_what_they_have_once() {
 }
 
 #[test]
+fn a_request_is_paid_on_one_of_two_nodes() {
+    let (one, two) = two();
+    let mut ada = one.user("ada");
+    let payers: Vec<_> = (0..10).map(|n| one.user(&format!("payer{n}"))).collect();
+    let id = ada.client.post("/requests", &json!({"amount": "7", "currency": "USD"})).expect(201).str("id");
+    let pay = |(number, token): (usize, &str)| {
+        let node = if number % 2 == 0 { &one } else { &two };
+        let request = Request::post(&format!("/requests/{id}/pay"), &json!({})).bearer(token).key("k");
+        node.client().call(&request).status
+    };
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let pay = &pay;
+        let numbered = payers.iter().enumerate();
+        let threads: Vec<_> =
+            numbered.map(|(n, payer)| scope.spawn(move || pay((n, &payer.token)))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(answers.iter().filter(|status| **status == 201).count(), 1, "{answers:?}");
+    assert!(answers.iter().all(|status| [201, 409].contains(status)), "{answers:?}");
+    assert_eq!(ada.balance("USD"), 100_700);
+    one.verify();
+}
+
+#[test]
+fn a_schedule_runs_once_each_time_whichever_node_comes_first() {
+    let (one, two) = two();
+    let (mut ada, mut admin) = (one.user("ada"), one.operator("admin"));
+    let now = ada.client.get("/statement?currency=USD").expect(200).str("created_at");
+    let year: u32 = now[..4].parse().unwrap();
+    let body = json!({"amount": "1", "currency": "USD", "at": format!("{}-01-01T12:00:00Z", year + 1),
+        "rrule": "FREQ=DAILY;COUNT=20", "missed": "run_all"});
+    let id = ada.client.post("/schedules", &body).expect(201).str("id");
+    // Longer than a year, so that every run is over on both nodes.
+    admin.client.post("/sandbox/clock", &json!({"advance": 400 * 86_400})).expect(200);
+    let mut ada = ada.log_in_again(two.client());
+    crate::support::postgres::until("the last of twenty runs", || {
+        ada.client.get(&format!("/schedules/{id}")).expect(200).str("status") == "done"
+    });
+    assert_eq!(ada.client.get(&format!("/schedules/{id}")).expect(200).json()["runs"], 20);
+    assert_eq!(ada.list("/payments").len(), 20);
+    assert_eq!(ada.balance("USD"), 100_000 - 2_000);
+    // The other node's clock shows the same year, and goes on.
+    let first = ada.pay(&json!({"amount": "3", "currency": "USD"})).expect(201).str("created_at");
+    let second = ada.pay(&json!({"amount": "4", "currency": "USD"})).expect(201).str("created_at");
+    assert!(now < first && first[..4] > now[..4] && first <= second, "{now} {first} {second}");
+    one.verify();
+}
+
+#[test]
 fn one_email_registers_once_and_one_token_is_swapped_once() {
     let (one, two) = two();
     let both = |request: &Request| {

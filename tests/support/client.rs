@@ -52,6 +52,17 @@ impl Request {
         Self { method: method.to_owned(), path: path.to_owned(), headers: Vec::new(), body: None }
     }
 
+    /// The path and query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The same request to another path.
+    #[must_use]
+    pub fn at(&self, path: &str) -> Self {
+        Self { path: path.to_owned(), ..self.clone() }
+    }
+
     /// A `GET`.
     pub fn get(path: &str) -> Self {
         Self::new("GET", path)
@@ -145,6 +156,11 @@ impl Client {
         self
     }
 
+    /// Another token from now on.
+    pub fn set_token(&mut self, token: &str) {
+        self.token = Some(token.to_owned());
+    }
+
     /// `GET`, which must be answered.
     pub fn get(&mut self, path: &str) -> Response {
         self.call(&Request::get(path))
@@ -156,6 +172,12 @@ impl Client {
     }
 
     /// `POST` without body, which must be answered.
+    pub fn delete(&mut self, path: &str) -> Response {
+        self.call(&Request::new("DELETE", path))
+    }
+
+    /// Sends a `POST` without a body and insists on an answer.
+    #[track_caller]
     pub fn post_empty(&mut self, path: &str) -> Response {
         self.call(&Request::new("POST", path))
     }

@@ -5,9 +5,10 @@ use std::path::Path;
 use farthing::auth::ledger_key::{KeyFingerprint, LedgerKey};
 use farthing::clock::Clock;
 use farthing::ledger::{
-    Action, Caller, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey, Memo, Mode, Money,
-    OpenSession, Origin, PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules, SessionId,
-    TokenHash, TokenPair, Topup, TopupMethod, TransactionId, UserId,
+    Action, Authority, Caller, Capture, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey,
+    Lifetime, MakeResetLink, Memo, Mode, Money, OpenSession, Origin, PasswordHash, Pay, PaymentId, Register,
+    RequestId, Role, Rules, SessionId, Shown, StepUp, TokenHash, TokenPair, Topup, TopupMethod,
+    TransactionId, UserId, WebhookRules,
 };
 use farthing::store::{self, Location, Store};
 
@@ -16,10 +17,14 @@ pub fn rules() -> Rules {
     Rules {
         mode: Mode::Sandbox,
         duplicate_window_ms: 60_000,
+        hold_ttl_ms: 7 * 86_400_000,
+        four_eyes_above: None,
         access_ttl_ms: 900_000,
         refresh_ttl_ms: 900_000,
         grant: Money::from_minor(100_000, Currency::USD).unwrap(),
         house_name: "House".into(),
+        webhooks: WebhookRules { most: 16, schedule_ms: vec![0, 5_000] },
+        step_up_above: StepUp::OFF,
     }
 }
 
@@ -71,11 +76,13 @@ impl Maker {
         let access = TokenHash(self.clock.random().unwrap());
         let tokens = TokenPair { access, refresh: TokenHash(self.clock.random().unwrap()) };
         self.run(Action::OpenSession(OpenSession {
+            shown: Shown::Nothing,
             user,
             verified: password,
             rehashed: None,
             session,
             tokens,
+            lifetime: Lifetime::Refreshed,
         }))
         .await;
         Caller { user, session, access }
@@ -84,18 +91,20 @@ impl Maker {
     /// A payment under a key.
     pub async fn pay(&self, caller: Caller, payee: UserId, minor: i64, key: &str) {
         self.run(Action::Pay(Pay {
+            shown: Shown::Nothing,
             caller,
             payment: PaymentId::new(self.clock.uuid().unwrap()),
             payee,
             money: Money::from_minor(minor, Currency::USD).unwrap(),
             memo: Memo { description: "lunch".into(), ..Memo::default() },
+            capture: Capture::Automatic,
             key: IdempotencyKey::parse(key).ok(),
         }))
         .await;
     }
 }
 
-/// Transactions: 1 and 2 the grants, 3 and 4 payments, 5 declined, 6 a payment to the house, 7 a top-up.
+/// Transactions: 1 and 2 the grants, 3 and 4 payments, 5 declined, 6 a payment to the house, 7 a top-up. One record.
 pub async fn fill(maker: &Maker) {
     let (ann, ben) = (maker.user("ann").await, maker.user("ben").await);
     maker.pay(ann, ben.user, 1_250, "k1").await;
@@ -112,6 +121,8 @@ pub async fn fill(maker: &Maker) {
         }))
         .await;
     maker.run(Action::Note(vec![EventDraft::new(EventKind::AuthzFail, Some(ann.user))])).await;
+    let secret = TokenHash([7; 32]);
+    maker.run(Action::MakeResetLink(MakeResetLink { by: Authority::Host, user: ann.user, secret })).await;
 }
 
 /// What must go before the journal can be damaged.

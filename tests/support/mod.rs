@@ -19,11 +19,13 @@
     reason = "test code: a wrong assumption must stop the test, and no test binary uses all of this"
 )]
 
-pub mod client;
+mod client;
+pub mod factor;
 pub mod lists;
 pub mod postgres;
 pub mod proxy;
 pub mod random;
+pub mod receiver;
 pub mod server;
 pub mod shape;
 pub mod user;

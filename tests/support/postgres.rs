@@ -196,7 +196,8 @@ impl Postgres {
         panic!("PostgreSQL does not start: {}", postgres.log());
     }
 
-    fn data(&self) -> PathBuf {
+    /// The cluster's own folder.
+    pub fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 

@@ -191,6 +191,17 @@ impl Server {
         User::register(self.client(), name)
     }
 
+    /// Makes the one operator of that role and logs them in.
+    pub fn operator(&self, role: &str) -> User {
+        let email = format!("{role}@example.com");
+        let made = self.run(&["admin", "create", "--email", &email, "--role", role]);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let said = String::from_utf8(made.stdout).expect("text");
+        let password = said.lines().find_map(|line| line.trim().strip_prefix("password"));
+        let password = password.unwrap_or_else(|| panic!("no password in {said}")).trim_matches([' ', ':']);
+        User::log_in(self.client(), role, &email, password)
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -327,7 +338,8 @@ fn listen(stdout: ChildStdout, kept: &Arc<Mutex<String>>) -> mpsc::Receiver<Sock
     let kept = Arc::clone(kept);
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if let Some(address) = line.trim().strip_prefix("listening on http://") {
+            let said = line.trim().strip_prefix("listening on ");
+            if let Some((_, address)) = said.and_then(|said| said.split_once("://")) {
                 let _ = sender.send(address.parse().expect("an address with a port"));
             }
             let mut kept = kept.lock().unwrap();

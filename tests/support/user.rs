@@ -46,6 +46,28 @@ impl User {
         }
     }
 
+    /// The same person, logged in under a password that is not everybody's.
+    pub fn log_in(mut client: Client, name: &str, email: &str, password: &str) -> Self {
+        let login = client.post("/login", &json!({"email": email, "password": password})).expect(200);
+        let token = login.str("access_token");
+        Self {
+            id: login.json()["user"]["id"].as_str().unwrap().to_owned(),
+            email: email.to_owned(),
+            name: name.to_owned(),
+            client: client.with_token(&token),
+            token,
+            refresh: login.str("refresh_token"),
+        }
+    }
+
+    /// Registers `name`, gives them the role from the host, and logs in.
+    pub fn operator(server: &super::Server, name: &str, role: &str) -> Self {
+        let user = Self::register(server.client(), name);
+        let output = server.run(&["admin", "set-role", "--email", &user.email, "--role", role]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        user
+    }
+
     /// Another session of the same user, on another connection.
     pub fn log_in_again(&self, client: Client) -> Self {
         let mut client = client;

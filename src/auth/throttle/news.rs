@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{CAPACITY, State, Throttle, forgive, lock, reserve};
+use super::{CAPACITY, Policy, State, Throttle, forgive, lock, reserve};
 use crate::ledger::Timestamp;
 
 /// What one node counted, for the others. Names no account but by a digest.
@@ -10,19 +10,19 @@ use crate::ledger::Timestamp;
 pub struct ThrottleNews {
     /// What happened.
     pub what: Counted,
-    /// The account, as a digest of its email; zeros where none is concerned.
-    pub account: [u8; 16],
-    /// The network that asked; the unspecified address for none.
+    /// Of failures the account, as a digest of its email; of calls whoever asked; zeros where none is concerned.
+    pub key: [u8; 16],
+    /// Of failures the network that asked; the unspecified address for none.
     pub network: IpAddr,
+    /// How often; at least once.
+    pub times: u32,
 }
 
 /// What a throttle counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counted {
-    /// Somebody asked to register.
-    Registration,
-    /// Somebody tried to log in.
-    Login,
+    /// Calls that count for a limit.
+    Calls(Policy),
     /// A login failed, for its account.
     AccountFailure,
     /// A login succeeded after failures.
@@ -32,15 +32,12 @@ pub enum Counted {
 }
 
 impl Counted {
-    /// Everything that is counted.
-    pub const ALL: [Self; 5] =
-        [Self::Registration, Self::Login, Self::AccountFailure, Self::AccountSuccess, Self::AddressFailure];
+    const LOGINS: [Self; 3] = [Self::AccountFailure, Self::AccountSuccess, Self::AddressFailure];
 
     /// Its name in a database.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Registration => "registration",
-            Self::Login => "login",
+            Self::Calls(policy) => policy.name(),
             Self::AccountFailure => "account_failure",
             Self::AccountSuccess => "account_success",
             Self::AddressFailure => "address_failure",
@@ -49,36 +46,33 @@ impl Counted {
 
     /// What has that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|counted| counted.name() == name)
+        let of_logins = Self::LOGINS.into_iter().find(|counted| counted.name() == name);
+        of_logins.or_else(|| Policy::from_name(name).map(Self::Calls))
     }
 }
 
 impl Throttle {
     /// What was counted here since the last time.
     pub fn take_news(&self) -> Vec<ThrottleNews> {
-        std::mem::take(&mut lock(&self.state).news)
+        let mut news = std::mem::take(&mut lock(&self.state).news);
+        news.append(&mut self.rates.take_news());
+        news
     }
 
     /// Counts what others counted.
     pub fn hear(&self, news: &[ThrottleNews], now: Timestamp) {
         let Some(limits) = &self.limits else { return };
-        let mut state = lock(&self.state);
-        for ThrottleNews { what, account, network } in news.iter().copied() {
-            // What was let through elsewhere has been: it counts here up to a full window.
+        for ThrottleNews { what, key, network, times } in news.iter().copied() {
+            let mut state = lock(&self.state);
             match what {
-                Counted::Registration => {
-                    let _ = limits.registrations().take(&mut state.registrations, network, now);
-                }
-                Counted::Login => {
-                    let _ = limits.logins().take(&mut state.logins, network, now);
-                }
+                Counted::Calls(policy) => self.rates.hear(policy, key, times, now),
                 Counted::AccountFailure => {
-                    reserve(&mut state.accounts, (account, network), now);
-                    if let Some(failures) = state.accounts.get_mut(&(account, network)) {
+                    reserve(&mut state.accounts, (key, network), now);
+                    if let Some(failures) = state.accounts.get_mut(&(key, network)) {
                         limits.per_account().count(failures, now);
                     }
                 }
-                Counted::AccountSuccess => forgive(&mut state.accounts, &(account, network), now),
+                Counted::AccountSuccess => forgive(&mut state.accounts, &(key, network), now),
                 Counted::AddressFailure => {
                     reserve(&mut state.addresses, network, now);
                     if let Some(failures) = state.addresses.get_mut(&network) {
@@ -92,9 +86,9 @@ impl Throttle {
 
 impl State {
     /// Keeps what was counted for the other nodes. Nobody may fetch it, so there is an end to it.
-    pub(super) fn tell(&mut self, what: Counted, account: [u8; 16], network: IpAddr) {
+    pub(super) fn tell(&mut self, what: Counted, key: [u8; 16], network: IpAddr) {
         if self.news.len() < CAPACITY {
-            self.news.push(ThrottleNews { what, account, network });
+            self.news.push(ThrottleNews { what, key, network, times: 1 });
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::seal::SealError;
-use crate::auth::ledger_key::LedgerKey;
+use crate::auth::keyring::Keyring;
 use crate::ledger::{Mode, Timestamp};
 use crate::store::{Description, VerifyReport};
 
@@ -65,7 +65,7 @@ impl Manifest {
     pub fn new(
         saved_at: Timestamp,
         description: &Description,
-        key: &LedgerKey,
+        keys: &Keyring,
         database_bytes: u64,
         counts: Counts,
     ) -> Self {
@@ -74,7 +74,7 @@ impl Manifest {
             saved_at,
             mode: description.mode.name().to_owned(),
             epoch: description.epoch,
-            key: key.expose(),
+            key: keys.expose(),
             database_bytes,
             counts,
         }
@@ -85,9 +85,9 @@ impl Manifest {
         Mode::from_name(&self.mode)
     }
 
-    /// The ledger's key; none if it is not readable.
-    pub fn key(&self) -> Option<LedgerKey> {
-        LedgerKey::parse(&self.key)
+    /// The ledger's keys; none if they are not readable.
+    pub fn keys(&self) -> Option<Keyring> {
+        Keyring::parse(&self.key)
     }
 
     /// The bytes in the file.

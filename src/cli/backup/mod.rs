@@ -7,7 +7,7 @@
 //!
 //! A file or a ledger appears under its name when it is whole, proved and durable, or not at all.
 
-mod manifest;
+pub mod manifest;
 mod passphrase;
 pub mod restore;
 pub mod save;

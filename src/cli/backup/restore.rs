@@ -12,7 +12,7 @@ use super::manifest::{Counts, Manifest};
 use super::seal::{SealError, Unsealer};
 use super::stage::{self, Stage};
 use super::{data_folder, is_there, passphrase};
-use crate::auth::ledger_key::LedgerKey;
+use crate::auth::keyring::Keyring;
 use crate::cli::durable;
 use crate::cli::key_file::{self, Found};
 use crate::cli::lock::FolderLock;
@@ -39,7 +39,7 @@ pub fn run(loaded: &Loaded, file: &Path) -> Result<(), Failure> {
     refuse_ledger(data)?;
     let mut backup = Backup::open(file, settings)?;
     let key_path = settings.key_file();
-    let has_key = holds(&key_path, &backup.key)?;
+    let has_key = holds(&key_path, &backup.keys)?;
 
     let exists = data.is_dir();
     // Nobody may make a ledger meanwhile in a folder that is there; one that is not appears at the end.
@@ -53,7 +53,7 @@ pub fn run(loaded: &Loaded, file: &Path) -> Result<(), Failure> {
     let _lock = early.map_or_else(|| lock(data), Ok)?;
     durable::sync_folder_of(data).map_err(|error| stage::cannot(data, &error))?;
     if !has_key {
-        key_file::make(&key_path, &backup.key, &clock)?;
+        key_file::make(&key_path, &backup.keys, &clock)?;
     }
     if let Err(error) = durable::rename(&store::file(stage.folder()), &store::file(data)) {
         if !has_key && !store::file(data).exists() {
@@ -92,11 +92,11 @@ fn lock(data: &Path) -> Result<FolderLock, Failure> {
 }
 
 /// Whether the key file is there already; another ledger's is refused.
-fn holds(path: &Path, key: &LedgerKey) -> Result<bool, Failure> {
+fn holds(path: &Path, keys: &Keyring) -> Result<bool, Failure> {
     match key_file::find(path)? {
         Found::Nothing => Ok(false),
-        Found::Key(found) if found == *key => Ok(true),
-        Found::Key(_) | Found::Other => Err(Failure::Usage(format!(
+        Found::Keys(found) if found == *keys => Ok(true),
+        Found::Keys(_) | Found::Other => Err(Failure::Usage(format!(
             "the key file {} is there already and holds another key, and nothing is overwritten; move it away, or name \
              another with --key-file",
             path.display()
@@ -114,7 +114,7 @@ struct Backup {
     path: PathBuf,
     manifest: Manifest,
     mode: Mode,
-    key: LedgerKey,
+    keys: Keyring,
     content: Unsealer<BufReader<File>>,
 }
 
@@ -127,8 +127,8 @@ impl Backup {
             let mut content = Unsealer::begin(BufReader::new(file), &passphrase)?;
             let manifest = Manifest::read(|buffer| content.read(buffer))?;
             let mode = manifest.mode().ok_or(SealError::NoBackup)?;
-            let key = manifest.key().ok_or(SealError::NoBackup)?;
-            Ok(Self { path: path.to_path_buf(), manifest, mode, key, content })
+            let keys = manifest.keys().ok_or(SealError::NoBackup)?;
+            Ok(Self { path: path.to_path_buf(), manifest, mode, keys, content })
         };
         opened().map_err(|error| refused(path, error))
     }
@@ -160,7 +160,7 @@ impl Backup {
         let unreadable = |error: OpenError| refused(&self.path, error);
         let report = store::verify(&store::Location::Folder(folder.to_owned())).map_err(unreadable)?;
         let found = store::describe(folder).map_err(unreadable)?;
-        let key = Some(self.key.fingerprint());
+        let key = Some(self.keys.fingerprint());
         // A ledger may not say yet which key is its own; it does from when it is opened next.
         let saved = Description { mode: self.mode, epoch: self.manifest.epoch, key: found.key.and(key) };
         if found != saved || Counts::of(&report) != self.manifest.counts || !report.discrepancies.is_empty() {
@@ -192,7 +192,7 @@ fn begin_epoch(backup: &Backup, folder: &Path, settings: &Settings, clock: &Cloc
         Command { origin: Origin { request, ip: None, user_agent: None }, action: Action::Note(vec![event]) };
     let (place, rules) = (Location::Folder(folder.to_path_buf()), rules(&settings)?);
     run_once(async {
-        let opened = store::open(&place, backup.key.fingerprint(), rules, clock.clone(), None).await;
+        let opened = store::open(&place, backup.keys.fingerprint(), rules, clock.clone(), None).await;
         let store = opened.map_err(|error| failed(&error))?;
         store.execute(command).await.map_err(|error| failed(&error))?;
         store.close().await.map_err(|error| failed(&error))

@@ -11,9 +11,9 @@ use crate::auth::ledger_key::KeyFingerprint;
 use crate::auth::token::AccessToken;
 use crate::clock::Clock;
 use crate::ledger::{
-    Action, Caller, Command, Currency, Email, IdempotencyKey, Memo, Money, OpenSession, Origin, Outcome,
-    PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules, SessionId, TokenHash, TokenPair,
-    TransactionId, UserId,
+    Action, Caller, Capture, Command, Currency, Email, IdempotencyKey, Lifetime, Memo, Money, OpenSession,
+    Origin, Outcome, PasswordHash, Pay, PaymentId, Register, RequestId, Role, Rules, SessionId, Shown,
+    TokenHash, TokenPair, TransactionId, UserId,
 };
 use crate::store::{self, Answer, Location, Store};
 
@@ -109,8 +109,16 @@ impl Seeder<'_> {
             self.seeded.user_ids.push(user.to_string());
             let tokens = TokenPair { access: access.hash(), refresh };
             let verified = password.clone();
-            self.send(Action::OpenSession(OpenSession { user, verified, rehashed: None, session, tokens }))
-                .await?;
+            self.send(Action::OpenSession(OpenSession {
+                shown: Shown::Nothing,
+                user,
+                verified,
+                rehashed: None,
+                session,
+                tokens,
+                lifetime: Lifetime::Refreshed,
+            }))
+            .await?;
         }
         self.drain(0).await
     }
@@ -124,7 +132,18 @@ impl Seeder<'_> {
         let money =
             Money::from_minor(1, Currency::USD).map_err(|error| BenchError::Server(error.to_string()))?;
         let key = IdempotencyKey::parse(&self.clock.uuid()?.to_string()).ok();
-        self.send(Action::Pay(Pay { caller, payment, payee, money, memo: Memo::default(), key })).await
+        let (memo, capture) = (Memo::default(), Capture::Automatic);
+        self.send(Action::Pay(Pay {
+            caller,
+            payment,
+            payee,
+            money,
+            memo,
+            capture,
+            shown: Shown::Nothing,
+            key,
+        }))
+        .await
     }
 
     /// Sends a command; the queue takes them in order, so what a command needs is there when it is decided.

@@ -10,10 +10,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Errors, currency};
+use super::{Errors, currency, parse_start};
 use crate::http::problem::{Code, Problem};
 use crate::http::spec::{Field, Kind};
-use crate::ledger::{Currency, Email, Money, MoneyError, UserId};
+use crate::ledger::{Amount, Currency, Email, Money, MoneyError, Timestamp, UserId};
 
 /// The most pairs that metadata may have.
 pub const MAX_METADATA_PAIRS: usize = 50;
@@ -177,6 +177,27 @@ impl<'a> Form<'a> {
         found
     }
 
+    /// True or false.
+    pub fn flag(&mut self, name: &'static str) -> Option<bool> {
+        let flag = serde_json::from_str(self.raw(name)?.get()).ok();
+        if flag.is_none() {
+            self.errors.push(name, "wrong_type", "must be true or false");
+        }
+        flag
+    }
+
+    /// A list of words, as many as the route's field allows.
+    pub fn words(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let Some(Kind::Words(most)) = self.kind(name) else { return None };
+        let words: Option<Vec<String>> = serde_json::from_str(self.present(name)?.get()).ok();
+        let fits = |words: &Vec<String>| words.len() <= most && words.iter().all(|word| word.len() <= 100);
+        let words = words.filter(fits);
+        if words.is_none() {
+            self.errors.push(name, "wrong_type", format!("must be a list of at most {most} short strings"));
+        }
+        words
+    }
+
     /// An amount and its currency; both are checked as far as each can be without the other.
     pub fn money(&mut self, amount: &'static str, currency_name: &'static str) -> Option<Money> {
         let currency = match self.string(currency_name) {
@@ -192,6 +213,44 @@ impl<'a> Form<'a> {
         };
         self.errors.push(amount, error.code(), error.to_string());
         None
+    }
+
+    /// An amount whose currency is known elsewhere.
+    pub fn amount(&mut self, name: &'static str) -> Option<Amount> {
+        let text = self.amount_text(name)?;
+        Amount::parse(&text).map_err(|error| self.errors.push(name, error.code(), error.to_string())).ok()
+    }
+
+    /// A currency's code.
+    pub fn currency(&mut self, name: &'static str) -> Option<Currency> {
+        let text = self.string(name)?;
+        currency(&mut self.errors, name, &text)
+    }
+
+    /// A time: RFC 3339, or the beginning of a date (UTC).
+    pub fn moment(&mut self, name: &'static str) -> Option<Timestamp> {
+        let text = self.string(name)?;
+        let moment = parse_start(&text);
+        if moment.is_none() {
+            let message =
+                "must be a date such as 2026-01-31 or an RFC 3339 time such as 2026-01-31T09:30:00Z";
+            self.errors.push(name, "invalid_time", message);
+        }
+        moment
+    }
+
+    /// A whole number between the bounds of the route's field.
+    pub fn number(&mut self, name: &'static str) -> Option<i64> {
+        let raw = self.present(name)?;
+        let (least, most) = match self.kind(name) {
+            Some(Kind::Number(least, most)) => (least, most),
+            _ => (i64::MIN, i64::MAX),
+        };
+        let number = raw.get().parse::<i64>().ok().filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            self.errors.push(name, "out_of_range", format!("must be a whole number from {least} to {most}"));
+        }
+        number
     }
 
     /// Pairs of strings, as a JSON object with sorted keys; absent, null and `{}` are all none.

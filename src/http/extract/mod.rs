@@ -9,7 +9,7 @@ mod query;
 pub use form::{Form, MAX_METADATA_PAIRS, Recipient};
 pub use headers::{bearer_token, idempotency_key, is_json, user_agent};
 pub use moment::{parse_end, parse_start};
-pub use query::{Cursor, MAX_LIMIT, Query};
+pub use query::{Cursor, MAX_LIMIT, Place, Query, decode_form};
 
 use super::problem::{FieldError, Problem};
 use crate::ledger::{Currency, MoneyError};

@@ -10,13 +10,14 @@ use serde::{Serialize, Serializer};
 use super::{Errors, currency};
 use crate::http::problem::Problem;
 use crate::http::spec::{Field, Kind};
-use crate::ledger::{Currency, Timestamp};
+use crate::ledger::{Currency, FeedPosition, Timestamp};
 
 /// The most rows that one page may have.
 pub const MAX_LIMIT: usize = 100;
 const DEFAULT_LIMIT: usize = 20;
 /// Tells cursors apart should their inside ever change.
 const CURSOR_VERSION: u8 = 1;
+const PLACE_VERSION: u8 = 2;
 
 /// A place in a list: opaque to clients, the position of its last row to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,39 @@ impl Serialize for Cursor {
     }
 }
 
+/// A place in the feed of events: opaque to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(pub FeedPosition);
+
+impl Place {
+    /// Reads a place that [`Place`]'s `Display` wrote; anything else is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (version, rest) = bytes.split_first()?;
+        let (transaction, notice) = rest.split_first_chunk::<8>()?;
+        let position = FeedPosition {
+            transaction: u64::from_be_bytes(*transaction),
+            notice: u64::from_be_bytes(notice.try_into().ok()?),
+        };
+        (*version == PLACE_VERSION).then_some(Self(position))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = vec![PLACE_VERSION];
+        bytes.extend(self.0.transaction.to_be_bytes());
+        bytes.extend(self.0.notice.to_be_bytes());
+        f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A query, decoded, and what is wrong with it so far.
 pub struct Query<'a> {
     fields: &'static [Field],
@@ -72,6 +106,17 @@ impl<'a> Query<'a> {
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             read.take(name, value);
+        }
+        read
+    }
+
+    /// The same of a form that was sent by GET, whose empty fields mean that nothing was asked there.
+    pub fn read_filled(query: Option<&'a str>, fields: &'static [Field]) -> Self {
+        let mut read = Self { fields, values: Vec::new(), errors: Errors::default() };
+        for (name, value) in query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')) {
+            if !value.is_empty() {
+                read.take(name, value);
+            }
         }
         read
     }
@@ -103,6 +148,18 @@ impl<'a> Query<'a> {
         self.errors.finish(Some(value))
     }
 
+    /// Refuses a parameter for a reason of the call's own.
+    pub fn refuse(&mut self, name: &'static str, code: &'static str, message: &str) {
+        self.errors.push(name, code, message);
+    }
+
+    /// Refuses a query that lacks a parameter which it must have.
+    pub fn require(&mut self, name: &'static str) {
+        if self.get(name).is_none() {
+            self.errors.push(name, "required", "is required");
+        }
+    }
+
     /// The parameters as decoded, for the link to the next page.
     pub fn pairs(&self) -> Vec<(&'static str, Cow<'a, str>)> {
         self.values.clone()
@@ -130,10 +187,42 @@ impl<'a> Query<'a> {
         cursor.map(Cursor::position)
     }
 
+    /// A place in the feed after which to go on.
+    pub fn place(&mut self, name: &'static str) -> Option<FeedPosition> {
+        let place = Place::parse(self.get(name)?);
+        if place.is_none() {
+            self.errors.push(name, "invalid_cursor", "must be the 'next' of an earlier page");
+        }
+        place.map(|place| place.0)
+    }
+
     /// A currency's code.
     pub fn currency(&mut self, name: &'static str) -> Option<Currency> {
         let text = self.get(name)?.to_owned();
         currency(&mut self.errors, name, &text)
+    }
+
+    /// Text as the route's parameter bounds it; absent and empty are both none.
+    pub fn text(&mut self, name: &'static str) -> Option<String> {
+        let max_characters = self.fields.iter().find(|field| field.name == name).map(|field| field.kind);
+        let Some(Kind::Text(max_characters)) = max_characters else { return None };
+        let text = self.get(name).filter(|text| !text.is_empty())?.to_owned();
+        if text.chars().count() > max_characters || text.chars().any(char::is_control) {
+            let message =
+                format!("must have at most {max_characters} characters, without control characters");
+            self.errors.push(name, "invalid_text", message);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// An id.
+    pub fn id<T: std::str::FromStr>(&mut self, name: &'static str) -> Option<T> {
+        let id = self.get(name)?.parse().ok();
+        if id.is_none() {
+            self.errors.push(name, "invalid_id", "must be an id, as the API gives it");
+        }
+        id
     }
 
     /// One of the words that the route's parameter lists.
@@ -175,6 +264,15 @@ impl<'a> Query<'a> {
     fn get(&self, name: &str) -> Option<&str> {
         self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_ref())
     }
+}
+
+/// The pairs of a form that was sent, in their order; none if one cannot be decoded.
+pub fn decode_form(text: &str) -> Option<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| Some((decode(name)?, decode(value)?)))
+        .collect()
 }
 
 /// Undoes percent-encoding and `+`; none if what comes out is not UTF-8 or an escape is cut.

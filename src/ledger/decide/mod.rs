@@ -4,12 +4,29 @@
 //! the idempotency key, then the rules in [`Refusal`]'s order, then the change. Nothing is changed before every check
 //! has passed, so that a refused command costs its neighbours nothing.
 
+mod api_keys;
+mod cash;
+mod deliveries;
+mod factors;
+mod operators;
 mod payments;
+mod requests;
+mod resets;
+mod sandbox;
+mod schedules;
+mod steps;
 mod users;
+mod webhooks;
+
+pub use operators::may_use;
 
 use std::sync::Arc;
 
-use super::{Action, Caller, Command, Refusal, Rules, Session, Timestamp, Transaction, User, WorkingSet};
+use uuid::Uuid;
+
+use super::{
+    Action, Caller, Command, Record, Refusal, Rules, Session, Timestamp, Transaction, User, WorkingSet,
+};
 
 /// What a command is answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +46,21 @@ pub enum Reply {
     Session(Arc<Session>, Arc<User>),
     /// The transaction that was written.
     Transaction(Arc<Transaction>),
+    /// The step that was written, and the first row of the payment that it is about.
+    Step {
+        /// The payment's first row.
+        first: Arc<Transaction>,
+        /// The step.
+        step: Arc<Transaction>,
+    },
+    /// The record as it stands now.
+    Record(Arc<Record>),
+    /// An event was told; its id, without its prefix.
+    Told(Uuid),
+    /// These deliveries are the asker's to try.
+    Claimed(Vec<Uuid>),
+    /// The record of cash that waits for a second operator.
+    CashWaits(Arc<Record>),
     /// Done; there is nothing to say about it.
     Done,
 }
@@ -54,9 +86,32 @@ pub fn decide(rules: &Rules, set: &mut WorkingSet, command: &Command) -> Outcome
         Action::EndSession(end) => users::end_session(set, command, end).into(),
         Action::TouchSession(session) => users::touch_session(set, *session).into(),
         Action::ChangePassword(change) => users::change_password(set, command, change).into(),
-        Action::Rename(rename) => users::rename(set, rename).into(),
+        Action::BeginFactor(begin) => factors::begin(set, begin).into(),
+        Action::ConfirmFactor(confirm) => factors::confirm(set, command, confirm).into(),
+        Action::RemoveFactor(remove) => factors::remove(set, command, remove).into(),
+        Action::MakeApiKey(make) => api_keys::make(set, command, make).into(),
+        Action::RotateApiKey(rotate) => api_keys::rotate(set, command, rotate).into(),
+        Action::ChangeUser(change) => operators::change_user(rules, set, command, change).into(),
+        Action::EndUserSessions(end) => operators::end_user_sessions(rules, set, command, end).into(),
+        Action::ResetFactor(reset) => operators::reset_factor(rules, set, command, reset).into(),
+        Action::MakeResetLink(make) => operators::make_reset_link(rules, set, command, make).into(),
+        Action::ResetPassword(reset) => resets::reset_password(set, command, reset).into(),
+        Action::Rename(rename) => users::rename(set, command, rename).into(),
         Action::Pay(pay) => payments::pay(rules, set, command, pay),
+        Action::MakeSchedule(make) => schedules::make(rules, set, make).into(),
+        Action::EndSchedule(end) => schedules::end(set, end).into(),
+        Action::RunSchedule(run) => schedules::run(rules, set, command, run).into(),
+        Action::MoveClock(moved) => sandbox::move_clock(rules, set, command, moved).into(),
+        Action::MakeRequest(make) => requests::make(set, make).into(),
+        Action::CancelRequest(cancel) => requests::cancel(set, cancel).into(),
+        Action::PayRequest(asked) => requests::pay(rules, set, command, asked),
+        Action::Settle(settle) => steps::settle(rules, set, command, settle),
+        Action::Cash(cash) => cash::cash(rules, set, command, cash),
+        Action::DecideCash(asked) => cash::decide(set, command, asked).into(),
+        Action::Expire(expire) => steps::expire(rules, set, *expire).into(),
         Action::Topup(topup) => payments::topup(rules, set, command, topup),
+        Action::Webhook(asked) => webhooks::decide(rules, set, command, asked).into(),
+        Action::Delivery(asked) => deliveries::decide(rules, set, command, asked).into(),
         Action::Note(drafts) => {
             for draft in drafts {
                 set.record(command, draft);

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::super::{
-    AccountKey, Command, Decline, Entry, EventDraft, EventKind, IdempotencyKey, Memo, Mode, Money, Party,
-    Pay, RecentPayment, Refusal, Rules, Topup, TopupMethod, Transaction, TransactionKind, User, UserId,
-    WorkingSet,
+    AccountKey, BalancesAfter, Capture, Command, Currency, Deadline, Decline, Entry, EventDraft, EventKind,
+    Filing, Hold, IdempotencyKey, Memo, Mode, Money, Party, Pay, Refusal, Rules, Stage, Topup, TopupMethod,
+    Transaction, TransactionKind, User, UserId, WorkingSet,
 };
-use super::{Outcome, Reply, caller_user};
+use super::{Outcome, Reply, caller_user, factors};
 
 pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, pay: &Pay) -> Outcome {
     let payer = match caller_user(set, &pay.caller) {
@@ -18,7 +18,12 @@ pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, pay: &
         return replay(&first, || differences_from_payment(&first, pay));
     }
     match check_payment(rules, set, &payer, pay) {
-        Ok(payee) => write_payment(set, command, pay, &payer, payee).into(),
+        Ok(payee) => {
+            if let Err(refusal) = step_up(rules, set, &payer, pay) {
+                return refusal.into();
+            }
+            write_payment(rules, set, command, pay, &payer, payee).into()
+        }
         Err(refusal) => {
             if let Refusal::DuplicatePayment { payment } = &refusal {
                 let event = EventDraft::new(EventKind::PaymentDuplicateBlocked, Some(payer.id))
@@ -31,7 +36,12 @@ pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, pay: &
 }
 
 /// The rules that stand before the money itself, in the order of [`Refusal`].
-fn check_payment(rules: &Rules, set: &WorkingSet, payer: &User, pay: &Pay) -> Result<Party, Refusal> {
+pub(super) fn check_payment(
+    rules: &Rules,
+    set: &WorkingSet,
+    payer: &User,
+    pay: &Pay,
+) -> Result<Party, Refusal> {
     if payer.frozen {
         return Err(Refusal::AccountFrozen);
     }
@@ -40,7 +50,7 @@ fn check_payment(rules: &Rules, set: &WorkingSet, payer: &User, pay: &Pay) -> Re
         return Err(Refusal::SelfPayment);
     }
     if pay.key.is_none()
-        && let Some(recent) = set.shapes.get(&pay.shape())
+        && let Some(recent) = set.shapes.get(&pay.shape()).and_then(|recent| recent.last())
         && set.now < recent.at.plus_millis(rules.duplicate_window_ms)
     {
         return Err(Refusal::DuplicatePayment { payment: recent.payment });
@@ -48,26 +58,52 @@ fn check_payment(rules: &Rules, set: &WorkingSet, payer: &User, pay: &Pay) -> Re
     Ok(payee)
 }
 
-fn party(rules: &Rules, set: &WorkingSet, id: UserId) -> Option<Party> {
+pub(super) fn party(rules: &Rules, set: &WorkingSet, id: UserId) -> Option<Party> {
     if id == UserId::HOUSE {
         return Some(Party { id, name: Some(rules.house_name.clone()) });
     }
     set.users.get(&id).map(|user| Party { id, name: user.name.clone() })
 }
 
+/// A large payment asks who has a second factor for a fresh code.
+pub(super) fn step_up(
+    rules: &Rules,
+    set: &mut WorkingSet,
+    payer: &Arc<User>,
+    pay: &Pay,
+) -> Result<(), Refusal> {
+    if rules.step_up_above.is_asked_for(pay.money) {
+        factors::take(set, Arc::clone(payer), pay.shown)?;
+    }
+    Ok(())
+}
+
 /// Moves the money, or keeps the declined attempt where there is too little of it.
-fn write_payment(
+pub(super) fn write_payment(
+    rules: &Rules,
     set: &mut WorkingSet,
     command: &Command,
     pay: &Pay,
     payer: &User,
     payee: Party,
 ) -> Result<Reply, Refusal> {
-    let from = AccountKey::wallet(payer.id, pay.money.currency());
-    let to = AccountKey::wallet(payee.id, pay.money.currency());
+    let currency = pay.money.currency();
+    let from = AccountKey::wallet(payer.id, currency);
     let available_minor = set.balance(&from);
     let has_enough = available_minor >= pay.money.amount_minor();
+    let (to, stage) = match pay.capture {
+        Capture::Manual if has_enough => {
+            (AccountKey::holds(payer.id, currency), Stage::Held(Hold::ForCapture))
+        }
+        Capture::Manual | Capture::Automatic => (AccountKey::wallet(payee.id, currency), Stage::Whole),
+    };
     let entries = if has_enough { two_entries(set, from, to, pay.money)? } else { Vec::new() };
+    let moves = has_enough && stage == Stage::Whole;
+    let after = if moves {
+        balances_after(set, [payer.id, payee.id], currency, &entries)
+    } else {
+        BalancesAfter::default()
+    };
     let transaction = set.post(Transaction {
         id: pay.payment.into(),
         kind: TransactionKind::Payment,
@@ -76,15 +112,22 @@ fn write_payment(
         money: pay.money,
         memo: pay.memo.clone(),
         method: None,
+        capture: pay.capture,
+        stage,
+        actor: None,
+        after,
         decline: (!has_enough).then_some(Decline::InsufficientFunds { available_minor }),
         key: pay.key.clone(),
         created_at: set.now,
         entries,
     });
-    if has_enough {
-        set.shapes.insert(transaction.shape(), RecentPayment { payment: pay.payment, at: set.now });
-    } else {
+    if !has_enough {
         set.record(command, &declined_event(&transaction));
+    }
+    if transaction.stage == Stage::Held(Hold::ForCapture) {
+        let due_at = Some(set.now.plus_millis(rules.hold_ttl_ms));
+        let filing = Filing { due_at, ..Filing::under(payer.id) };
+        set.put_record(transaction.id.uuid(), filing, &Deadline {});
     }
     first_answer(&transaction)
 }
@@ -119,6 +162,7 @@ fn write_topup(
         TopupMethod::Fails(failure) => (Some(Decline::Topup(failure)), Vec::new()),
         TopupMethod::Ok | TopupMethod::Slow => (None, two_entries(set, from, to, topup.money)?),
     };
+    let after = balances_after(set, [UserId::SANDBOX, user.id], currency, &entries);
     let transaction = set.post(Transaction {
         id: topup.transaction,
         kind: TransactionKind::Topup,
@@ -127,6 +171,10 @@ fn write_topup(
         money: topup.money,
         memo: Memo::default(),
         method: Some(topup.method),
+        capture: Capture::Automatic,
+        stage: Stage::Whole,
+        actor: None,
+        after,
         decline,
         key: topup.key.clone(),
         created_at: set.now,
@@ -150,7 +198,30 @@ pub(super) fn two_entries(
     Ok(vec![entry(set, from, out)?, entry(set, to, amount_minor)?])
 }
 
-fn entry(set: &WorkingSet, account: AccountKey, amount_minor: i64) -> Result<Entry, Refusal> {
+/// What both sides have after these entries, with what is held of theirs; only where the entries of their wallets do not
+/// say it, so that a ledger without holds has none of it.
+pub(super) fn balances_after(
+    set: &WorkingSet,
+    [from, to]: [UserId; 2],
+    currency: Currency,
+    entries: &[Entry],
+) -> BalancesAfter {
+    if entries.is_empty() {
+        return BalancesAfter::default();
+    }
+    let entry_of = |account: AccountKey| entries.iter().find(|entry| entry.account == account);
+    let of = |side: UserId| {
+        let (wallet, holds) = (AccountKey::wallet(side, currency), AccountKey::holds(side, currency));
+        let after = |account| {
+            entry_of(account).map_or_else(|| set.balance(&account), |entry| entry.balance_after_minor)
+        };
+        let is_told = entry_of(wallet).is_some() && after(holds) == 0;
+        (!is_told && !side.is_outside()).then(|| after(wallet).saturating_add(after(holds)))
+    };
+    BalancesAfter { from: of(from), to: of(to) }
+}
+
+pub(super) fn entry(set: &WorkingSet, account: AccountKey, amount_minor: i64) -> Result<Entry, Refusal> {
     let balance_after_minor = set.balance(&account).checked_add(amount_minor).ok_or(Refusal::BalanceLimit)?;
     assert!(
         balance_after_minor >= 0 || account.may_be_negative(),
@@ -160,12 +231,16 @@ fn entry(set: &WorkingSet, account: AccountKey, amount_minor: i64) -> Result<Ent
     Ok(Entry { account, amount_minor, balance_after_minor })
 }
 
-fn answered(set: &WorkingSet, owner: UserId, key: Option<&IdempotencyKey>) -> Option<Arc<Transaction>> {
+pub(super) fn answered(
+    set: &WorkingSet,
+    owner: UserId,
+    key: Option<&IdempotencyKey>,
+) -> Option<Arc<Transaction>> {
     key.and_then(|key| set.keys.get(&(owner, key.clone()))).cloned()
 }
 
 /// The first answer again, unless the key was used for something else.
-fn replay(first: &Arc<Transaction>, differences: impl FnOnce() -> Vec<&'static str>) -> Outcome {
+pub(super) fn replay(first: &Arc<Transaction>, differences: impl FnOnce() -> Vec<&'static str>) -> Outcome {
     let fields = differences();
     if fields.is_empty() {
         Outcome { replayed: true, result: first_answer(first) }
@@ -198,6 +273,7 @@ fn differences_from_payment(first: &Transaction, pay: &Pay) -> Vec<&'static str>
         ("description", first.memo.description != pay.memo.description),
         ("reference", first.memo.reference != pay.memo.reference),
         ("metadata", first.memo.metadata != pay.memo.metadata),
+        ("capture", first.capture != pay.capture),
     ])
 }
 
@@ -212,11 +288,11 @@ fn differences_from_topup(first: &Transaction, topup: &Topup) -> Vec<&'static st
     ])
 }
 
-fn differing<const N: usize>(fields: [(&'static str, bool); N]) -> Vec<&'static str> {
+pub(super) fn differing<const N: usize>(fields: [(&'static str, bool); N]) -> Vec<&'static str> {
     fields.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
 }
 
-fn declined_event(transaction: &Transaction) -> EventDraft {
+pub(super) fn declined_event(transaction: &Transaction) -> EventDraft {
     let reason = transaction.decline.map_or("", Decline::name);
     EventDraft::new(EventKind::PaymentDeclined, Some(transaction.owner()))
         .with("transaction", transaction.id.to_string())

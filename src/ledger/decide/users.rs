@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::super::{
-    AccountKey, ChangePassword, Command, EndSession, EventDraft, EventKind, Mode, OpenSession, Party,
-    RefreshSession, RefreshState, Refusal, Register, Rename, Rules, Session, SessionEnd, SessionId,
-    Transaction, TransactionKind, User, UserId, WorkingSet,
+    AccountKey, BalancesAfter, Capture, ChangePassword, Command, EndSession, EventDraft, EventKind,
+    EventType, Lifetime, Mode, OpenSession, Party, RefreshSession, RefreshState, Refusal, Register, Rename,
+    Rules, Session, SessionEnd, SessionId, SessionKind, Stage, Transaction, TransactionKind, User, UserId,
+    WorkingSet,
 };
 use super::payments::two_entries;
-use super::{Reply, caller_user};
+use super::{Reply, caller_user, factors};
 
 pub(super) fn register(
     rules: &Rules,
@@ -29,6 +30,7 @@ pub(super) fn register(
         frozen: false,
         created_at: set.now,
         password_changed_at: set.now,
+        second_factor: None,
     });
     if let Some(grant) = grant {
         set.post(grant);
@@ -36,7 +38,9 @@ pub(super) fn register(
     let event =
         EventDraft::new(EventKind::UserCreated, Some(register.user)).with("role", register.role.name());
     set.record(command, &event);
-    set.users.get(&register.user).cloned().map(Reply::User).ok_or(Refusal::TokenInvalid)
+    let user = set.users.get(&register.user).cloned().ok_or(Refusal::TokenInvalid)?;
+    set.tell_user(command, EventType::UserCreated, &user);
+    Ok(Reply::User(user))
 }
 
 /// What a new customer of a sandbox starts with; operators and live users start with nothing.
@@ -59,6 +63,10 @@ fn welcome_grant(
         money: rules.grant,
         memo: super::super::Memo::default(),
         method: None,
+        capture: Capture::Automatic,
+        stage: Stage::Whole,
+        actor: None,
+        after: BalancesAfter::default(),
         decline: None,
         key: None,
         created_at: set.now,
@@ -77,21 +85,27 @@ pub(super) fn open_session(
     if user.password != open.verified {
         return Err(Refusal::InvalidCredentials);
     }
+    user = factors::take(set, user, open.shown)?;
     if let Some(rehashed) = &open.rehashed {
         set.put_user(User { password: rehashed.clone(), ..User::clone(&user) });
         user = set.users.get(&open.user).cloned().ok_or(Refusal::InvalidCredentials)?;
     }
+    let (access_ms, refresh_ms) = match open.lifetime {
+        Lifetime::Refreshed => (rules.access_ttl_ms, rules.refresh_ttl_ms),
+        Lifetime::Fixed(milliseconds) => (milliseconds, milliseconds),
+    };
     let session = Session {
         id: open.session,
         user: user.id,
+        kind: SessionKind::Login,
         created_at: set.now,
         last_seen_at: set.now,
         ip: command.origin.ip,
         user_agent: command.origin.user_agent.clone(),
         access: open.tokens.access,
-        access_expires_at: set.now.plus_millis(rules.access_ttl_ms),
+        access_expires_at: set.now.plus_millis(access_ms),
         refresh: open.tokens.refresh,
-        refresh_expires_at: set.now.plus_millis(rules.refresh_ttl_ms),
+        refresh_expires_at: set.now.plus_millis(refresh_ms),
         ended: None,
     };
     set.put_session(session.clone());
@@ -171,25 +185,40 @@ pub(super) fn change_password(
     if user.password != change.verified {
         return Err(Refusal::InvalidCredentials);
     }
+    let user = factors::take(set, user, change.shown)?;
     set.put_user(User { password: change.new.clone(), password_changed_at: set.now, ..User::clone(&user) });
     set.record(command, &EventDraft::new(EventKind::PasswordChange, Some(user.id)));
-    let mut others = set.sessions_of.get(&user.id).cloned().unwrap_or_default();
-    // Engines load them in orders of their own; events must come in one.
-    others.sort_unstable();
-    for id in others.into_iter().filter(|id| *id != change.caller.session) {
-        let Some(session) = set.sessions.get(&id).filter(|session| session.is_live(set.now)).cloned() else {
-            continue;
-        };
-        end(set, &session, SessionEnd::PasswordChanged);
-        set.record(command, &revoked_event(&session, SessionEnd::PasswordChanged));
-    }
+    end_sessions(set, command, user.id, Some(change.caller.session), SessionEnd::PasswordChanged);
+    set.tell_user(command, EventType::UserPasswordChanged, &user);
     Ok(Reply::Done)
 }
 
-pub(super) fn rename(set: &mut WorkingSet, rename: &Rename) -> Result<Reply, Refusal> {
+/// Ends the user's live sessions, all but one if one is to stay.
+pub(super) fn end_sessions(
+    set: &mut WorkingSet,
+    command: &Command,
+    user: UserId,
+    stays: Option<SessionId>,
+    why: SessionEnd,
+) {
+    let mut ending = set.sessions_of.get(&user).cloned().unwrap_or_default();
+    // Engines load them in orders of their own; events must come in one.
+    ending.sort_unstable();
+    for id in ending.into_iter().filter(|id| Some(*id) != stays) {
+        let Some(session) = set.sessions.get(&id).filter(|session| session.is_live(set.now)).cloned() else {
+            continue;
+        };
+        end(set, &session, why);
+        set.record(command, &revoked_event(&session, why));
+    }
+}
+
+pub(super) fn rename(set: &mut WorkingSet, command: &Command, rename: &Rename) -> Result<Reply, Refusal> {
     let user = caller_user(set, &rename.caller)?;
     set.put_user(User { name: rename.name.clone(), ..User::clone(&user) });
-    set.users.get(&user.id).cloned().map(Reply::User).ok_or(Refusal::TokenInvalid)
+    let user = set.users.get(&user.id).cloned().ok_or(Refusal::TokenInvalid)?;
+    set.tell_user(command, EventType::UserUpdated, &user);
+    Ok(Reply::User(user))
 }
 
 fn end(set: &mut WorkingSet, session: &Session, why: SessionEnd) {

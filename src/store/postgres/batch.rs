@@ -16,7 +16,7 @@ use super::fault::Fault;
 use super::load::{self, LoadTime, Wanted};
 use super::save::{self, Committed, Loaded};
 use super::{Shared, statements};
-use crate::ledger::{Command, Outcome, Reply, SecurityEvent, Timestamp, WorkingSet, decide};
+use crate::ledger::{Command, Mode, Outcome, Reply, SecurityEvent, Timestamp, WorkingSet, decide};
 
 /// How long a batch is tried until it is loaded. With the two below it bounds how long a request can hang: no request may
 /// take 10 s.
@@ -77,6 +77,13 @@ enum Attempt {
     Failed(Fault),
 }
 
+/// The time that the batch is given instead of the database's own; none in a ledger of real money. A sandbox's clock that
+/// was moved is ahead, and its nodes know by how much from the ledger's newest row.
+fn given_time(shared: &Shared) -> Option<i64> {
+    let ahead = || (shared.rules.mode == Mode::Sandbox).then(|| shared.clock.ahead_ms()).flatten();
+    shared.clock.fixed_ms().or_else(ahead)
+}
+
 async fn attempt(
     shared: &Shared,
     batch: Uuid,
@@ -91,7 +98,7 @@ async fn attempt(
         Err(fault) => return Attempt::Failed(fault),
     };
     let time =
-        LoadTime { fixed_ms: shared.clock.fixed_ms(), duplicate_window_ms: shared.rules.duplicate_window_ms };
+        LoadTime { fixed_ms: given_time(shared), duplicate_window_ms: shared.rules.duplicate_window_ms };
     let mut set = match in_time(left(), Box::pin(load::load(&client, wanted, time))).await {
         Ok(Ok(set)) => set,
         Ok(Err(fault)) | Err(fault) => {
@@ -201,7 +208,7 @@ fn finish(shared: &Shared, decided: Decided, committed: Option<Committed>, took:
                 restamp(outcome, set.now, committed.at);
             }
         }
-        shared.gauges.saw(&committed);
+        shared.saw(&committed);
     }
     shared.gauges.ready.store(true, Ordering::Relaxed);
     if let Some(telemetry) = &shared.telemetry {
@@ -213,7 +220,7 @@ fn finish(shared: &Shared, decided: Decided, committed: Option<Committed>, took:
 
 /// A transaction of this batch says the time that its row got. One that was replayed keeps its own.
 fn restamp(outcome: &mut Outcome, decided: Timestamp, written: Timestamp) {
-    if let Ok(Reply::Transaction(transaction)) = &mut outcome.result
+    if let Ok(Reply::Transaction(transaction) | Reply::Step { step: transaction, .. }) = &mut outcome.result
         && !outcome.replayed
         && transaction.created_at == decided
     {

@@ -6,7 +6,15 @@ use tokio_postgres::error::SqlState;
 use crate::store::StoreError;
 
 /// Constraints that two nodes can run into at once: the batch is loaded anew and then finds the other's row.
-const RACED: [&str; 5] = ["users_email", "accounts_key", "accounts_pkey", "transactions_key", "chain_pkey"];
+const RACED: [&str; 7] = [
+    "users_email",
+    "accounts_key",
+    "accounts_pkey",
+    "transactions_key",
+    "chain_pkey",
+    "records_key",
+    "records_by_lookup",
+];
 
 /// A fault of the engine.
 #[derive(Debug, Clone, thiserror::Error)]

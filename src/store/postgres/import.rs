@@ -13,8 +13,8 @@ use super::connect::{self, PostgresSettings};
 use super::journal::{LEDGER, MIGRATION, MODE, head_of, runtime, unusable};
 use super::load::account_id;
 use super::save::{Accounts, Entries, Events, Sessions, Transactions, Users};
-use super::{migrate, statements};
-use crate::ledger::{Session, SessionId, TokenHash, User};
+use super::{migrate, records, statements};
+use crate::ledger::{Record, Session, SessionId, TokenHash, User};
 use crate::store::OpenError;
 use crate::store::journal::{Block, Head, JournalWriter, Properties};
 
@@ -65,7 +65,7 @@ impl JournalWriter for PostgresImport {
                 .map_err(unusable)?;
             let ledger = properties.ledger.to_string();
             match (property(&transaction, MIGRATION).await?, property(&transaction, MODE).await?) {
-                (Some(moved), _) if moved == ledger => {}
+                (Some(moved), _) if moved == ledger => mark(&transaction, properties, &ledger).await?,
                 (Some(_), _) => {
                     return Err(OpenError::Unusable("another ledger is being moved there".into()));
                 }
@@ -121,6 +121,15 @@ impl JournalWriter for PostgresImport {
                     &t.available,
                     &t.keys,
                     created,
+                    &t.captures,
+                    &t.about,
+                    &t.statuses,
+                    &t.captured,
+                    &t.refunded,
+                    &t.notes,
+                    &t.actors,
+                    &t.from_after,
+                    &t.to_after,
                 ],
             ),
             (
@@ -151,6 +160,7 @@ impl JournalWriter for PostgresImport {
                     &columns.times,
                     &columns.digests,
                     &columns.hashes,
+                    &columns.marks,
                 ],
             ),
             (statements::IMPORT_HEAD, &[&last.block, &last.transaction, &last.event, &at, &hash]),
@@ -169,7 +179,7 @@ impl JournalWriter for PostgresImport {
                 statements::IMPORT_USERS,
                 &[
                     &numbers, &u.ids, &u.emails, &u.folded, &u.names, &u.hashes, &u.roles, &u.frozen,
-                    &u.created, &u.changed,
+                    &u.created, &u.changed, &u.long, &u.factors,
                 ],
             ),
             (statements::IMPORT_LAST_USER, &[]),
@@ -190,6 +200,17 @@ impl JournalWriter for PostgresImport {
         self.in_transaction(&[(statements::IMPORT_TOKENS, &[&hashes, &sessions])])
     }
 
+    fn put_records(&mut self, records: &[(i64, Arc<Record>)]) -> Result<(), OpenError> {
+        let (mut numbers, mut columns) = (Vec::new(), records::Columns::default());
+        for (number, record) in records {
+            numbers.push(*number);
+            columns.push(record);
+        }
+        let mut parameters = columns.parameters().to_vec();
+        parameters.push(&numbers);
+        self.in_transaction(&[(statements::IMPORT_RECORDS, &parameters)])
+    }
+
     fn settle(&mut self) -> Result<(), OpenError> {
         self.runtime.block_on(self.connection.batch_execute("ANALYZE")).map_err(unusable)
     }
@@ -205,7 +226,7 @@ async fn property(transaction: &DatabaseTransaction<'_>, name: &str) -> Result<O
     row.map(|row| row.try_get(0).map_err(unusable)).transpose()
 }
 
-/// Says what is being moved here.
+/// Says what is being moved here; forgets what an earlier try brought and may be gone since.
 async fn mark(
     transaction: &DatabaseTransaction<'_>,
     properties: &Properties,
@@ -214,9 +235,10 @@ async fn mark(
     let own = [(MIGRATION, ledger), (LEDGER, ledger), (MODE, properties.mode.name())];
     let others = properties.others.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in own.into_iter().chain(others) {
-        let sql = "INSERT INTO properties (name, value) VALUES ($1, $2)";
+        let sql = "INSERT INTO properties (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2";
         transaction.execute(sql, &[&name, &value]).await.map_err(unusable)?;
     }
+    transaction.execute("DELETE FROM records", &[]).await.map_err(unusable)?;
     Ok(())
 }
 
@@ -236,6 +258,7 @@ struct Columns<'a> {
     last_events: Vec<i64>,
     times: Vec<i64>,
     digests: Vec<&'a [u8]>,
+    marks: Vec<&'a [u8]>,
     hashes: Vec<&'a [u8]>,
 }
 
@@ -270,7 +293,8 @@ impl<'a> Columns<'a> {
             columns.last_transactions.push(stored.head.transaction);
             columns.last_events.push(stored.head.event);
             columns.times.push(stored.head.at.as_millis());
-            columns.digests.push(&stored.digest);
+            columns.digests.push(&stored.rows.digest);
+            columns.marks.push(&stored.rows.marks);
             columns.hashes.push(&stored.head.hash);
         }
         for (id, (account, balance)) in balances {

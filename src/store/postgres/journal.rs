@@ -16,9 +16,11 @@ use super::connect::{self, PostgresSettings};
 use super::fault::{Fault, describe};
 use super::load::account_id;
 use super::rows::{self, get};
-use super::{migrate, statements};
-use crate::ledger::chain::Hash;
-use crate::ledger::{Mode, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, User};
+use super::{migrate, records, statements};
+use crate::ledger::chain::{Digested, Hash};
+use crate::ledger::{
+    Mode, PaymentId, Record, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, User,
+};
 use crate::store::OpenError;
 use crate::store::journal::{
     AccountRow, Beginning, Head, JournalReader, Numbered, Properties, StoredAccount, StoredBlock, StoredEntry,
@@ -79,6 +81,23 @@ impl PostgresJournal {
         }
     }
 
+    /// Records whose values are not of their kind, looked at in pages.
+    fn check_records(&self, wrong: &mut Vec<String>) -> Result<(), OpenError> {
+        let mut after = 0_i64;
+        loop {
+            let page = self.query(statements::RECORDS_AFTER, &[&after, &PAGE])?;
+            for row in &page {
+                after = get(row, 0)?;
+                if let Err(fault) = records::record(row) {
+                    wrong.push(fault.to_string());
+                }
+            }
+            if page.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
     /// Spent tokens whose session is not there, looked at in pages.
     fn check_spent_tokens(&self, wrong: &mut Vec<String>) -> Result<(), OpenError> {
         let sql = "SELECT p.hash, EXISTS (SELECT 1 FROM sessions s WHERE s.id = p.session_id), p.session_id \
@@ -131,7 +150,7 @@ impl JournalReader for PostgresJournal {
 
     fn blocks(&mut self, after: &Head, to: i64, rows: i64) -> Result<Vec<StoredBlock>, OpenError> {
         // Each block has one row at least, so that no more blocks than rows can be wanted.
-        let sql = "SELECT no, last_transaction, last_event, at, hash, digest FROM blocks \
+        let sql = "SELECT no, last_transaction, last_event, at, hash, digest, marks FROM blocks \
                    WHERE no > $1 AND no <= $2 ORDER BY no LIMIT $3";
         let mut blocks: Vec<StoredBlock> = Vec::new();
         for row in self.query(sql, &[&after.block, &to, &rows.max(1)])? {
@@ -139,7 +158,8 @@ impl JournalReader for PostgresJournal {
             if head.rows().saturating_sub(after.rows()) > rows && !blocks.is_empty() {
                 break;
             }
-            blocks.push(StoredBlock { head, digest: hash(&row, 5)? });
+            let rows = Digested { digest: hash(&row, 5)?, marks: get(&row, 6)? };
+            blocks.push(StoredBlock { head, rows });
         }
         Ok(blocks)
     }
@@ -184,6 +204,7 @@ impl JournalReader for PostgresJournal {
         let mut wrong = Vec::new();
         self.check_sessions(&mut wrong)?;
         self.check_spent_tokens(&mut wrong)?;
+        self.check_records(&mut wrong)?;
         Ok(wrong)
     }
 
@@ -229,6 +250,11 @@ impl JournalReader for PostgresJournal {
         };
         found.iter().map(token).collect()
     }
+
+    fn records(&mut self, after: i64, limit: usize) -> Result<Vec<(i64, Arc<Record>)>, OpenError> {
+        let found = self.query(statements::RECORDS_AFTER, &[&after, &count(limit)])?;
+        found.iter().map(|row| Ok(records::record(row)?)).collect()
+    }
 }
 
 async fn begin(snapshot: &Snapshot<'_>) -> Result<Beginning, OpenError> {
@@ -254,8 +280,14 @@ async fn begin(snapshot: &Snapshot<'_>) -> Result<Beginning, OpenError> {
             Err(fault) => beginning.discrepancies.push(format!("accounts row {id}: {fault}")),
         }
     }
-    let row = snapshot.query_one("SELECT count(*) FROM users", &[]).await.map_err(unusable)?;
+    let sql = "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM records)";
+    let row = snapshot.query_one(sql, &[]).await.map_err(unusable)?;
     beginning.users = u64::try_from(get::<i64>(&row, 0)?).unwrap_or_default();
+    beginning.records = u64::try_from(get::<i64>(&row, 1)?).unwrap_or_default();
+    let sql = "SELECT DISTINCT about FROM transactions WHERE about IS NOT NULL";
+    for row in snapshot.query(sql, &[]).await.map_err(unusable)? {
+        beginning.settled.insert(PaymentId::new(get(&row, 0)?));
+    }
     Ok(beginning)
 }
 

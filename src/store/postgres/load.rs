@@ -1,7 +1,7 @@
 //! Load: everything that a batch can touch, in one round trip (statements that need no answer of an earlier one are sent
 //! together); a second one only where a key is given again, for the entries of its transaction.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use deadpool_postgres::ClientWrapper;
@@ -11,18 +11,21 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::fault::Fault;
+use super::records;
 use super::rows::{self, SESSION_COLUMNS, USER_COLUMNS, get};
 use super::statements;
 use crate::ledger::{
-    AccountKey, Action, Command, Needs, RecentPayment, RefreshState, Timestamp, Transaction, TransactionId,
-    UserId, WorkingSet,
+    AccountKey, AccountKind, Action, Command, KnownPayment, Needs, RecentPayment, RefreshState, Shown,
+    Timestamp, Transaction, TransactionId, UserId, WorkingSet,
 };
 
 /// What a batch asks of the database before it decides.
 pub(super) struct Wanted {
     needs: Needs,
     locked_users: Vec<Uuid>,
-    accounts: HashMap<Uuid, AccountKey>,
+    /// The ids of wallets, and of what is held of them.
+    wallets: Vec<Uuid>,
+    holds: Vec<Uuid>,
 }
 
 impl Wanted {
@@ -34,8 +37,12 @@ impl Wanted {
             command.add_needs(&mut needs);
             locked_users.extend(locked_user(&command.action).map(UserId::uuid));
         }
-        let accounts = needs.accounts.iter().map(|key| (account_id(key), *key)).collect();
-        Self { needs, locked_users, accounts }
+        let ids = |kind| {
+            let keys: HashSet<&AccountKey> = needs.accounts.iter().filter(|key| key.kind == kind).collect();
+            keys.into_iter().map(account_id).collect()
+        };
+        let (wallets, holds) = (ids(AccountKind::Wallet), ids(AccountKind::Holds));
+        Self { needs, locked_users, wallets, holds }
     }
 }
 
@@ -46,12 +53,38 @@ fn locked_user(action: &Action) -> Option<UserId> {
         Action::EndSession(end) => Some(end.caller.user),
         Action::ChangePassword(change) => Some(change.caller.user),
         Action::Rename(rename) => Some(rename.caller.user),
+        Action::BeginFactor(begin) => Some(begin.caller.user),
+        Action::ConfirmFactor(confirm) => Some(confirm.caller.user),
+        Action::RemoveFactor(remove) => Some(remove.caller.user),
+        Action::MakeApiKey(make) => Some(make.caller.user),
+        Action::RotateApiKey(rotate) => Some(rotate.caller.user),
+        // Of two that show the same code at the same moment one is to find it used.
+        Action::Pay(pay) if matches!(pay.shown, Shown::Proof(_)) => Some(pay.caller.user),
+        Action::ChangeUser(change) => Some(change.user),
+        Action::EndUserSessions(end) => Some(end.user),
+        Action::ResetFactor(reset) => Some(reset.user),
+        Action::MakeResetLink(make) => Some(make.user),
+        Action::ResetPassword(reset) => Some(reset.user),
         // A refresh locks by its token.
         Action::RefreshSession(_)
         | Action::Register(_)
         | Action::TouchSession(_)
         | Action::Pay(_)
+        | Action::MakeSchedule(_)
+        | Action::EndSchedule(_)
+        | Action::RunSchedule(_)
+        | Action::MoveClock(_)
+        | Action::MakeRequest(_)
+        | Action::CancelRequest(_)
+        | Action::PayRequest(_)
+        | Action::Settle(_)
+        | Action::Expire(_)
+        | Action::Cash(_)
+        | Action::DecideCash(_)
         | Action::Topup(_)
+        // These lock by their records.
+        | Action::Webhook(_)
+        | Action::Delivery(_)
         | Action::Note(_) => None,
     }
 }
@@ -88,9 +121,12 @@ pub(super) async fn load(
     let sessions: Vec<Uuid> = needs.sessions.iter().map(|id| id.uuid()).collect();
     let sessions_of: Vec<Uuid> = needs.sessions_of.iter().map(|id| id.uuid()).collect();
     let tokens: Vec<&[u8]> = needs.refresh_tokens.iter().map(|token| &token.0[..]).collect();
-    let accounts: Vec<Uuid> = wanted.accounts.keys().copied().collect();
+    let Wanted { wallets, holds, .. } = wanted;
+    let payments: Vec<Uuid> = needs.payments.iter().map(|id| id.uuid()).collect();
+    let no_payments = payments.is_empty();
     let (owners, keys): (Vec<Uuid>, Vec<&str>) =
         needs.keys.iter().map(|(owner, key)| (owner.uuid(), key.as_str())).unzip();
+    let r = records::Wanted::by(needs);
     let lock_nobody = wanted.locked_users.is_empty() && tokens.is_empty();
     let shapes = Shapes::of(needs);
 
@@ -98,7 +134,13 @@ pub(super) async fn load(
     let (
         begun,
         locked,
-        account_rows,
+        record_rows,
+        wallet_rows,
+        side_rows,
+        hold_rows,
+        side_hold_rows,
+        payment_rows,
+        state_rows,
         user_rows,
         email_rows,
         session_rows,
@@ -110,7 +152,13 @@ pub(super) async fn load(
         biased;
         client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),
         query(client, lock_nobody, statements::LOCK_USERS, [&wanted.locked_users, &tokens]),
-        query(client, accounts.is_empty(), statements::LOCK_ACCOUNTS, [&accounts]),
+        query(client, r.is_empty(), statements::LOCK_RECORDS, [&r.kinds, &r.ids, &r.lookup_kinds, &r.lookups]),
+        query(client, wallets.is_empty() || !no_payments, statements::LOCK_WALLETS, [wallets]),
+        query(client, no_payments, statements::LOCK_WALLETS_AND_SIDES, [wallets, &payments]),
+        query(client, holds.is_empty(), statements::HOLDS, [holds]),
+        query(client, no_payments, statements::HOLDS_OF_SIDES, [&payments]),
+        query(client, no_payments, statements::PAYMENTS_BY_ID, [&payments]),
+        query(client, no_payments, statements::STATES_OF, [&payments]),
         query(client, false, statements::TIME_AND_USERS, [&time.fixed_ms, &users]),
         query(client, needs.emails.is_empty(), statements::USERS_BY_EMAIL, [&needs.emails]),
         query(client, sessions.is_empty(), statements::SESSIONS_BY_ID, [&sessions]),
@@ -125,12 +173,13 @@ pub(super) async fn load(
     let now = user_rows.first().ok_or_else(|| Fault::Damaged("the chain has no head".into()))?;
     let now = get(now, USER_COLUMNS)?;
     let mut set = WorkingSet::at(Timestamp::from_millis(now));
-    for row in account_rows? {
-        let id: Uuid = get(&row, 0)?;
-        if let Some(account) = wanted.accounts.get(&id) {
-            set.accounts.insert(*account, get(&row, 1)?);
-        }
+    for row in record_rows? {
+        set.add_record(records::record(&row)?.1);
     }
+    for row in [wallet_rows?, side_rows?, hold_rows?, side_hold_rows?].iter().flatten() {
+        set.accounts.insert(rows::account_key(row, 0)?, get(row, 3)?);
+    }
+    take_payments(client, &payment_rows?, &state_rows?, &mut set).await?;
     for row in &user_rows {
         // The only row where no user was found is all NULL but for the time.
         if get::<Option<Uuid>>(row, 0)?.is_some() {
@@ -163,6 +212,24 @@ pub(super) async fn load(
         }
     }
     Ok(set)
+}
+
+/// Payments, and where their newest later steps left them.
+async fn take_payments(
+    client: &ClientWrapper,
+    payments: &[Row],
+    states: &[Row],
+    set: &mut WorkingSet,
+) -> Result<(), Fault> {
+    let states = states.iter().map(rows::state_of).collect::<Result<HashMap<_, _>, _>>()?;
+    for (_, first) in with_entries(client, payments).await? {
+        let payment = first.id.into();
+        let state = states.get(&payment).copied().or_else(|| first.payment_state());
+        if let Some(state) = state {
+            set.payments.insert(payment, KnownPayment { first: Arc::new(first), state });
+        }
+    }
+    Ok(())
 }
 
 /// Runs a prepared statement; asks nothing where there is nothing to ask.
@@ -219,11 +286,14 @@ struct Shapes<'a> {
     currencies: Vec<&'a str>,
     descriptions: Vec<&'a str>,
     references: Vec<&'a str>,
+    /// How many payments of each shape.
+    wanted: i64,
 }
 
 impl<'a> Shapes<'a> {
     fn of(needs: &'a Needs) -> Self {
-        let mut columns = Self::default();
+        let wanted = i64::try_from(needs.payments.len().saturating_add(1)).unwrap_or(i64::MAX);
+        let mut columns = Self { wanted, ..Self::default() };
         for shape in &needs.shapes {
             columns.payers.push(shape.payer.uuid());
             columns.payees.push(shape.payee.uuid());
@@ -236,10 +306,10 @@ impl<'a> Shapes<'a> {
     }
 
     async fn query(&self, client: &ClientWrapper, time: LoadTime) -> Result<Vec<Row>, Fault> {
-        let Self { payers, payees, amounts, currencies, descriptions, references } = self;
+        let Self { payers, payees, amounts, currencies, descriptions, references, wanted } = self;
         let (now, window) = (&time.fixed_ms, &time.duplicate_window_ms);
-        let parameters: [&(dyn ToSql + Sync); 8] =
-            [now, window, payers, payees, amounts, currencies, descriptions, references];
+        let parameters: [&(dyn ToSql + Sync); 9] =
+            [now, window, payers, payees, amounts, currencies, descriptions, references, wanted];
         query(client, payers.is_empty(), statements::RECENT_PAYMENTS, parameters).await
     }
 }
@@ -253,7 +323,11 @@ fn take_recent(needs: &Needs, found: &[Row], time: LoadTime, set: &mut WorkingSe
         if let Some(shape) = shape
             && set.now < recent.at.plus_millis(time.duplicate_window_ms)
         {
-            set.shapes.insert(shape.clone(), recent);
+            // Newest first; and a shape that is needed twice has its rows twice.
+            let known = set.shapes.entry(shape.clone()).or_default();
+            if !known.contains(&recent) {
+                known.insert(0, recent);
+            }
         }
     }
     Ok(())

@@ -7,7 +7,14 @@ use super::fault::describe;
 use crate::store::OpenError;
 
 /// The files, in the order of their numbers.
-const MIGRATIONS: [(i32, &str); 1] = [(1, include_str!("migrations/0001_heart.sql"))];
+const MIGRATIONS: [(i32, &str); 6] = [
+    (1, include_str!("migrations/0001_heart.sql")),
+    (2, include_str!("migrations/0002_throttle.sql")),
+    (3, include_str!("migrations/0003_records.sql")),
+    (4, include_str!("migrations/0004_marks.sql")),
+    (5, include_str!("migrations/0005_life_of_a_payment.sql")),
+    (6, include_str!("migrations/0006_identity.sql")),
+];
 
 /// What nodes that start together wait for each other at.
 const LOCK: &str = "LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE";
@@ -63,9 +70,9 @@ pub(super) async fn grant(connection: &mut Object, role: &str) -> Result<(), Ope
     let sql = format!(
         "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}; \
          GRANT INSERT ON properties, users, sessions, spent_tokens, accounts, transactions, entries, security_events, \
-         blocks, batches, throttle_news TO {role}; \
-         GRANT UPDATE ON properties, users, sessions, accounts, chain TO {role}; \
-         GRANT DELETE ON properties, batches, throttle_news TO {role};"
+         blocks, batches, throttle_news, records TO {role}; \
+         GRANT UPDATE ON properties, users, sessions, accounts, chain, records TO {role}; \
+         GRANT DELETE ON properties, batches, throttle_news, records TO {role};"
     );
     let unusable = |error: tokio_postgres::Error| {
         OpenError::Unusable(format!("cannot grant the serving role its rights: {}", describe(&error)))

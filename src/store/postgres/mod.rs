@@ -3,6 +3,7 @@
 //! - `lanes`: gathers waiting commands into batches and answers them;
 //! - `batch`: one batch: load, decide, write, commit; retried, halved or looked up where that went wrong;
 //! - `load` and `save`: the two round trips of a batch;
+//! - `records`: rows that are read, written and listed as they are;
 //! - `journal` and `import`: the whole ledger handed out and taken in;
 //! - `news`: what the nodes' throttles tell each other;
 //! - `lookups` and `reads`: everything that only looks, point reads gathered as well;
@@ -21,11 +22,14 @@ mod load;
 mod lookups;
 mod migrate;
 mod news;
+mod oversight;
 mod reads;
+mod records;
 mod rows;
 mod save;
 mod statements;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -37,13 +41,16 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::{
-    AccountBalance, Answer, HistoryQuery, Movement, OpenError, Page, PageRequest, Status, Store, StoreError,
+    AccountBalance, Answer, HistoryQuery, JournalQuery, Movement, OpenError, Page, PageRequest, RecordQuery,
+    Status, Store, StoreError, WalletQuery,
 };
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::auth::throttle::ThrottleNews;
 use crate::clock::Clock;
+use crate::ledger::chain::Hash;
 use crate::ledger::{
-    Command, Mode, Outcome, Rules, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
+    Command, Mode, Outcome, PaymentId, PaymentState, Record, RecordKey, RecordKind, Rules, SecurityEvent,
+    Session, Timestamp, TokenHash, TransactionId, User, UserId,
 };
 use crate::telemetry::Telemetry;
 pub use connect::PostgresSettings;
@@ -119,7 +126,7 @@ impl PostgresStore {
         let shared = Arc::new(Shared { writers, readers, rules, clock, gauges, telemetry });
         let (head, writable) =
             reads::head(&shared).await.map_err(|fault| OpenError::Unusable(fault.to_string()))?;
-        shared.gauges.saw(&head);
+        shared.saw(&head);
         shared.gauges.ready.store(writable, Ordering::Relaxed);
         let (commands, queue) = mpsc::channel(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
@@ -282,7 +289,7 @@ async fn probe(shared: Arc<Shared>) {
         let was_ready = shared.gauges.ready.load(Ordering::Relaxed);
         let is_ready = match reads::head(&shared).await {
             Ok((head, writable)) => {
-                shared.gauges.saw(&head);
+                shared.saw(&head);
                 if !writable {
                     // Connected to a leader that was; the next connections find the one that is.
                     for pool in [&shared.writers, &shared.readers] {
@@ -351,12 +358,40 @@ impl Store for PostgresStore {
         Self::read(async move { reads::history(&self.shared, &query).await })
     }
 
+    fn wallet_movements(&self, query: WalletQuery) -> Answer<'_, Vec<Movement>> {
+        Self::read(async move { reads::wallet_movements(&self.shared, &query).await })
+    }
+
+    fn journal(&self, query: JournalQuery) -> Answer<'_, Vec<Movement>> {
+        Self::read(reads::journal(&self.shared, query))
+    }
+
     fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>> {
         Self::read(reads::transaction(&self.shared, user, id))
     }
 
+    fn payment_states(&self, payments: Vec<PaymentId>) -> Answer<'_, HashMap<PaymentId, PaymentState>> {
+        Self::read(async move { reads::payment_states(&self.shared, &payments).await })
+    }
+
     fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>> {
         Self::read(reads::events(&self.shared, user, page))
+    }
+
+    fn record(&self, key: RecordKey) -> Answer<'_, Option<Arc<Record>>> {
+        Self::read(records::by_key(&self.shared, key))
+    }
+
+    fn record_by_lookup(&self, kind: RecordKind, lookup: Hash) -> Answer<'_, Option<Arc<Record>>> {
+        Self::read(records::by_lookup(&self.shared, kind, lookup))
+    }
+
+    fn records(&self, query: RecordQuery) -> Answer<'_, Page<(u64, Arc<Record>)>> {
+        Self::read(async move { records::list(&self.shared, &query).await })
+    }
+
+    fn due_records(&self, kind: RecordKind, until: Timestamp, limit: usize) -> Answer<'_, Vec<Arc<Record>>> {
+        Self::read(records::due(&self.shared, kind, until, limit))
     }
 
     fn exchange_news(&self, news: Vec<ThrottleNews>) -> Answer<'_, Vec<ThrottleNews>> {
@@ -397,6 +432,14 @@ impl Store for PostgresStore {
 impl Drop for PostgresStore {
     fn drop(&mut self) {
         self.probe.abort();
+    }
+}
+
+impl Shared {
+    /// Takes note of where the journal ends.
+    fn saw(&self, head: &Committed) {
+        self.clock.not_before(head.at);
+        self.gauges.saw(head);
     }
 }
 

@@ -22,9 +22,10 @@ pub(super) async fn tell(shared: &Shared, node: Uuid, news: &[ThrottleNews]) -> 
         return Ok(());
     }
     let what: Vec<&str> = news.iter().map(|news| news.what.name()).collect();
-    let accounts: Vec<&[u8]> = news.iter().map(|news| &news.account[..]).collect();
+    let keys: Vec<&[u8]> = news.iter().map(|news| &news.key[..]).collect();
     let networks: Vec<String> = news.iter().map(|news| news.network.to_string()).collect();
-    reads::query(shared, statements::TELL_NEWS, &[&node, &what, &accounts, &networks]).await?;
+    let times: Vec<i32> = news.iter().map(|news| i32::try_from(news.times).unwrap_or(i32::MAX)).collect();
+    reads::query(shared, statements::TELL_NEWS, &[&node, &what, &keys, &networks, &times]).await?;
     reads::query(shared, statements::FORGET_NEWS, &[]).await.map(|_| ())
 }
 
@@ -34,14 +35,15 @@ pub(super) async fn hear(shared: &Shared, node: Uuid, heard: &mut Heard) -> Resu
     for row in reads::query(shared, statements::HEAR_NEWS, &[&node]).await? {
         let no: i64 = get(&row, 0)?;
         numbers.insert(no);
-        let account: &[u8] = get(&row, 2)?;
+        let key: &[u8] = get(&row, 2)?;
         let network: Option<IpAddr> = get::<&str>(&row, 3)?.parse().ok();
-        let parsed = (Counted::from_name(get(&row, 1)?), account.try_into().ok(), network);
+        let times: i32 = get(&row, 4)?;
+        let parsed = (Counted::from_name(get(&row, 1)?), key.try_into().ok(), network);
         // A newer node may count what this one does not know.
-        if let (Some(what), Some(account), Some(network)) = parsed
+        if let (Some(what), Some(key), Some(network)) = parsed
             && !heard.numbers.contains(&no)
         {
-            news.push(ThrottleNews { what, account, network });
+            news.push(ThrottleNews { what, key, network, times: u32::try_from(times).unwrap_or_default() });
         }
     }
     heard.numbers = numbers;

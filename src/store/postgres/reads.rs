@@ -16,10 +16,12 @@ use super::fault::Fault;
 use super::rows::{self, SESSION_COLUMNS, TRANSACTION_COLUMNS, USER_COLUMNS, get};
 use super::{Shared, load, statements};
 use crate::ledger::{
-    Balance, Currency, SecurityEvent, Session, Timestamp, TokenHash, Transaction, TransactionId,
-    TransactionKind, User, UserId, network_of,
+    Balance, Currency, PaymentId, PaymentState, SecurityEvent, Session, Timestamp, TokenHash, Transaction,
+    TransactionId, TransactionKind, User, UserId, network_of,
 };
-use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest};
+use crate::store::{
+    AccountBalance, HistoryFilter, HistoryQuery, JournalQuery, Movement, Page, PageRequest, WalletQuery,
+};
 
 /// How long one read may take, tried again or not.
 const PATIENCE: Duration = Duration::from_millis(2_500);
@@ -142,16 +144,18 @@ pub(super) async fn wallets(shared: &Shared, user: UserId) -> Result<Vec<Account
 }
 
 pub(super) async fn history(shared: &Shared, asked: &HistoryQuery) -> Result<Page<Movement>, Fault> {
-    let HistoryFilter { currency, kind, declined, from, to } = asked.filter;
+    let HistoryFilter { currency, declined, from, to, .. } = asked.filter;
+    let kinds: Vec<&str> = asked.filter.kinds().map(TransactionKind::name).collect();
+    let takes_held = asked.filter.takes_held();
     let (user, before) = (asked.user.uuid(), position(asked.page.after, i64::MAX));
     let limit = one_more(asked.page.limit);
-    let (currency, kind) = (currency.map(Currency::code), kind.map(TransactionKind::name));
+    let currency = currency.map(Currency::code);
     let from = from.map_or(i64::MIN, Timestamp::as_millis);
     let to = to.map(Timestamp::as_millis);
     let found = query(
         shared,
         statements::HISTORY,
-        &[&user, &before, &limit, &currency, &kind, &declined, &from, &to],
+        &[&user, &before, &limit, &currency, &kinds, &declined, &from, &to, &takes_held],
     )
     .await?;
     let mut numbered = Vec::new();
@@ -160,6 +164,37 @@ pub(super) async fn history(shared: &Shared, asked: &HistoryQuery) -> Result<Pag
         numbered.push((no, movement(no, transaction, get(row, TRANSACTION_COLUMNS)?)));
     }
     Ok(cut(numbered, asked.page.limit))
+}
+
+/// What moved a wallet, oldest first.
+pub(super) async fn wallet_movements(shared: &Shared, asked: &WalletQuery) -> Result<Vec<Movement>, Fault> {
+    let place = |place: u64| i64::try_from(place).unwrap_or(i64::MAX);
+    let (user, after, to) = (asked.user.uuid(), place(asked.after), place(asked.to));
+    let limit = i64::try_from(asked.limit).unwrap_or(i64::MAX);
+    let parameters: [&(dyn ToSql + Sync); 5] = [&user, &after, &to, &asked.currency.code(), &limit];
+    let found = query(shared, statements::WALLET_MOVEMENTS, &parameters).await?;
+    let numbered = found.iter().map(|row| {
+        let (no, transaction) = rows::transaction(row)?;
+        Ok(movement(no, transaction, get(row, TRANSACTION_COLUMNS)?))
+    });
+    numbered.collect()
+}
+
+pub(super) async fn journal(shared: &Shared, asked: JournalQuery) -> Result<Vec<Movement>, Fault> {
+    let after = i64::try_from(asked.after).unwrap_or(i64::MAX);
+    let limit = i64::try_from(asked.limit).unwrap_or(i64::MAX);
+    let found = if let Some(seer) = asked.seer {
+        query(shared, statements::MOVEMENTS_AFTER, &[&seer.uuid(), &after, &limit]).await?
+    } else {
+        // Numbers are dense, so that this span has as many rows.
+        let to = after.saturating_add(limit);
+        query(shared, statements::TRANSACTIONS_BETWEEN, &[&after, &to]).await?
+    };
+    let numbered = found.iter().map(|row| {
+        let (no, transaction) = rows::transaction(row)?;
+        Ok(movement(no, transaction, None))
+    });
+    numbered.collect()
 }
 
 pub(super) async fn transaction(
@@ -180,6 +215,17 @@ pub(super) async fn transaction(
     }
     let balance_after = transaction.balance_after(user);
     Ok(Some(movement(no, transaction, balance_after)))
+}
+
+pub(super) async fn payment_states(
+    shared: &Shared,
+    payments: &[PaymentId],
+) -> Result<HashMap<PaymentId, PaymentState>, Fault> {
+    if payments.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let ids: Vec<Uuid> = payments.iter().map(|payment| payment.uuid()).collect();
+    query(shared, statements::STATES_OF, &[&ids]).await?.iter().map(rows::state_of).collect()
 }
 
 pub(super) async fn events(
@@ -206,13 +252,13 @@ pub(super) async fn forget_batches(shared: &Shared) -> Result<(), Fault> {
     query(shared, statements::FORGET_BATCHES, &[]).await.map(|_| ())
 }
 
-fn movement(no: i64, transaction: Transaction, balance_after_minor: Option<i64>) -> Movement {
+pub(super) fn movement(no: i64, transaction: Transaction, balance_after_minor: Option<i64>) -> Movement {
     let sequence = u64::try_from(no).unwrap_or_default();
     Movement { sequence, transaction: Arc::new(transaction), balance_after_minor }
 }
 
 /// Cuts what was read to the page; one row more than asked for tells that there is a next one.
-fn cut<T>(mut numbered: Vec<(i64, T)>, limit: usize) -> Page<T> {
+pub(super) fn cut<T>(mut numbered: Vec<(i64, T)>, limit: usize) -> Page<T> {
     let is_last = numbered.len() <= limit;
     numbered.truncate(limit);
     let last = numbered.last().and_then(|(no, _)| u64::try_from(*no).ok());
@@ -220,10 +266,10 @@ fn cut<T>(mut numbered: Vec<(i64, T)>, limit: usize) -> Page<T> {
     Page { rows: numbered.into_iter().map(|(_, row)| row).collect(), next }
 }
 
-fn position(after: Option<u64>, otherwise: i64) -> i64 {
+pub(super) fn position(after: Option<u64>, otherwise: i64) -> i64 {
     after.map_or(otherwise, |after| i64::try_from(after).unwrap_or(i64::MAX))
 }
 
-fn one_more(limit: usize) -> i64 {
+pub(super) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX)
 }

@@ -2,24 +2,26 @@
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 use uuid::Uuid;
 
 use super::fault::Fault;
 use crate::ledger::{
-    AccountKey, AccountKind, Currency, Decline, Email, Entry, EventKind, IdempotencyKey, Memo, Money, Party,
-    PasswordHash, RequestId, Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, Severity,
+    AccountKey, AccountKind, BalancesAfter, Capture, Currency, Decline, Email, Entry, EventKind, Hold,
+    IdempotencyKey, Memo, Money, Party, PasswordHash, PaymentId, PaymentState, PaymentStatus, RequestId,
+    Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, SessionKind, Severity, Stage, Step,
     Timestamp, TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId, TransactionKind, User,
     UserId,
 };
 
 /// How many columns `transaction_columns!` names.
-pub(super) const TRANSACTION_COLUMNS: usize = 17;
+pub(super) const TRANSACTION_COLUMNS: usize = 26;
 /// How many columns `session_columns!` names.
-pub(super) const SESSION_COLUMNS: usize = 12;
+pub(super) const SESSION_COLUMNS: usize = 13;
 /// How many columns `user_columns!` names.
-pub(super) const USER_COLUMNS: usize = 8;
+pub(super) const USER_COLUMNS: usize = 10;
 
 /// A column's value.
 pub(super) fn get<'r, T: FromSql<'r>>(row: &'r Row, index: usize) -> Result<T, Fault> {
@@ -42,6 +44,11 @@ pub(super) fn transaction(row: &Row) -> Result<(i64, Transaction), Fault> {
     let key = get::<Option<&str>>(row, 15)?
         .map(|key| IdempotencyKey::from_stored(key).ok_or_else(|| damaged("idempotency_key")))
         .transpose()?;
+    let capture = match get::<Option<&str>>(row, 17)? {
+        None => Capture::Automatic,
+        Some(name) if name == Capture::Manual.name() => Capture::Manual,
+        Some(_) => return Err(damaged("capture")),
+    };
     let transaction = Transaction {
         id: TransactionId::new(get(row, 1)?),
         kind,
@@ -50,12 +57,49 @@ pub(super) fn transaction(row: &Row) -> Result<(i64, Transaction), Fault> {
         money: Money::from_minor(get(row, 7)?, currency).map_err(|_| damaged("amount"))?,
         memo: Memo { description: get(row, 9)?, reference: get(row, 10)?, metadata: get(row, 11)? },
         method,
+        capture,
+        stage: stage(row)?.ok_or_else(|| damaged("status"))?,
+        actor: get::<Option<Uuid>>(row, 23)?.map(UserId::new),
+        after: BalancesAfter { from: get(row, 24)?, to: get(row, 25)? },
         decline,
         key,
         created_at: Timestamp::from_millis(get(row, 16)?),
         entries: Vec::new(),
     };
     Ok((no, transaction))
+}
+
+/// What a transaction is in the life of a payment; none if its columns do not fit together.
+fn stage(row: &Row) -> Result<Option<Stage>, Fault> {
+    let (about, status): (Option<Uuid>, Option<&str>) = (get(row, 18)?, get(row, 19)?);
+    let (captured, refunded): (Option<i64>, Option<i64>) = (get(row, 20)?, get(row, 21)?);
+    let note: Option<String> = get(row, 22)?;
+    let is_bare = captured.is_none() && refunded.is_none() && note.is_none();
+    Ok(match (about, status) {
+        (None, None) => is_bare.then_some(Stage::Whole),
+        (None, Some(status)) => Hold::of_status(status).filter(|_| is_bare).map(Stage::Held),
+        (Some(_), None) => None,
+        // An empty note is none.
+        (Some(_), Some(_)) if note.as_deref() == Some("") => None,
+        (Some(about), Some(status)) => state(status, captured, refunded).map(|state| {
+            let payment = PaymentId::new(about);
+            Stage::Step(Box::new(Step { payment, state, note: note.unwrap_or_default() }))
+        }),
+    })
+}
+
+/// Where a row leaves a payment.
+fn state(status: &str, captured: Option<i64>, refunded: Option<i64>) -> Option<PaymentState> {
+    let status = PaymentStatus::from_name(status)?;
+    Some(PaymentState { status, captured_minor: captured?, refunded_minor: refunded? })
+}
+
+/// A payment and where its newest later step left it, from `STATES_OF`.
+pub(super) fn state_of(row: &Row) -> Result<(PaymentId, PaymentState), Fault> {
+    let payment = PaymentId::new(get(row, 0)?);
+    let damaged = || Fault::Damaged(format!("transactions about {payment}: status is not readable"));
+    let state = state(get(row, 1)?, get(row, 2)?, get(row, 3)?).ok_or_else(damaged)?;
+    Ok((payment, state))
 }
 
 fn decline(kind: TransactionKind, name: &str, available: Option<i64>) -> Option<Decline> {
@@ -99,11 +143,12 @@ pub(super) fn user(row: &Row, first: usize) -> Result<Arc<User>, Fault> {
         id,
         email: Email::parse(get(row, at(1))?).map_err(|_| damaged("email"))?,
         name: get(row, at(2))?,
-        password: PasswordHash::from_phc(get(row, at(3))?),
+        password: PasswordHash::from_phc(get(row, at(3))?).of_length(get(row, at(8))?),
         role: Role::from_name(get(row, at(4))?).ok_or_else(|| damaged("role"))?,
         frozen: get(row, at(5))?,
         created_at: Timestamp::from_millis(get(row, at(6))?),
         password_changed_at: Timestamp::from_millis(get(row, at(7))?),
+        second_factor: json(row, at(9), || damaged("second_factor"))?,
     }))
 }
 
@@ -123,6 +168,7 @@ pub(super) fn session(row: &Row) -> Result<Arc<Session>, Fault> {
     Ok(Arc::new(Session {
         id,
         user: UserId::new(get(row, 1)?),
+        kind: json(row, 12, || damaged("api_key"))?.map_or(SessionKind::Login, SessionKind::ApiKey),
         created_at: Timestamp::from_millis(get(row, 2)?),
         last_seen_at: Timestamp::from_millis(get(row, 3)?),
         ip,
@@ -133,6 +179,16 @@ pub(super) fn session(row: &Row) -> Result<Arc<Session>, Fault> {
         refresh_expires_at: Timestamp::from_millis(get(row, 9)?),
         ended,
     }))
+}
+
+/// A value that is kept as JSON, or is absent; what is not readable is told by the column's name.
+fn json<T: DeserializeOwned>(
+    row: &Row,
+    index: usize,
+    unreadable: impl FnOnce() -> Fault,
+) -> Result<Option<T>, Fault> {
+    let text: Option<&str> = get(row, index)?;
+    text.map(serde_json::from_str).transpose().map_err(|_| unreadable())
 }
 
 /// A token's hash; none if the column does not hold 32 bytes.

@@ -6,13 +6,15 @@ use uuid::Uuid;
 
 use super::fault::{Fault, describe};
 use super::load::account_id;
+use super::records::Changed;
 use super::rows::get;
 use super::statements;
-use crate::ledger::chain::{BlockDigest, Hash};
+use crate::ledger::chain::{BlockDigest, Digested};
 use crate::ledger::{
-    AccountKey, Decline, IdempotencyKey, SecurityEvent, Session, Timestamp, TopupMethod, Transaction, User,
-    UserId, WorkingSet,
+    AccountKey, Decline, IdempotencyKey, RecordKey, SecurityEvent, Session, Timestamp, TopupMethod,
+    Transaction, User, UserId, WorkingSet,
 };
+use crate::store::journal::Life;
 
 /// What a committed batch learned about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,7 @@ struct Columns<'a> {
     registered: Users<'a>,
     sessions: Sessions<'a>,
     spent: (Vec<&'a [u8]>, Vec<Uuid>),
+    records: Changed<'a>,
     opened: Accounts,
     moved: Accounts,
     transactions: Transactions<'a>,
@@ -50,6 +53,8 @@ pub(super) struct Users<'a> {
     pub(super) frozen: Vec<bool>,
     pub(super) created: Vec<i64>,
     pub(super) changed: Vec<i64>,
+    pub(super) long: Vec<bool>,
+    pub(super) factors: Vec<Option<String>>,
 }
 
 #[derive(Default)]
@@ -66,6 +71,7 @@ pub(super) struct Sessions<'a> {
     pub(super) refresh_expires: Vec<i64>,
     pub(super) ended: Vec<Option<i64>>,
     pub(super) why: Vec<Option<&'a str>>,
+    pub(super) api_keys: Vec<Option<String>>,
 }
 
 #[derive(Default)]
@@ -95,6 +101,15 @@ pub(super) struct Transactions<'a> {
     pub(super) declines: Vec<Option<&'a str>>,
     pub(super) available: Vec<Option<i64>>,
     pub(super) keys: Vec<Option<&'a str>>,
+    pub(super) captures: Vec<Option<&'a str>>,
+    pub(super) about: Vec<Option<Uuid>>,
+    pub(super) statuses: Vec<Option<&'a str>>,
+    pub(super) captured: Vec<Option<i64>>,
+    pub(super) refunded: Vec<Option<i64>>,
+    pub(super) notes: Vec<Option<&'a str>>,
+    pub(super) actors: Vec<Option<Uuid>>,
+    pub(super) from_after: Vec<Option<i64>>,
+    pub(super) to_after: Vec<Option<i64>>,
 }
 
 #[derive(Default)]
@@ -122,12 +137,17 @@ pub(super) struct Events<'a> {
 pub(super) struct Loaded {
     users: std::collections::HashSet<UserId>,
     accounts: std::collections::HashSet<AccountKey>,
+    records: std::collections::HashSet<RecordKey>,
 }
 
 impl Loaded {
     /// What the working set holds before anything is decided.
     pub(super) fn of(set: &WorkingSet) -> Self {
-        Self { users: set.users.keys().copied().collect(), accounts: set.accounts.keys().copied().collect() }
+        Self {
+            users: set.users.keys().copied().collect(),
+            accounts: set.accounts.keys().copied().collect(),
+            records: set.records.keys().copied().collect(),
+        }
     }
 }
 
@@ -142,22 +162,26 @@ pub(super) async fn write(
     loaded: &Loaded,
 ) -> Result<Option<Committed>, Fault> {
     let columns = Columns::of(set, loaded)?;
-    let digest: &[u8] = &digest(set);
+    let rows = digest(set);
+    let (digest, marks): (&[u8], &[u8]) = (&rows.digest, &rows.marks);
     let appends = !set.changes.transactions.is_empty()
         || !set.changes.events.is_empty()
         || !columns.registered.ids.is_empty();
     let now = set.now.as_millis();
-    let append = columns.append_parameters(&batch, &now, &digest);
-    let Columns { updated: u, sessions: s, spent, opened: o, .. } = &columns;
+    let append = columns.append_parameters(&batch, &now, &digest, &marks);
+    let Columns { updated: u, sessions: s, spent, records: r, opened: o, .. } = &columns;
 
     // Sent in this order, and answered in one round trip. If one of them fails, COMMIT rolls back.
-    let (named, users, sessions, tokens, accounts, appended, committed) = tokio::join! {
+    let (named, users, sessions, tokens, removed, updated, added, accounts, appended, committed) = tokio::join! {
         biased;
         run(client, appends, statements::ADD_BATCH, [&batch]),
         run(client, u.ids.is_empty(), statements::UPDATE_USERS,
-            [&u.ids, &u.names, &u.hashes, &u.roles, &u.frozen, &u.changed]),
+            [&u.ids, &u.names, &u.hashes, &u.roles, &u.frozen, &u.changed, &u.long, &u.factors]),
         run(client, s.ids.is_empty(), statements::SAVE_SESSIONS, s.parameters()),
         run(client, spent.0.is_empty(), statements::SPEND_TOKENS, [&spent.0, &spent.1]),
+        run(client, r.removed.1.is_empty(), statements::REMOVE_RECORDS, [&r.removed.0, &r.removed.1]),
+        run(client, r.updated.ids.is_empty(), statements::UPDATE_RECORDS, r.updated.parameters()),
+        run(client, r.added.ids.is_empty(), statements::ADD_RECORDS, r.added.parameters()),
         run(client, o.ids.is_empty(), statements::OPEN_ACCOUNTS,
             [&o.ids, &o.owners, &o.kinds, &o.currencies, &o.balances]),
         run(client, !appends, statements::APPEND, append),
@@ -169,6 +193,9 @@ pub(super) async fn write(
         (users, u.ids.len()),
         (sessions, s.ids.len()),
         (tokens, spent.0.len()),
+        (removed, r.removed.1.len()),
+        (updated, r.updated.ids.len()),
+        (added, r.added.ids.len()),
         (accounts, o.ids.len()),
     ];
     for (result, expected) in written {
@@ -237,7 +264,7 @@ async fn run<const N: usize>(
     }
 }
 
-fn digest(set: &WorkingSet) -> Hash {
+fn digest(set: &WorkingSet) -> Digested {
     let mut digest = BlockDigest::default();
     for transaction in &set.changes.transactions {
         digest.transaction(transaction);
@@ -250,7 +277,7 @@ fn digest(set: &WorkingSet) -> Hash {
 
 impl<'a> Columns<'a> {
     fn of(set: &'a WorkingSet, loaded: &Loaded) -> Result<Self, Fault> {
-        let mut columns = Self::default();
+        let mut columns = Self { records: Changed::of(set, &loaded.records)?, ..Self::default() };
         for id in &set.changes.users {
             let user = set.users.get(id).ok_or_else(|| missing("user"))?;
             let users =
@@ -301,7 +328,8 @@ impl<'a> Columns<'a> {
         batch: &'p Uuid,
         now: &'p i64,
         digest: &'p &'p [u8],
-    ) -> [&'p (dyn ToSql + Sync); 43] {
+        marks: &'p &'p [u8],
+    ) -> [&'p (dyn ToSql + Sync); 54] {
         let (t, e, s, u) = (&self.transactions, &self.entries, &self.events, &self.registered);
         [
             batch,
@@ -347,6 +375,17 @@ impl<'a> Columns<'a> {
             &u.changed,
             &self.moved.ids,
             &self.moved.balances,
+            marks,
+            &t.captures,
+            &t.about,
+            &t.statuses,
+            &t.captured,
+            &t.refunded,
+            &t.notes,
+            &t.actors,
+            &t.from_after,
+            &t.to_after,
+            &u.long,
         ]
     }
 }
@@ -362,6 +401,9 @@ impl<'a> Users<'a> {
         self.frozen.push(user.frozen);
         self.created.push(user.created_at.as_millis());
         self.changed.push(user.password_changed_at.as_millis());
+        self.long.push(user.password.is_long());
+        let factor = user.second_factor.as_ref();
+        self.factors.push(factor.map(|factor| serde_json::to_string(factor).unwrap_or_default()));
     }
 }
 
@@ -379,9 +421,11 @@ impl<'a> Sessions<'a> {
         self.refresh_expires.push(session.refresh_expires_at.as_millis());
         self.ended.push(session.ended.map(|(at, _)| at.as_millis()));
         self.why.push(session.ended.map(|(_, why)| why.name()));
+        let key = session.kind.api_key();
+        self.api_keys.push(key.map(|key| serde_json::to_string(key).unwrap_or_default()));
     }
 
-    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 12] {
+    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 13] {
         [
             &self.ids,
             &self.users,
@@ -395,6 +439,7 @@ impl<'a> Sessions<'a> {
             &self.refresh_expires,
             &self.ended,
             &self.why,
+            &self.api_keys,
         ]
     }
 }
@@ -430,6 +475,16 @@ impl<'a> Transactions<'a> {
             Some(Decline::Topup(_)) | None => None,
         });
         self.keys.push(transaction.key.as_ref().map(IdempotencyKey::as_str));
+        let life = Life::of(transaction);
+        self.captures.push(life.capture);
+        self.about.push(life.about);
+        self.statuses.push(life.status);
+        self.captured.push(life.captured);
+        self.refunded.push(life.refunded);
+        self.notes.push(life.note);
+        self.actors.push(transaction.actor.map(UserId::uuid));
+        self.from_after.push(transaction.after.from);
+        self.to_after.push(transaction.after.to);
     }
 }
 

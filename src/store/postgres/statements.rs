@@ -6,14 +6,33 @@
 macro_rules! transaction_columns {
     () => {
         "t.no, t.id, t.kind, t.from_user, t.from_name, t.to_user, t.to_name, t.amount, t.currency, t.description, \
-         t.reference, t.metadata, t.method, t.decline, t.available, t.idempotency_key, t.created_at"
+         t.reference, t.metadata, t.method, t.decline, t.available, t.idempotency_key, t.created_at, t.capture, t.about, \
+         t.status, t.captured, t.refunded, t.note, t.actor, t.from_after, t.to_after"
+    };
+}
+
+/// What the user $1 had after the transaction `t`, with what is held.
+macro_rules! balance_after {
+    () => {
+        "CASE WHEN t.status IS NULL OR t.status NOT IN ('authorized', 'pending_review', 'voided', 'expired', 'rejected') \
+         THEN coalesce(CASE WHEN t.from_user = $1 THEN t.from_after ELSE t.to_after END, \
+         (SELECT e.balance_after FROM entries e JOIN accounts a ON a.id = e.account \
+         WHERE e.no >= t.no * 8 AND e.no < t.no * 8 + 8 AND a.owner = $1 AND a.kind = 'wallet' ORDER BY e.no LIMIT 1)) END"
+    };
+}
+
+/// Whether the transaction `x` moved money from one side to the other, and did not only hold or release it.
+macro_rules! is_movement {
+    () => {
+        "(x.status IS NULL OR x.status NOT IN ('authorized', 'pending_review', 'voided', 'expired', 'rejected'))"
     };
 }
 
 /// The columns of a user, in the order in which `rows::user` reads them; the table is `u`.
 macro_rules! user_columns {
     () => {
-        "u.id, u.email, u.name, u.password_hash, u.role, u.frozen, u.created_at, u.password_changed_at"
+        "u.id, u.email, u.name, u.password_hash, u.role, u.frozen, u.created_at, u.password_changed_at, u.password_long, \
+         u.second_factor"
     };
 }
 
@@ -21,7 +40,49 @@ macro_rules! user_columns {
 macro_rules! session_columns {
     () => {
         "s.id, s.user_id, s.created_at, s.last_seen_at, s.ip, s.user_agent, s.access_hash, s.access_expires_at, \
-         s.refresh_hash, s.refresh_expires_at, s.ended_at, s.ended_why"
+         s.refresh_hash, s.refresh_expires_at, s.ended_at, s.ended_why, s.api_key"
+    };
+}
+
+/// The columns of a record, in the order in which `records::record` reads them; the table is `r`.
+macro_rules! record_columns {
+    () => {
+        "r.no, r.kind, r.id, r.owner, r.parent, r.lookup, r.due_at, r.created_at, r.updated_at, r.version, r.value"
+    };
+}
+
+/// A list of records: of a kind, of an owner, of what they belong to; after a position that the comparison names.
+macro_rules! record_lists {
+    ($compare:literal, $order:literal) => {
+        [
+            record_list!("", $compare, $order),
+            record_list!(" AND r.owner = $4", $compare, $order),
+            record_list!(" AND r.parent = $4 AND ($5::uuid IS NULL OR r.owner = $5)", $compare, $order),
+        ]
+    };
+}
+
+macro_rules! record_list {
+    ($condition:literal, $compare:literal, $order:literal) => {
+        concat!(
+            "SELECT ",
+            record_columns!(),
+            " FROM records r WHERE r.kind = $1",
+            $condition,
+            " AND r.no ",
+            $compare,
+            " $2 ORDER BY r.no ",
+            $order,
+            " LIMIT $3"
+        )
+    };
+}
+
+/// The columns of a record as parameters: arrays that begin with that one.
+macro_rules! record_arrays {
+    () => {
+        "$1::text[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bytea[], $6::bigint[], $7::bigint[], $8::bigint[], \
+         $9::bigint[], $10::text[]"
     };
 }
 
@@ -38,8 +99,35 @@ pub(super) const LOCK_USERS: &str = "SELECT u.id FROM users u WHERE u.id IN ( \
      UNION SELECT s.user_id FROM sessions s WHERE s.refresh_hash = ANY($2::bytea[]) \
      UNION SELECT s.user_id FROM spent_tokens p JOIN sessions s ON s.id = p.session_id WHERE p.hash = ANY($2::bytea[])) \
      ORDER BY u.id FOR NO KEY UPDATE OF u";
-pub(super) const LOCK_ACCOUNTS: &str =
-    "SELECT a.id, a.balance FROM accounts a WHERE a.id = ANY($1::uuid[]) ORDER BY a.id FOR NO KEY UPDATE";
+pub(super) const LOCK_RECORDS: &str = concat!(
+    "SELECT ",
+    record_columns!(),
+    " FROM records r WHERE r.no IN ( \
+     SELECT k.no FROM unnest($1::text[], $2::uuid[]) w (kind, id) JOIN records k ON k.kind = w.kind AND k.id = w.id \
+     UNION SELECT k.no FROM unnest($3::text[], $4::bytea[]) w (kind, lookup) \
+     JOIN records k ON k.kind = w.kind AND k.lookup = w.lookup) ORDER BY r.kind, r.id FOR UPDATE"
+);
+/// Wallets. What is held of one is written under the lock of the wallet, and is read in a later statement.
+pub(super) const LOCK_WALLETS: &str = "SELECT a.owner, a.kind, a.currency, a.balance FROM accounts a \
+     WHERE a.id = ANY($1::uuid[]) ORDER BY a.id FOR NO KEY UPDATE";
+/// The same, with the wallets of both sides of payments. A payment's later steps all wait at its payer's wallet.
+pub(super) const LOCK_WALLETS_AND_SIDES: &str = "SELECT a.owner, a.kind, a.currency, a.balance FROM accounts a \
+     WHERE a.id IN (SELECT unnest($1::uuid[]) UNION SELECT s.id FROM transactions t JOIN accounts s \
+     ON s.owner IN (t.from_user, t.to_user) AND s.kind = 'wallet' AND s.currency = t.currency \
+     WHERE t.id = ANY($2::uuid[])) ORDER BY a.id FOR NO KEY UPDATE";
+pub(super) const HOLDS: &str =
+    "SELECT a.owner, a.kind, a.currency, a.balance FROM accounts a WHERE a.id = ANY($1::uuid[])";
+pub(super) const HOLDS_OF_SIDES: &str = "SELECT s.owner, s.kind, s.currency, s.balance FROM transactions t \
+     JOIN accounts s ON s.owner IN (t.from_user, t.to_user) AND s.kind = 'holds' AND s.currency = t.currency \
+     WHERE t.id = ANY($1::uuid[])";
+pub(super) const PAYMENTS_BY_ID: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    " FROM transactions t WHERE t.id = ANY($1::uuid[]) AND t.kind = 'payment'"
+);
+/// Where the newest later step left each of these payments.
+pub(super) const STATES_OF: &str = "SELECT DISTINCT ON (t.about) t.about, t.status, t.captured, t.refunded FROM transactions t \
+     WHERE t.about = ANY($1::uuid[]) ORDER BY t.about, t.no DESC";
 /// The batch's time, and the users beside it: one row at least.
 pub(super) const TIME_AND_USERS: &str = concat!(
     "SELECT ",
@@ -79,7 +167,8 @@ pub(super) const TRANSACTIONS_BY_KEY: &str = concat!(
     " FROM unnest($1::uuid[], $2::text[]) k (owner, key) \
      JOIN transactions t ON t.owner = k.owner AND t.idempotency_key = k.key"
 );
-/// The latest payment of each shape within the window, by the shape's place in the arrays.
+/// The latest payments of each shape within the window that did not come to nothing, by the shape's place in the arrays,
+/// newest first: one, and one more for each payment that the batch may undo.
 pub(super) const RECENT_PAYMENTS: &str = concat!(
     "SELECT w.place, r.id, r.created_at FROM (SELECT coalesce((SELECT b.last_transaction FROM blocks b WHERE b.at <= \
      greatest((SELECT c.at FROM chain c), ",
@@ -90,7 +179,8 @@ pub(super) const RECENT_PAYMENTS: &str = concat!(
      CROSS JOIN LATERAL (SELECT t.id, t.created_at FROM transactions t WHERE t.from_user = w.payer AND t.no > f.after \
      AND t.kind = 'payment' AND t.decline IS NULL AND t.to_user = w.payee AND t.amount = w.amount \
      AND t.currency = w.currency AND t.description = w.description AND t.reference = w.reference \
-     ORDER BY t.no DESC LIMIT 1) r"
+     AND NOT EXISTS (SELECT 1 FROM transactions s WHERE s.about = t.id AND s.status IN ('rejected', 'voided', 'expired')) \
+     ORDER BY t.no DESC LIMIT $9::bigint) r"
 );
 pub(super) const ENTRIES_OF: &str = "SELECT e.transaction_no, a.owner, a.kind, a.currency, e.amount, e.balance_after \
      FROM unnest($1::bigint[]) w (no) JOIN entries e ON e.no >= w.no * 8 AND e.no < w.no * 8 + 8 \
@@ -99,12 +189,13 @@ pub(super) const ENTRIES_OF: &str = "SELECT e.transaction_no, a.owner, a.kind, a
 // Write.
 pub(super) const ADD_BATCH: &str = "INSERT INTO batches (id) VALUES ($1)";
 pub(super) const UPDATE_USERS: &str = "UPDATE users u SET name = w.name, password_hash = w.password_hash, role = w.role, \
-     frozen = w.frozen, password_changed_at = w.changed FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], \
-     $5::boolean[], $6::bigint[]) w (id, name, password_hash, role, frozen, changed) WHERE u.id = w.id";
+     frozen = w.frozen, password_changed_at = w.changed, password_long = w.long, second_factor = w.factor \
+     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::bigint[], $7::boolean[], $8::text[]) \
+     w (id, name, password_hash, role, frozen, changed, long, factor) WHERE u.id = w.id";
 pub(super) const SAVE_SESSIONS: &str = "INSERT INTO sessions (id, user_id, created_at, last_seen_at, ip, user_agent, access_hash, access_expires_at, \
-     refresh_hash, refresh_expires_at, ended_at, ended_why) \
+     refresh_hash, refresh_expires_at, ended_at, ended_why, api_key) \
      SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bytea[], \
-     $8::bigint[], $9::bytea[], $10::bigint[], $11::bigint[], $12::text[]) \
+     $8::bigint[], $9::bytea[], $10::bigint[], $11::bigint[], $12::text[], $13::text[]) \
      ON CONFLICT (id) DO UPDATE SET last_seen_at = excluded.last_seen_at, access_hash = excluded.access_hash, \
      access_expires_at = excluded.access_expires_at, refresh_hash = excluded.refresh_hash, \
      refresh_expires_at = excluded.refresh_expires_at, ended_at = excluded.ended_at, ended_why = excluded.ended_why";
@@ -112,6 +203,25 @@ pub(super) const SPEND_TOKENS: &str =
     "INSERT INTO spent_tokens (hash, session_id) SELECT * FROM unnest($1::bytea[], $2::uuid[])";
 pub(super) const OPEN_ACCOUNTS: &str = "INSERT INTO accounts (id, owner, kind, currency, balance) \
      SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[])";
+pub(super) const REMOVE_RECORDS: &str = "DELETE FROM records r USING unnest($1::text[], $2::uuid[]) w (kind, id) \
+     WHERE r.kind = w.kind AND r.id = w.id";
+pub(super) const UPDATE_RECORDS: &str = concat!(
+    "UPDATE records r SET owner = w.owner, parent = w.parent, lookup = w.lookup, due_at = w.due_at, \
+     updated_at = w.updated_at, version = w.version, value = w.value FROM unnest(",
+    record_arrays!(),
+    ") w (kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value) \
+     WHERE r.kind = w.kind AND r.id = w.id AND r.created_at = w.created_at"
+);
+/// New records, numbered after the last one there ever was.
+pub(super) const ADD_RECORDS: &str = concat!(
+    "WITH numbered AS (UPDATE properties SET value = (value::bigint + cardinality($2::uuid[]))::text \
+     WHERE name = 'last_record' RETURNING value::bigint AS last) \
+     INSERT INTO records (no, kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value) \
+     SELECT n.last - cardinality($2::uuid[]) + w.place, w.kind, w.id, w.owner, w.parent, w.lookup, w.due_at, \
+     w.created_at, w.updated_at, w.version, w.value FROM numbered n, unnest(",
+    record_arrays!(),
+    ") WITH ORDINALITY w (kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value, place)"
+);
 /// The last statement of a batch: names it, takes the chain's head, numbers the new rows after it, appends them, sets
 /// balances, links the block. A balance whose account is gone divides by zero, so that nothing is committed.
 pub(super) const APPEND: &str = "WITH head AS ( \
@@ -121,20 +231,25 @@ pub(super) const APPEND: &str = "WITH head AS ( \
        hash = sha256(c.hash || $3::bytea || int8send(greatest(c.at, $2::bigint))) \
      RETURNING c.block, c.last_transaction, c.last_event, c.last_user, c.at, c.hash), \
    new_users AS (INSERT INTO users (no, id, email, email_folded, name, password_hash, role, frozen, created_at, \
-       password_changed_at) \
+       password_changed_at, password_long) \
      SELECT h.last_user - cardinality($33::uuid[]) + w.place, w.id, w.email, w.folded, w.name, w.hash, w.role, w.frozen, \
-       w.created, w.changed \
+       w.created, w.changed, w.long \
      FROM head h, unnest($33::uuid[], $34::text[], $35::text[], $36::text[], $37::text[], $38::text[], $39::boolean[], \
-       $40::bigint[], $41::bigint[]) WITH ORDINALITY w (id, email, folded, name, hash, role, frozen, created, changed, place)), \
+       $40::bigint[], $41::bigint[], $54::boolean[]) \
+       WITH ORDINALITY w (id, email, folded, name, hash, role, frozen, created, changed, long, place)), \
    new_transactions AS (INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, owner, amount, \
-       currency, description, reference, metadata, method, decline, available, idempotency_key, created_at) \
+       currency, description, reference, metadata, method, decline, available, idempotency_key, created_at, capture, \
+       about, status, captured, refunded, note, actor, from_after, to_after) \
      SELECT h.last_transaction - cardinality($4::uuid[]) + w.place, w.id, w.kind, w.from_user, w.from_name, w.to_user, \
        w.to_name, w.owner, w.amount, w.currency, w.description, w.reference, w.metadata, w.method, w.decline, w.available, \
-       w.key, h.at \
+       w.key, h.at, w.capture, w.about, w.status, w.captured, w.refunded, w.note, w.actor, w.from_after, w.to_after \
      FROM head h, unnest($4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::uuid[], $9::text[], $10::uuid[], $11::bigint[], \
-       $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::bigint[], $19::text[]) \
+       $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::bigint[], $19::text[], \
+       $45::text[], $46::uuid[], $47::text[], $48::bigint[], $49::bigint[], $50::text[], $51::uuid[], $52::bigint[], \
+       $53::bigint[]) \
        WITH ORDINALITY w (id, kind, from_user, from_name, to_user, to_name, owner, amount, currency, description, \
-       reference, metadata, method, decline, available, key, place)), \
+       reference, metadata, method, decline, available, key, capture, about, status, captured, refunded, note, actor, \
+       from_after, to_after, place)), \
    new_entries AS (INSERT INTO entries (no, transaction_no, account, amount, balance_after) \
      SELECT (h.last_transaction - cardinality($4::uuid[]) + w.transaction) * 8 + w.index, \
        h.last_transaction - cardinality($4::uuid[]) + w.transaction, w.account, w.amount, w.balance_after \
@@ -148,8 +263,8 @@ pub(super) const APPEND: &str = "WITH head AS ( \
    named AS (INSERT INTO batches (id) VALUES ($1::uuid)), \
    moved AS (UPDATE accounts a SET balance = w.balance FROM unnest($42::uuid[], $43::bigint[]) w (id, balance) \
      WHERE a.id = w.id RETURNING 1), \
-   new_block AS (INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, batch) \
-     SELECT h.block, h.last_transaction, h.last_event, h.at, $3::bytea, h.hash, $1::uuid FROM head h) \
+   new_block AS (INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, batch, marks) \
+     SELECT h.block, h.last_transaction, h.last_event, h.at, $3::bytea, h.hash, $1::uuid, $44::bytea FROM head h) \
    SELECT h.block, h.last_transaction, h.at, \
      1 / (CASE WHEN (SELECT count(*) FROM moved) = cardinality($42::uuid[]) THEN 1 ELSE 0 END) FROM head h";
 pub(super) const BLOCK_OF_BATCH: &str =
@@ -165,6 +280,34 @@ pub(super) const SESSIONS_BY_ACCESS: &str = concat!(
 );
 pub(super) const USERS: &str =
     concat!("SELECT ", user_columns!(), ", u.no FROM users u WHERE u.no > $1 ORDER BY u.no LIMIT $2");
+pub(super) const FIND_USERS: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    ", u.no FROM users u WHERE u.no < $1 AND ($3::text IS NULL OR strpos(u.email_folded, $3) > 0 \
+     OR strpos(coalesce(u.name, ''), $4::text) > 0) AND ($5::text IS NULL OR u.role = $5) \
+     AND ($6::boolean IS NULL OR u.frozen = $6) ORDER BY u.no DESC LIMIT $2"
+);
+pub(super) const COUNT_USERS: &str =
+    "SELECT role, count(*), count(*) FILTER (WHERE frozen) FROM users GROUP BY role";
+pub(super) const COUNT_SESSIONS: &str =
+    "SELECT count(*) FROM sessions WHERE ended_at IS NULL AND refresh_expires_at > $1";
+pub(super) const FIND_TRANSACTIONS: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    " FROM transactions t WHERE t.no < $1 AND t.from_user <> $3 AND t.to_user <> $3 \
+     AND ($4::text IS NULL OR t.currency = $4) AND ($5::text IS NULL OR t.kind = $5) \
+     AND ($6::boolean IS NULL OR (t.decline IS NOT NULL) = $6) AND ($7::bigint IS NULL OR t.created_at >= $7) \
+     AND ($8::bigint IS NULL OR t.created_at < $8) ORDER BY t.no DESC LIMIT $2"
+);
+pub(super) const COUNT_PAYMENTS: &str = "SELECT t.currency, count(*) FILTER (WHERE t.decline IS NULL), \
+     coalesce(sum(t.amount) FILTER (WHERE t.decline IS NULL), 0)::text, count(t.decline) FROM transactions t \
+     WHERE t.no > coalesce((SELECT b.last_transaction FROM blocks b WHERE b.at < $1::bigint \
+     ORDER BY b.at DESC, b.no DESC LIMIT 1), 0) AND t.kind = 'payment' GROUP BY t.currency ORDER BY t.currency COLLATE \"C\"";
+pub(super) const FIND_EVENTS: &str = "SELECT no, id, at, event, severity, user_id, ip, user_agent, request, detail FROM security_events \
+     WHERE no < $1 AND ($3::text IS NULL OR event = $3) AND ($4::text IS NULL OR severity = $4) \
+     AND ($5::uuid IS NULL OR user_id = $5) AND ($6::bigint IS NULL OR at >= $6) AND ($7::bigint IS NULL OR at < $7) \
+     ORDER BY no DESC LIMIT $2";
+pub(super) const CHAIN_HEAD: &str = "SELECT block, last_transaction, last_event, at, hash FROM chain";
 pub(super) const ADDRESSES_OF: &str =
     "SELECT DISTINCT s.ip FROM sessions s WHERE s.user_id = $1 AND s.ip IS NOT NULL";
 pub(super) const ACCOUNTS_OF: &str = "SELECT a.owner, a.kind, a.currency, a.balance FROM accounts a WHERE a.owner = $1 ORDER BY a.kind, a.currency";
@@ -175,24 +318,74 @@ pub(super) const TRANSACTION_BY_ID: &str =
 pub(super) const HISTORY: &str = concat!(
     "SELECT ",
     transaction_columns!(),
-    ", (SELECT e.balance_after FROM entries e JOIN accounts a ON a.id = e.account \
-     WHERE e.no >= t.no * 8 AND e.no < t.no * 8 + 8 AND a.owner = $1 ORDER BY e.no LIMIT 1) \
+    ", ",
+    balance_after!(),
+    " \
      FROM (SELECT f.no FROM (SELECT coalesce((SELECT b.last_transaction FROM blocks b WHERE b.at < $7::bigint \
      ORDER BY b.at DESC, b.no DESC LIMIT 1), 0) AS after) r CROSS JOIN LATERAL ( \
      (SELECT x.no FROM transactions x WHERE x.from_user = $1 AND x.no < $2 AND x.no > r.after \
-     AND (x.decline IS NULL OR x.owner = $1) \
-     AND ($4::text IS NULL OR x.currency = $4) AND ($5::text IS NULL OR x.kind = $5) \
+     AND (x.decline IS NULL OR x.kind NOT IN ('topup', 'grant', 'deposit')) \
+     AND ($4::text IS NULL OR x.currency = $4) AND x.kind = ANY($5::text[]) \
+     AND ($9::boolean OR x.status IS NULL OR x.status NOT IN ('authorized', 'pending_review')) \
      AND ($6::boolean IS NULL OR (x.decline IS NOT NULL) = $6) AND ($8::bigint IS NULL OR x.created_at < $8) \
      ORDER BY x.no DESC LIMIT $3) UNION ALL \
      (SELECT x.no FROM transactions x WHERE x.to_user = $1 AND x.from_user <> $1 AND x.no < $2 AND x.no > r.after \
-     AND (x.decline IS NULL OR x.owner = $1) \
-     AND ($4::text IS NULL OR x.currency = $4) AND ($5::text IS NULL OR x.kind = $5) \
+     AND (x.decline IS NULL OR x.kind IN ('topup', 'grant', 'deposit')) \
+     AND ($4::text IS NULL OR x.currency = $4) AND x.kind = ANY($5::text[]) \
+     AND ($9::boolean OR x.status IS NULL OR x.status NOT IN ('authorized', 'pending_review')) \
      AND ($6::boolean IS NULL OR (x.decline IS NOT NULL) = $6) AND ($8::bigint IS NULL OR x.created_at < $8) \
      ORDER BY x.no DESC LIMIT $3)) f ORDER BY f.no DESC LIMIT $3) h \
      JOIN transactions t ON t.no = h.no ORDER BY t.no DESC"
 );
+/// What moved a wallet between two numbers, oldest first.
+pub(super) const WALLET_MOVEMENTS: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    ", ",
+    balance_after!(),
+    " FROM ( \
+     (SELECT x.no FROM transactions x WHERE x.from_user = $1 AND x.no > $2 AND x.no <= $3 AND x.decline IS NULL \
+     AND ",
+    is_movement!(),
+    " AND x.currency = $4 ORDER BY x.no LIMIT $5) UNION \
+     (SELECT x.no FROM transactions x WHERE x.to_user = $1 AND x.no > $2 AND x.no <= $3 AND x.decline IS NULL \
+     AND ",
+    is_movement!(),
+    " AND x.currency = $4 ORDER BY x.no LIMIT $5) ORDER BY no LIMIT $5) h \
+     JOIN transactions t ON t.no = h.no ORDER BY t.no"
+);
+/// What was declined is seen by its owner alone.
+pub(super) const MOVEMENTS_AFTER: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    " FROM ( \
+     (SELECT x.no FROM transactions x WHERE x.from_user = $1 AND x.no > $2 \
+     AND (x.decline IS NULL OR x.owner = $1) ORDER BY x.no LIMIT $3) UNION \
+     (SELECT x.no FROM transactions x WHERE x.to_user = $1 AND x.no > $2 \
+     AND (x.decline IS NULL OR x.owner = $1) ORDER BY x.no LIMIT $3) ORDER BY no LIMIT $3) h \
+     JOIN transactions t ON t.no = h.no ORDER BY t.no"
+);
 pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user_id, ip, user_agent, request, detail FROM security_events \
      WHERE user_id = $1 AND no < $2 ORDER BY no DESC LIMIT $3";
+pub(super) const RECORD: &str =
+    concat!("SELECT ", record_columns!(), " FROM records r WHERE r.kind = $1 AND r.id = $2");
+pub(super) const RECORD_BY_LOOKUP: &str =
+    concat!("SELECT ", record_columns!(), " FROM records r WHERE r.kind = $1 AND r.lookup = $2");
+pub(super) const NEWEST_RECORDS: [&str; 3] = record_lists!("<", "DESC");
+pub(super) const OLDEST_RECORDS: [&str; 3] = record_lists!(">", "ASC");
+pub(super) const DUE_RECORDS: &str = concat!(
+    "SELECT ",
+    record_columns!(),
+    " FROM records r WHERE r.kind = $1 AND r.due_at <= $2 ORDER BY r.due_at, r.no LIMIT $3"
+);
+pub(super) const RECORDS_AFTER: &str =
+    concat!("SELECT ", record_columns!(), " FROM records r WHERE r.no > $1 ORDER BY r.no LIMIT $2");
+pub(super) const IMPORT_RECORDS: &str = concat!(
+    "INSERT INTO records (kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value, no) \
+     SELECT * FROM unnest(",
+    record_arrays!(),
+    ", $11::bigint[])"
+);
 pub(super) const TRANSACTIONS_BETWEEN: &str = concat!(
     "SELECT ",
     transaction_columns!(),
@@ -204,27 +397,29 @@ pub(super) const IMPORT_ACCOUNTS: &str = "INSERT INTO accounts (id, owner, kind,
      SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[]) \
      ON CONFLICT (id) DO UPDATE SET balance = excluded.balance";
 pub(super) const IMPORT_TRANSACTIONS: &str = "INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, owner, \
-     amount, currency, description, reference, metadata, method, decline, available, idempotency_key, created_at) \
+     amount, currency, description, reference, metadata, method, decline, available, idempotency_key, created_at, capture, \
+     about, status, captured, refunded, note, actor, from_after, to_after) \
      SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::uuid[], \
      $9::bigint[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bigint[], $17::text[], \
-     $18::bigint[])";
+     $18::bigint[], $19::text[], $20::uuid[], $21::text[], $22::bigint[], $23::bigint[], $24::text[], $25::uuid[], \
+     $26::bigint[], $27::bigint[])";
 pub(super) const IMPORT_ENTRIES: &str = "INSERT INTO entries (no, transaction_no, account, amount, balance_after) \
      SELECT w.no * 8 + w.index, w.no, w.account, w.amount, w.balance FROM \
      unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[]) w (no, index, account, amount, balance)";
 pub(super) const IMPORT_EVENTS: &str = "INSERT INTO security_events (no, at, id, event, severity, user_id, ip, user_agent, request, detail) \
      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[], \
      $9::uuid[], $10::text[])";
-pub(super) const IMPORT_BLOCKS: &str = "INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, batch) \
-     SELECT w.no, w.transaction, w.event, w.at, w.digest, w.hash, '00000000-0000-0000-0000-000000000000' FROM \
-     unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[]) \
-     w (no, transaction, event, at, digest, hash)";
+pub(super) const IMPORT_BLOCKS: &str = "INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, marks, batch) \
+     SELECT w.*, '00000000-0000-0000-0000-000000000000' FROM \
+     unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[]) w";
 pub(super) const IMPORT_HEAD: &str =
     "UPDATE chain SET block = $1, last_transaction = $2, last_event = $3, at = $4, hash = $5";
 pub(super) const IMPORT_USERS: &str = "INSERT INTO users (no, id, email, email_folded, name, password_hash, role, frozen, created_at, \
-     password_changed_at) SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], \
-     $7::text[], $8::boolean[], $9::bigint[], $10::bigint[]) \
+     password_changed_at, password_long, second_factor) SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], \
+     $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::bigint[], $10::bigint[], $11::boolean[], $12::text[]) \
      ON CONFLICT (id) DO UPDATE SET name = excluded.name, password_hash = excluded.password_hash, role = excluded.role, \
-     frozen = excluded.frozen, password_changed_at = excluded.password_changed_at";
+     frozen = excluded.frozen, password_changed_at = excluded.password_changed_at, \
+     password_long = excluded.password_long, second_factor = excluded.second_factor";
 pub(super) const IMPORT_LAST_USER: &str =
     "UPDATE chain SET last_user = greatest(last_user, (SELECT coalesce(max(no), 0) FROM users))";
 pub(super) const IMPORT_TOKENS: &str = "INSERT INTO spent_tokens (hash, session_id) \
@@ -236,17 +431,26 @@ pub(super) const HEAD: &str = "SELECT c.block, c.last_transaction, c.at, \
 /// Batches older than an hour: nobody waits for their outcome any more.
 pub(super) const FORGET_BATCHES: &str = "DELETE FROM batches WHERE at < now() - interval '1 hour'";
 
-pub(super) const TELL_NEWS: &str = "INSERT INTO throttle_news (node, what, account, network) \
-     SELECT $1::uuid, w.what, w.account, w.network FROM unnest($2::text[], $3::bytea[], $4::text[]) w (what, account, network)";
+pub(super) const TELL_NEWS: &str = "INSERT INTO throttle_news (node, what, account, network, times) \
+     SELECT $1::uuid, w.* FROM unnest($2::text[], $3::bytea[], $4::text[], $5::integer[]) w (what, account, network, times)";
 /// What the others told lately. A row may become visible after a later one, so a look reaches back over the last ones.
-pub(super) const HEAR_NEWS: &str = "SELECT no, what, account, network FROM throttle_news \
+pub(super) const HEAR_NEWS: &str = "SELECT no, what, account, network, times FROM throttle_news \
      WHERE at > now() - interval '10 seconds' AND node <> $1 ORDER BY no LIMIT 20000";
 pub(super) const FORGET_NEWS: &str = "DELETE FROM throttle_news WHERE at < now() - interval '1 minute'";
 
 /// What a writing connection needs.
 pub(super) const WRITER: &[&str] = &[
     LOCK_USERS,
-    LOCK_ACCOUNTS,
+    ADD_RECORDS,
+    HOLDS,
+    HOLDS_OF_SIDES,
+    LOCK_RECORDS,
+    LOCK_WALLETS,
+    LOCK_WALLETS_AND_SIDES,
+    PAYMENTS_BY_ID,
+    REMOVE_RECORDS,
+    STATES_OF,
+    UPDATE_RECORDS,
     TIME_AND_USERS,
     USERS_BY_EMAIL,
     SESSIONS_BY_ID,
@@ -266,16 +470,36 @@ pub(super) const WRITER: &[&str] = &[
 
 /// What a reading connection needs.
 pub(super) const READER: &[&str] = &[
+    RECORD,
+    RECORD_BY_LOOKUP,
+    NEWEST_RECORDS[0],
+    NEWEST_RECORDS[1],
+    NEWEST_RECORDS[2],
+    OLDEST_RECORDS[0],
+    OLDEST_RECORDS[1],
+    OLDEST_RECORDS[2],
+    DUE_RECORDS,
     SESSIONS_BY_ACCESS,
     USERS_BY_ID,
     USERS_BY_EMAIL,
     USERS,
     OPEN_SESSIONS_OF,
+    FIND_USERS,
+    COUNT_USERS,
+    COUNT_SESSIONS,
+    FIND_TRANSACTIONS,
+    COUNT_PAYMENTS,
+    FIND_EVENTS,
+    CHAIN_HEAD,
     ADDRESSES_OF,
     ACCOUNTS_OF,
     TRANSACTION_BY_ID,
     ENTRIES_OF,
     HISTORY,
+    STATES_OF,
+    WALLET_MOVEMENTS,
+    MOVEMENTS_AFTER,
+    TRANSACTIONS_BETWEEN,
     EVENTS_OF,
     HEAD,
     FORGET_BATCHES,

@@ -71,6 +71,7 @@ impl Checks {
         self.check_movements(connection)?;
         self.check_keys(connection)?;
         self.check_references(connection)?;
+        self.check_structure(connection)?;
         Ok(self.discrepancies)
     }
 
@@ -149,6 +150,24 @@ impl Checks {
             ));
         }
         Ok(snapshot.finish()?)
+    }
+
+    /// Whether each table and its indexes hang together, page by page. One table at a time, so that no look is long.
+    fn check_structure(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let mut statement = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+        let tables = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+        for table in tables {
+            let mut statement =
+                connection.prepare(&format!("PRAGMA integrity_check('{}')", table.replace('\'', "''")))?;
+            let mut found = statement.query([])?;
+            while let Some(row) = found.next()? {
+                let what: String = row.get(0)?;
+                if what != "ok" {
+                    self.wrong(format!("{table}: {}", what.replace('\n', "; ")));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn check_references(&mut self, connection: &Connection) -> Result<(), Fault> {

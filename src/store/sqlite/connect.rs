@@ -16,7 +16,13 @@ use crate::store::OpenError;
 /// The database file within the data folder.
 pub(super) const FILE: &str = "farthing.db";
 
-const MIGRATIONS: &[&str] = &[concat!(include_str!("migrations/0001_heart.sql"), "\n")];
+const MIGRATIONS: &[&str] = &[
+    concat!(include_str!("migrations/0001_heart.sql"), "\n"),
+    include_str!("migrations/0002_records.sql"),
+    include_str!("migrations/0003_marks.sql"),
+    include_str!("migrations/0004_life_of_a_payment.sql"),
+    include_str!("migrations/0005_identity.sql"),
+];
 const OLDEST_LIBRARY: i32 = 3_051_003;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// WAL pages after which a commit also checkpoints: 16 MiB.
@@ -79,6 +85,8 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection, OpenError> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Before any setting: those read the schema too, and pass over what is wrong with it.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     connection.execute_batch(
         "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;",
     )?;

@@ -4,7 +4,7 @@
 //! (`fold.rs`). What is not folded yet is known here (keys, accounts) and in the tail (for readers). All of it is
 //! rebuilt from the journal at start and after a fault; nothing in memory outlives a failed commit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ use super::{Shared, statements};
 use crate::clock::Clock;
 use crate::ledger::chain::{BlockDigest, Hash, link};
 use crate::ledger::{
-    AccountKey, Command, IdempotencyKey, Needs, Outcome, RecentPayment, Rules, Transaction, TransactionKind,
-    UserId, WorkingSet, decide,
+    AccountKey, AccountKind, Command, IdempotencyKey, Needs, Outcome, PaymentShape, RecentPayment, Rules,
+    Transaction, TransactionKind, UserId, WorkingSet, decide,
 };
 use crate::store::journal::{Block, Head};
 
@@ -49,6 +49,8 @@ pub(super) struct Engine {
     pub(super) folded_to: i64,
     pub(super) accounts: HashMap<AccountKey, KnownAccount>,
     pub(super) next_account: i64,
+    /// Every account that holds or held money for payments to be captured.
+    holding: HashSet<AccountKey>,
     /// Keys that are in no run yet: of the active generation, and of the one being folded.
     pub(super) active_keys: KeyHashes,
     pub(super) folding_keys: KeyHashes,
@@ -79,6 +81,7 @@ impl Engine {
             folded_to: 0,
             accounts: HashMap::new(),
             next_account: 1,
+            holding: HashSet::new(),
             active_keys: KeyHashes::new(),
             folding_keys: KeyHashes::new(),
             key_index,
@@ -119,6 +122,8 @@ impl Engine {
         }
         let mut set = WorkingSet::at(self.head.at.max(self.clock.now()));
         super::load::identities(&self.connection, &self.shared.identities, &needs, &mut set)?;
+        super::records::load(&self.connection, &needs, &mut set)?;
+        self.load_payments(&mut needs, &mut set)?;
         for account in &needs.accounts {
             if let Some(known) = self.account(account)? {
                 set.accounts.insert(*account, known.balance);
@@ -130,19 +135,52 @@ impl Engine {
             }
         }
         for shape in &needs.shapes {
-            let Some(no) = self.recents.candidate(shape) else { continue };
-            let transaction = super::load::transaction(&self.connection, no)?;
-            if transaction.shape() == *shape {
-                let recent = RecentPayment { payment: transaction.id.into(), at: transaction.created_at };
+            if !set.shapes.contains_key(shape) {
+                let recent = self.recent(shape, needs.payments.len().saturating_add(1))?;
                 set.shapes.insert(shape.clone(), recent);
             }
         }
         Ok(set)
     }
 
+    /// Payments and where they stand; and that both their sides' accounts are needed.
+    fn load_payments(&mut self, needs: &mut Needs, set: &mut WorkingSet) -> Result<(), Fault> {
+        for payment in std::mem::take(&mut needs.payments) {
+            if let Some(known) = super::load::payment(&self.connection, payment)? {
+                let first = &known.first;
+                needs.add_accounts([first.from.id, first.to.id], first.money.currency());
+                set.payments.insert(payment, known);
+            }
+            needs.payments.push(payment);
+        }
+        Ok(())
+    }
+
+    /// The latest payments of that shape that did not come to nothing, oldest first.
+    fn recent(&self, shape: &PaymentShape, wanted: usize) -> Result<Vec<RecentPayment>, Fault> {
+        let mut recent = Vec::new();
+        for no in self.recents.candidates(shape) {
+            let transaction = super::load::bare_transaction(&self.connection, no)?;
+            let payment = transaction.id.into();
+            let state = super::load::state(&self.connection, payment)?;
+            if transaction.shape() == *shape && !state.is_some_and(|state| state.status.is_undone()) {
+                recent.push(RecentPayment { payment, at: transaction.created_at });
+            }
+            if recent.len() >= wanted {
+                break;
+            }
+        }
+        recent.reverse();
+        Ok(recent)
+    }
+
     fn account(&mut self, key: &AccountKey) -> Result<Option<KnownAccount>, Fault> {
         if let Some(known) = self.accounts.get(key) {
             return Ok(Some(*known));
+        }
+        // Few users ever hold money, and every payment asks whether its sides do.
+        if key.kind == AccountKind::Holds && !self.holding.contains(key) {
+            return Ok(None);
         }
         let found = super::load::account(&self.connection, key)?;
         if let Some(known) = found {
@@ -172,20 +210,25 @@ impl Engine {
     fn write(&mut self, set: &WorkingSet) -> Result<(), Fault> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         super::save::identities(&self.connection, set)?;
+        super::records::save(&self.connection, set)?;
         let mut digest = BlockDigest::default();
         self.write_transactions(self.head.transaction, &set.changes.transactions)?;
-        set.changes.transactions.iter().for_each(|transaction| digest.transaction(transaction));
+        for transaction in &set.changes.transactions {
+            digest.transaction(transaction);
+        }
         let mut head = self.head;
         super::save::events(&self.connection, &set.changes.events, head.event)?;
-        set.changes.events.iter().for_each(|event| digest.event(event));
+        for event in &set.changes.events {
+            digest.event(event);
+        }
         head.transaction = next(head.transaction, set.changes.transactions.len())?;
         head.event = next(head.event, set.changes.events.len())?;
         head.at = set.now;
         if head.transaction != self.head.transaction || head.event != self.head.event {
-            let digest = digest.finish();
+            let rows = digest.finish();
             head.block = next(head.block, 1)?;
-            head.hash = link(&head.hash, &digest, head.at);
-            super::save::block(&self.connection, &head, &digest)?;
+            head.hash = link(&head.hash, &rows.digest, head.at);
+            super::save::block(&self.connection, &head, &rows)?;
         }
         let began = Instant::now();
         self.connection.execute_batch("COMMIT").map_err(Fault::Commit)?;
@@ -207,6 +250,9 @@ impl Engine {
                         self.head.transaction,
                     )?;
                     self.next_account = next(self.next_account, 1)?;
+                    if entry.account.kind == AccountKind::Holds {
+                        self.holding.insert(entry.account);
+                    }
                     self.accounts.insert(entry.account, opened);
                 }
                 if let Some(known) = self.accounts.get_mut(&entry.account) {
@@ -230,7 +276,7 @@ impl Engine {
             self.write_transactions(head.transaction, transactions)?;
             super::save::events(&self.connection, events, head.event)?;
             head = stored.head;
-            super::save::block(&self.connection, &head, &stored.digest)?;
+            super::save::block(&self.connection, &head, &stored.rows)?;
         }
         self.connection.execute_batch("COMMIT").map_err(Fault::Commit)?;
         self.head = head;
@@ -290,9 +336,11 @@ impl Engine {
         self.folded_to =
             self.connection.prepare_cached(statements::FOLDED_TO)?.query_row([], |row| row.get(0))?;
         self.head = super::load::head(&self.connection)?;
+        self.clock.not_before(self.head.at);
         self.next_account =
             self.connection
                 .query_row("SELECT coalesce(max(no), 0) + 1 FROM accounts", [], |row| row.get(0))?;
+        self.holding = super::load::holding(&self.connection)?;
         let mut generation = super::tail::Generation::default();
         let (keys, known) = (&mut self.active_keys, &mut self.accounts);
         super::load::each_after(&self.connection, self.folded_to, |no, transaction, accounts| {

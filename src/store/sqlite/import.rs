@@ -7,9 +7,11 @@ use std::sync::Arc;
 use super::engine::Engine;
 use super::fault::Fault;
 use super::fold::FoldPace;
-use super::{Shared, connect, properties, save, statements};
+use super::{Shared, connect, properties, records, save, statements};
 use crate::clock::Clock;
-use crate::ledger::{Currency, Mode, Money, Rules, Session, SessionId, TokenHash, User};
+use crate::ledger::{
+    Currency, Mode, Money, Record, Rules, Session, SessionId, StepUp, TokenHash, User, WebhookRules,
+};
 use crate::store::OpenError;
 use crate::store::journal::{Block, Head, JournalWriter, Properties};
 
@@ -84,6 +86,12 @@ impl JournalWriter for SqliteImport {
         })
     }
 
+    fn put_records(&mut self, records: &[(i64, Arc<Record>)]) -> Result<(), OpenError> {
+        self.in_transaction(|connection| {
+            records.iter().try_for_each(|(no, record)| records::put(connection, *no, record))
+        })
+    }
+
     fn settle(&mut self) -> Result<(), OpenError> {
         Ok(self.engine()?.fold_all()?)
     }
@@ -101,9 +109,13 @@ fn no_rules(mode: Mode) -> Result<Rules, OpenError> {
     Ok(Rules {
         mode,
         duplicate_window_ms: 0,
+        hold_ttl_ms: 0,
+        four_eyes_above: None,
         access_ttl_ms: 0,
         refresh_ttl_ms: 0,
         grant: grant.map_err(|error| OpenError::Unusable(error.to_string()))?,
         house_name: String::new(),
+        webhooks: WebhookRules { most: 0, schedule_ms: Vec::new() },
+        step_up_above: StepUp::OFF,
     })
 }

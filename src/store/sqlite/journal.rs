@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::checks::Checks;
 use super::fault::Fault;
 use super::rows::{self, ENTRIES_PER_TRANSACTION};
-use super::{connect, load, properties, statements};
-use crate::ledger::{SecurityEvent, Session, SessionId, TokenHash, Transaction, User};
+use super::{connect, load, properties, records, statements};
+use crate::ledger::chain::Digested;
+use crate::ledger::{PaymentId, Record, SecurityEvent, Session, SessionId, TokenHash, Transaction, User};
 use crate::store::OpenError;
 use crate::store::journal::{
     AccountRow, Beginning, Head, JournalReader, Numbered, Properties, StoredAccount, StoredBlock, StoredEntry,
@@ -44,7 +45,7 @@ impl JournalReader for SqliteJournal {
 
     fn blocks(&mut self, after: &Head, to: i64, rows: i64) -> Result<Vec<StoredBlock>, OpenError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT no, last_transaction, last_event, at, hash, digest FROM blocks WHERE no > ?1 AND no <= ?2 ORDER BY no",
+            "SELECT no, last_transaction, last_event, at, hash, digest, marks FROM blocks WHERE no > ?1 AND no <= ?2 ORDER BY no",
         )?;
         let mut found = statement.query([after.block, to])?;
         let mut blocks = Vec::new();
@@ -53,7 +54,7 @@ impl JournalReader for SqliteJournal {
             if head.rows().saturating_sub(after.rows()) > rows && !blocks.is_empty() {
                 break;
             }
-            blocks.push(StoredBlock { head, digest: row.get(5)? });
+            blocks.push(StoredBlock { head, rows: Digested { digest: row.get(5)?, marks: row.get(6)? } });
         }
         Ok(blocks)
     }
@@ -95,7 +96,9 @@ impl JournalReader for SqliteJournal {
     }
 
     fn own_discrepancies(&mut self) -> Result<Vec<String>, OpenError> {
-        Ok(std::mem::take(&mut self.checks).finish(&self.connection)?)
+        let mut wrong = std::mem::take(&mut self.checks).finish(&self.connection)?;
+        wrong.extend(records::discrepancies(&self.connection)?);
+        Ok(wrong)
     }
 
     fn properties(&mut self) -> Result<Properties, OpenError> {
@@ -107,7 +110,7 @@ impl JournalReader for SqliteJournal {
         let mut found = statement.query([after, count(limit)])?;
         let mut users = Vec::new();
         while let Some(row) = found.next()? {
-            users.push((row.get(8)?, rows::user(row)?));
+            users.push((row.get(10)?, rows::user(row)?));
         }
         Ok(users)
     }
@@ -137,6 +140,10 @@ impl JournalReader for SqliteJournal {
         }
         Ok(tokens)
     }
+
+    fn records(&mut self, after: i64, limit: usize) -> Result<Vec<(i64, Arc<Record>)>, OpenError> {
+        Ok(records::after(&self.connection, after, limit)?)
+    }
 }
 
 fn begin(connection: &Connection) -> Result<Beginning, Fault> {
@@ -165,8 +172,13 @@ fn begin(connection: &Connection) -> Result<Beginning, Fault> {
             Err(fault) => return Err(fault),
         }
     }
-    let users: i64 = connection.query_row("SELECT count(*) FROM users", [], |row| row.get(0))?;
-    beginning.users = u64::try_from(users).unwrap_or_default();
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    beginning.users = u64::try_from(count("SELECT count(*) FROM users")?).unwrap_or_default();
+    beginning.records = u64::try_from(count("SELECT count(*) FROM records")?).unwrap_or_default();
+    let mut statement =
+        connection.prepare("SELECT DISTINCT about FROM transactions WHERE about IS NOT NULL")?;
+    let settled = statement.query_map([], |row| row.get(0).map(PaymentId::new))?;
+    beginning.settled = settled.collect::<Result<_, _>>()?;
     Ok(beginning)
 }
 

@@ -1,6 +1,6 @@
 //! Reading what the writer needs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -11,7 +11,8 @@ use super::identities::Identities;
 use super::rows::{self, ENTRIES_PER_TRANSACTION};
 use super::statements;
 use crate::ledger::{
-    AccountKey, Entry, Needs, RefreshState, Session, Timestamp, Transaction, User, UserId, WorkingSet,
+    AccountKey, Entry, KnownPayment, Needs, PaymentId, PaymentState, RefreshState, Session, Timestamp,
+    Transaction, TransactionKind, User, UserId, WorkingSet,
 };
 use crate::store::journal::Head;
 
@@ -158,6 +159,40 @@ pub(super) fn bare_transaction(connection: &Connection, no: i64) -> Result<Trans
     let mut found = statement.query([no])?;
     let row = found.next()?.ok_or_else(|| Fault::Damaged(format!("transactions row {no} is missing")))?;
     Ok(rows::transaction(row)?.1)
+}
+
+/// A payment and where the newest row about it left it; none if there is no payment of that id.
+pub(super) fn payment(connection: &Connection, id: PaymentId) -> Result<Option<KnownPayment>, Fault> {
+    let mut statement = connection.prepare_cached(statements::TRANSACTION_BY_ID)?;
+    let mut found = statement.query([id.uuid()])?;
+    let Some((no, mut first)) = found.next()?.map(rows::transaction).transpose()? else { return Ok(None) };
+    if first.kind != TransactionKind::Payment {
+        return Ok(None);
+    }
+    first.entries = entries(connection, no)?;
+    let state = state(connection, id)?.or_else(|| first.payment_state());
+    Ok(state.map(|state| KnownPayment { first: Arc::new(first), state }))
+}
+
+/// Where the newest later step left the payment; none if there is none.
+pub(super) fn state(connection: &Connection, payment: PaymentId) -> Result<Option<PaymentState>, Fault> {
+    let mut statement = connection.prepare_cached(statements::STATE_OF)?;
+    let mut found = statement.query([payment.uuid()])?;
+    let Some(row) = found.next()? else { return Ok(None) };
+    let status = row.get_ref(0)?.as_str().unwrap_or_default();
+    let damaged = || Fault::Damaged(format!("transactions about {payment}: status is not readable"));
+    rows::state(status, row.get(1)?, row.get(2)?).ok_or_else(damaged).map(Some)
+}
+
+/// Every account that holds or held money for payments to be captured.
+pub(super) fn holding(connection: &Connection) -> Result<HashSet<AccountKey>, Fault> {
+    let mut statement = connection.prepare_cached(statements::HOLDING)?;
+    let mut found = statement.query([])?;
+    let mut holding = HashSet::new();
+    while let Some(row) = found.next()? {
+        holding.insert(rows::account_key(row)?);
+    }
+    Ok(holding)
 }
 
 /// The entries of the transaction with that number.

@@ -4,6 +4,7 @@
 //! - `engine`: one batch: load, decide, write, commit;
 //! - `fold` and `key_index`: what was appended in the order of time, brought into other orders in sorted bulk;
 //! - `tail`: what is not folded yet, for readers; `identities`: users and sessions in memory, exact;
+//! - `records`: rows that are read, written and listed as they are;
 //! - `readers` and `reads`: everything that only looks;
 //! - `journal`, `checks` and `import`: the whole ledger handed out, checked and taken in.
 
@@ -19,16 +20,19 @@ mod import;
 mod journal;
 pub mod key_index;
 mod load;
+mod oversight;
 mod properties;
 mod readers;
 mod reads;
 mod recents;
+mod records;
 mod rows;
 mod save;
 mod statements;
 mod tail;
 mod writer;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -39,12 +43,15 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::{
-    AccountBalance, Answer, HistoryQuery, Movement, OpenError, Page, PageRequest, Status, Store, StoreError,
+    AccountBalance, Answer, HistoryQuery, JournalQuery, Movement, OpenError, Page, PageRequest, RecordQuery,
+    Status, Store, StoreError, WalletQuery,
 };
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::clock::Clock;
+use crate::ledger::chain::Hash;
 use crate::ledger::{
-    Command, Outcome, Rules, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
+    Command, Outcome, PaymentId, PaymentState, Record, RecordKey, RecordKind, Rules, SecurityEvent, Session,
+    Timestamp, TokenHash, TransactionId, User, UserId,
 };
 
 use crate::telemetry::Telemetry;
@@ -70,6 +77,8 @@ struct Shared {
     identities: Identities,
     gauges: Gauges,
     telemetry: Option<Telemetry>,
+    /// Who waits for an empty ledger in the place of this one.
+    anew: Mutex<Option<oneshot::Sender<Result<(), StoreError>>>>,
 }
 
 /// What the store tells of itself.
@@ -110,9 +119,10 @@ impl SqliteStore {
         let shared = Arc::new(Shared { telemetry, ..Shared::default() });
         let mut connection = connect::writer(folder)?;
         properties::settle(&mut connection, key, &rules, &clock)?;
-        let source = Source { folder: folder.to_owned(), shared: Arc::clone(&shared), rules, clock, pace };
+        let (folder, moved) = (folder.to_owned(), Arc::clone(&shared));
+        let source = Source { folder: folder.clone(), key, shared: moved, rules, clock, pace };
         let engine = source.engine(connection)?;
-        let readers = Readers::start(folder, READERS)?;
+        let readers = Readers::start(&folder, READERS)?;
         shared.gauges.set_ready(true);
         let (sender, receiver) = sync_channel(QUEUE);
         let writer = std::thread::Builder::new()
@@ -214,12 +224,55 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| reads::history(connection, &shared, &query))
     }
 
+    fn wallet_movements(&self, query: WalletQuery) -> Answer<'_, Vec<Movement>> {
+        let shared = Arc::clone(&self.shared);
+        self.readers.read(move |connection| reads::wallet_movements(connection, &shared, &query))
+    }
+
+    fn journal(&self, query: JournalQuery) -> Answer<'_, Vec<Movement>> {
+        let shared = Arc::clone(&self.shared);
+        self.readers.read(move |connection| reads::journal(connection, &shared, query))
+    }
+
     fn transaction(&self, user: UserId, id: TransactionId) -> Answer<'_, Option<Movement>> {
         self.readers.read(move |connection| reads::transaction(connection, user, id))
     }
 
+    fn payment_states(&self, payments: Vec<PaymentId>) -> Answer<'_, HashMap<PaymentId, PaymentState>> {
+        self.readers.read(move |connection| reads::payment_states(connection, &payments))
+    }
+
     fn events(&self, user: UserId, page: PageRequest) -> Answer<'_, Page<SecurityEvent>> {
         self.readers.read(move |connection| reads::events(connection, user, page))
+    }
+
+    fn record(&self, key: RecordKey) -> Answer<'_, Option<Arc<Record>>> {
+        self.readers.read(move |connection| records::by_key(connection, key))
+    }
+
+    fn record_by_lookup(&self, kind: RecordKind, lookup: Hash) -> Answer<'_, Option<Arc<Record>>> {
+        self.readers.read(move |connection| records::by_lookup(connection, kind, &lookup))
+    }
+
+    fn records(&self, query: RecordQuery) -> Answer<'_, Page<(u64, Arc<Record>)>> {
+        self.readers.read(move |connection| records::list(connection, &query))
+    }
+
+    fn due_records(&self, kind: RecordKind, until: Timestamp, limit: usize) -> Answer<'_, Vec<Arc<Record>>> {
+        self.readers.read(move |connection| records::due(connection, kind, until, limit))
+    }
+
+    fn begin_anew(&self) -> Answer<'_, bool> {
+        let (answer, answered) = oneshot::channel();
+        let earlier = self.shared.anew.lock().unwrap_or_else(PoisonError::into_inner).replace(answer);
+        // Of two who ask at once, the earlier one is told that its outcome is not known.
+        drop(earlier);
+        Box::pin(async move {
+            let lost = |_| Err(StoreError::OutcomeUnknown("the writer ended before it answered".into()));
+            answered.await.unwrap_or_else(lost)?;
+            self.readers.reopen();
+            Ok(true)
+        })
     }
 
     fn status(&self) -> Status {

@@ -28,6 +28,8 @@ const MIGRATION: &str = "migration";
 const FOLDED_TO: &str = "folded_to";
 
 const INSERT: &str = "INSERT INTO properties (name, value) VALUES (?1, ?2)";
+const PUT: &str =
+    "INSERT INTO properties (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2";
 
 /// Writes what the ledger is when it is made; refuses to serve it as something else later, or before it is whole.
 pub(super) fn settle(
@@ -97,23 +99,26 @@ pub(super) fn begin_migration(connection: &mut Connection, properties: &Properti
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let ledger = properties.ledger.to_string();
     match (get(&transaction, MIGRATION)?, mode(&transaction)?) {
-        (Some(moved), _) if moved == ledger => return Ok(()),
+        (Some(moved), _) if moved == ledger => {}
         (Some(_), _) => return Err(OpenError::Unusable("another ledger is being moved there".into())),
         (None, Some(_)) => {
             return Err(OpenError::Unusable(
                 "there is a ledger already; one is moved into an empty place only".into(),
             ));
         }
-        (None, None) => {}
+        (None, None) => {
+            transaction.execute(INSERT, (MIGRATION, &ledger))?;
+            transaction.execute(INSERT, (LEDGER, &ledger))?;
+            transaction.execute(INSERT, (MODE, properties.mode.name()))?;
+            transaction.execute(INSERT, (FOLDED_TO, 0))?;
+        }
     }
-    transaction.execute(INSERT, (MIGRATION, &ledger))?;
-    transaction.execute(INSERT, (LEDGER, &ledger))?;
-    transaction.execute(INSERT, (MODE, properties.mode.name()))?;
-    transaction.execute(INSERT, (FOLDED_TO, 0))?;
+    // What the source says of itself may have changed since an earlier try, and records may be gone.
+    transaction.execute(super::statements::FORGET_RECORDS, [])?;
     for (name, value) in &properties.others {
         // What was a number stays one; an identifier of digits alone is too long to be taken for one.
         let value = value.parse().map_or_else(|_| Value::Text(value.clone()), Value::Integer);
-        transaction.execute(INSERT, (name, value))?;
+        transaction.execute(PUT, (name, value))?;
     }
     Ok(transaction.commit()?)
 }

@@ -1,7 +1,8 @@
 //! Readers: a few threads, each with its own read-only connection, so that reads neither wait for the writer nor block
 //! the threads that serve.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -23,6 +24,8 @@ type Job = Box<dyn FnOnce(&Connection) + Send>;
 pub(super) struct Readers {
     jobs: Mutex<Option<SyncSender<Job>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Counts how often another file took the place of the ledger's.
+    generation: Arc<AtomicU64>,
 }
 
 impl Readers {
@@ -30,17 +33,20 @@ impl Readers {
     pub(super) fn start(folder: &Path, count: usize) -> Result<Self, OpenError> {
         let (sender, receiver) = sync_channel::<Job>(QUEUE);
         let receiver = Arc::new(Mutex::new(receiver));
+        let generation = Arc::new(AtomicU64::new(0));
         let mut threads = Vec::new();
         for number in 0..count.max(1) {
             let connection = connect::reader(folder)?;
             let receiver = Arc::clone(&receiver);
             let name = format!("reader-{number}");
-            let spawned = std::thread::Builder::new().name(name).spawn(move || serve(&connection, &receiver));
+            let place = Place { folder: folder.to_owned(), generation: Arc::clone(&generation) };
+            let spawned =
+                std::thread::Builder::new().name(name).spawn(move || serve(connection, &place, &receiver));
             threads.push(
                 spawned.map_err(|error| OpenError::Unusable(format!("cannot start a thread: {error}")))?,
             );
         }
-        Ok(Self { jobs: Mutex::new(Some(sender)), threads: Mutex::new(threads) })
+        Ok(Self { jobs: Mutex::new(Some(sender)), threads: Mutex::new(threads), generation })
     }
 
     /// Runs a read on one of the connections.
@@ -66,6 +72,11 @@ impl Readers {
         })
     }
 
+    /// The next read of each thread opens the ledger's file anew.
+    pub(super) fn reopen(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Ends the threads once what waits is read.
     pub(super) fn close(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -75,11 +86,29 @@ impl Readers {
     }
 }
 
-fn serve(connection: &Connection, jobs: &Mutex<Receiver<Job>>) {
+/// Where a thread reads, and which of the files that were there.
+struct Place {
+    folder: PathBuf,
+    generation: Arc<AtomicU64>,
+}
+
+fn serve(mut connection: Connection, place: &Place, jobs: &Mutex<Receiver<Job>>) {
+    let mut opened = place.generation.load(Ordering::SeqCst);
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
+        let newest = place.generation.load(Ordering::SeqCst);
+        if newest != opened {
+            match connect::reader(&place.folder) {
+                Ok(reopened) => (connection, opened) = (reopened, newest),
+                // Nothing is read from a file that is the ledger's no more; whoever asked is told that the read failed.
+                Err(error) => {
+                    tracing::error!(%error, "a reader cannot open the ledger anew: {error}");
+                    continue;
+                }
+            }
+        }
         // A read that panics takes its asker's answer with it, and nothing else.
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(connection)));
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&connection)));
     }
 }

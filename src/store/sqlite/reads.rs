@@ -1,19 +1,22 @@
 //! What readers ask: each function runs on a read-only connection. Where rows may not be folded yet, what the tail knows
 //! is taken first and the snapshot second (see `tail.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
 use super::fault::Fault;
+use super::rows::TRANSACTION_COLUMNS;
 use super::{Shared, load, rows, statements};
 use crate::ledger::{
-    AccountKey, Balance, SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
-    network_of,
+    AccountKey, Balance, PaymentId, PaymentState, SecurityEvent, Session, Timestamp, TokenHash,
+    TransactionId, User, UserId, network_of,
 };
-use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Movement, Page, PageRequest};
+use crate::store::{
+    AccountBalance, HistoryFilter, HistoryQuery, JournalQuery, Movement, Page, PageRequest, WalletQuery,
+};
 
 type SessionAndUser = (Arc<Session>, Arc<User>);
 
@@ -44,7 +47,7 @@ pub(super) fn users(connection: &Connection, page: PageRequest) -> Result<Page<A
     let mut found = statement.query([position(page.after, 0), one_more(page.limit)])?;
     let mut numbered = Vec::new();
     while let Some(row) = found.next()? {
-        numbered.push((row.get(8)?, rows::user(row)?));
+        numbered.push((row.get(10)?, rows::user(row)?));
     }
     Ok(cut(numbered, page.limit))
 }
@@ -144,29 +147,103 @@ fn folded_history(
 ) -> Result<(), Fault> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let user = query.user.uuid();
-    let HistoryFilter { currency, kind, declined, from, to } = query.filter;
-    let mut statement;
-    let mut rows = if query.filter == HistoryFilter::default() {
-        statement = connection.prepare_cached(statements::HISTORY)?;
-        statement.query(params![user, below, limit])?
-    } else {
-        statement = connection.prepare_cached(statements::FILTERED_HISTORY)?;
-        statement.query(params![
-            user,
-            below,
-            limit,
-            currency.map(crate::ledger::Currency::code),
-            kind.map(crate::ledger::TransactionKind::name),
-            declined,
-            from.map(Timestamp::as_millis),
-            to.map(Timestamp::as_millis),
-        ])?
-    };
+    let HistoryFilter { currency, declined, from, to, .. } = query.filter;
+    // Each kind with a comma behind it, so that none is found within another.
+    let kinds = query.filter.kinds().fold(String::new(), |kinds, kind| kinds + kind.name() + ",");
+    let mut statement = connection.prepare_cached(statements::HISTORY)?;
+    let mut rows = statement.query(params![
+        user,
+        below,
+        limit,
+        currency.map(crate::ledger::Currency::code),
+        kinds,
+        declined,
+        from.map(Timestamp::as_millis),
+        to.map(Timestamp::as_millis),
+        query.filter.takes_held(),
+    ])?;
     while let Some(row) = rows.next()? {
         let (no, transaction) = rows::transaction(row)?;
-        found.push((no, movement_row(no, transaction, row.get(17)?)));
+        found.push((no, movement_row(no, transaction, row.get(TRANSACTION_COLUMNS)?)));
     }
     Ok(())
+}
+
+/// What moved a wallet, oldest first: the table as far as it goes, then the tail.
+pub(super) fn wallet_movements(
+    connection: &Connection,
+    shared: &Shared,
+    query: &WalletQuery,
+) -> Result<Vec<Movement>, Fault> {
+    let place = |place: u64| i64::try_from(place).unwrap_or(i64::MAX);
+    let (after, to) = (place(query.after), place(query.to));
+    let unfolded = shared.tail.between(query.user, after, to);
+    in_snapshot(connection, || {
+        let watermark: i64 =
+            connection.prepare_cached(statements::FOLDED_TO)?.query_row([], |row| row.get(0))?;
+        let mut statement = connection.prepare_cached(statements::WALLET_MOVEMENTS)?;
+        let mut rows = statement.query(params![
+            query.user.uuid(),
+            after,
+            to.min(watermark),
+            query.currency.code(),
+            i64::try_from(query.limit).unwrap_or(i64::MAX),
+        ])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (no, transaction) = rows::transaction(row)?;
+            found.push(movement_row(no, transaction, row.get(TRANSACTION_COLUMNS)?));
+        }
+        for movement in unfolded.iter().filter(|movement| movement.no > watermark) {
+            if found.len() >= query.limit {
+                break;
+            }
+            let transaction = load::bare_transaction(connection, movement.no)?;
+            if movement.balance_after.is_some() && transaction.money.currency() == query.currency {
+                found.push(movement_row(movement.no, transaction, movement.balance_after));
+            }
+        }
+        Ok(found)
+    })
+}
+
+/// The journal after a place, oldest first: what one user sees is in the table as far as it goes, then in the tail.
+pub(super) fn journal(
+    connection: &Connection,
+    shared: &Shared,
+    query: JournalQuery,
+) -> Result<Vec<Movement>, Fault> {
+    let after = i64::try_from(query.after).unwrap_or(i64::MAX);
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    let Some(seer) = query.seer else {
+        // Numbers are dense, so that this span has as many rows.
+        let mut statement = connection.prepare_cached(statements::TRANSACTIONS_BETWEEN)?;
+        let mut rows = statement.query([after, after.saturating_add(limit)])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (no, transaction) = rows::transaction(row)?;
+            found.push(movement_row(no, transaction, None));
+        }
+        return Ok(found);
+    };
+    let unfolded = shared.tail.between(seer, after, i64::MAX);
+    in_snapshot(connection, || {
+        let watermark: i64 =
+            connection.prepare_cached(statements::FOLDED_TO)?.query_row([], |row| row.get(0))?;
+        let mut statement = connection.prepare_cached(statements::MOVEMENTS_AFTER)?;
+        let mut rows = statement.query(params![seer.uuid(), after, watermark, limit])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (no, transaction) = rows::transaction(row)?;
+            found.push(movement_row(no, transaction, None));
+        }
+        let above = unfolded.iter().filter(|movement| movement.no > watermark);
+        for movement in above.take(query.limit.saturating_sub(found.len())) {
+            let transaction = load::bare_transaction(connection, movement.no)?;
+            found.push(movement_row(movement.no, transaction, None));
+        }
+        Ok(found)
+    })
 }
 
 pub(super) fn transaction(
@@ -185,6 +262,19 @@ pub(super) fn transaction(
     }
     let balance_after = transaction.balance_after(user);
     Ok(Some(movement_row(no, transaction, balance_after)))
+}
+
+pub(super) fn payment_states(
+    connection: &Connection,
+    payments: &[PaymentId],
+) -> Result<HashMap<PaymentId, PaymentState>, Fault> {
+    let mut states = HashMap::new();
+    for payment in payments {
+        if let Some(state) = load::state(connection, *payment)? {
+            states.insert(*payment, state);
+        }
+    }
+    Ok(states)
 }
 
 pub(super) fn events(
@@ -210,7 +300,11 @@ fn in_snapshot<T>(connection: &Connection, read: impl FnOnce() -> Result<T, Faul
     Ok(value)
 }
 
-fn movement_row(no: i64, transaction: crate::ledger::Transaction, balance_after: Option<i64>) -> Movement {
+pub(super) fn movement_row(
+    no: i64,
+    transaction: crate::ledger::Transaction,
+    balance_after: Option<i64>,
+) -> Movement {
     Movement {
         sequence: u64::try_from(no).unwrap_or_default(),
         transaction: Arc::new(transaction),
@@ -219,7 +313,7 @@ fn movement_row(no: i64, transaction: crate::ledger::Transaction, balance_after:
 }
 
 /// Cuts what was read to the page; one row more than asked for tells that there is a next one.
-fn cut<T>(mut numbered: Vec<(i64, T)>, limit: usize) -> Page<T> {
+pub(super) fn cut<T>(mut numbered: Vec<(i64, T)>, limit: usize) -> Page<T> {
     let is_last = numbered.len() <= limit;
     numbered.truncate(limit);
     let last = numbered.last().and_then(|(no, _)| u64::try_from(*no).ok());
@@ -227,10 +321,10 @@ fn cut<T>(mut numbered: Vec<(i64, T)>, limit: usize) -> Page<T> {
     Page { rows: numbered.into_iter().map(|(_, row)| row).collect(), next }
 }
 
-fn position(after: Option<u64>, otherwise: i64) -> i64 {
+pub(super) fn position(after: Option<u64>, otherwise: i64) -> i64 {
     after.map_or(otherwise, |after| i64::try_from(after).unwrap_or(i64::MAX))
 }
 
-fn one_more(limit: usize) -> i64 {
+pub(super) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX)
 }

@@ -16,7 +16,7 @@ pub(super) struct Recents {
     hasher: RandomState,
     window_ms: i64,
     /// Oldest first; each with the time at which it began.
-    generations: VecDeque<(Timestamp, HashMap<u64, i64>)>,
+    generations: VecDeque<(Timestamp, Numbers)>,
 }
 
 impl Recents {
@@ -24,10 +24,10 @@ impl Recents {
         Self { hasher: RandomState::new(), window_ms, generations: VecDeque::new() }
     }
 
-    /// The number of the newest payment that may have this shape.
-    pub(super) fn candidate(&self, shape: &PaymentShape) -> Option<i64> {
+    /// The numbers of the payments that may have this shape, newest first.
+    pub(super) fn candidates(&self, shape: &PaymentShape) -> impl Iterator<Item = i64> {
         let hash = self.hasher.hash_one(shape);
-        self.generations.iter().rev().find_map(|(_, numbers)| numbers.get(&hash).copied())
+        self.generations.iter().rev().flat_map(move |(_, numbers)| numbers.newest_first(hash))
     }
 
     /// Takes in a payment; times never run back.
@@ -41,11 +41,31 @@ impl Recents {
         {
             self.generations.pop_front();
         }
-        match self.generations.back_mut().filter(|(began, _)| at < began.plus_millis(span_ms)) {
-            Some((_, numbers)) => {
-                numbers.insert(hash, no);
-            }
-            None => self.generations.push_back((at, HashMap::from([(hash, no)]))),
+        if self.generations.back().is_none_or(|(began, _)| at >= began.plus_millis(span_ms)) {
+            self.generations.push_back((at, Numbers::default()));
         }
+        if let Some((_, numbers)) = self.generations.back_mut() {
+            numbers.add(hash, no);
+        }
+    }
+}
+
+/// The payments of a generation by their hash: the newest, and, of the few that have any, earlier ones.
+#[derive(Debug, Default)]
+struct Numbers {
+    newest: HashMap<u64, i64>,
+    earlier: HashMap<u64, Vec<i64>>,
+}
+
+impl Numbers {
+    fn add(&mut self, hash: u64, no: i64) {
+        if let Some(earlier) = self.newest.insert(hash, no) {
+            self.earlier.entry(hash).or_default().push(earlier);
+        }
+    }
+
+    fn newest_first(&self, hash: u64) -> impl Iterator<Item = i64> {
+        let earlier = self.earlier.get(&hash).into_iter().flatten().rev();
+        self.newest.get(&hash).into_iter().chain(earlier).copied()
     }
 }

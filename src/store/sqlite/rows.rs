@@ -4,16 +4,22 @@ use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, ToSql, params};
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::fault::Fault;
 use crate::ledger::{
-    AccountKey, AccountKind, Currency, Decline, Email, Entry, EventKind, IdempotencyKey, Memo, Money, Party,
-    PasswordHash, RequestId, Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, Severity,
+    AccountKey, AccountKind, BalancesAfter, Capture, Currency, Decline, Email, Entry, EventKind, Hold,
+    IdempotencyKey, Memo, Money, Party, PasswordHash, PaymentId, PaymentState, PaymentStatus, RequestId,
+    Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, SessionKind, Severity, Stage, Step,
     Timestamp, TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId, TransactionKind, User,
     UserId,
 };
 pub(super) use crate::store::journal::ENTRIES_PER_TRANSACTION;
+use crate::store::journal::Life;
+
+/// How many columns `transaction_columns!` names.
+pub(super) const TRANSACTION_COLUMNS: usize = 26;
 
 /// A transaction and its number, without its entries.
 pub(super) fn transaction(row: &Row<'_>) -> Result<(i64, Transaction), Fault> {
@@ -38,6 +44,11 @@ pub(super) fn transaction(row: &Row<'_>) -> Result<(i64, Transaction), Fault> {
         None => None,
         Some(key) => Some(IdempotencyKey::from_stored(key).ok_or_else(|| damaged("idempotency_key"))?),
     };
+    let capture = match row.get_ref(17)?.as_str_or_null().map_err(|_| damaged("capture"))? {
+        None => Capture::Automatic,
+        Some(name) if name == Capture::Manual.name() => Capture::Manual,
+        Some(_) => return Err(damaged("capture")),
+    };
     let transaction = Transaction {
         id: TransactionId::new(row.get(1)?),
         kind,
@@ -46,12 +57,41 @@ pub(super) fn transaction(row: &Row<'_>) -> Result<(i64, Transaction), Fault> {
         money: Money::from_minor(row.get(7)?, currency).map_err(|_| damaged("amount"))?,
         memo: Memo { description: text(9)?, reference: text(10)?, metadata: text(11)? },
         method,
+        capture,
+        stage: stage(row)?.ok_or_else(|| damaged("status"))?,
+        actor: row.get::<_, Option<Uuid>>(23)?.map(UserId::new),
+        after: BalancesAfter { from: row.get(24)?, to: row.get(25)? },
         decline,
         key,
         created_at: Timestamp::from_millis(row.get(16)?),
         entries: Vec::new(),
     };
     Ok((no, transaction))
+}
+
+/// What a transaction is in the life of a payment; none if its columns do not fit together.
+fn stage(row: &Row<'_>) -> Result<Option<Stage>, Fault> {
+    let (about, status): (Option<Uuid>, Option<String>) = (row.get(18)?, row.get(19)?);
+    let (captured, refunded): (Option<i64>, Option<i64>) = (row.get(20)?, row.get(21)?);
+    let note: Option<String> = row.get(22)?;
+    let is_bare = captured.is_none() && refunded.is_none() && note.is_none();
+    Ok(match (about, status) {
+        (None, None) => is_bare.then_some(Stage::Whole),
+        (None, Some(status)) => Hold::of_status(&status).filter(|_| is_bare).map(Stage::Held),
+        (Some(_), None) => None,
+        // An empty note is none.
+        (Some(_), Some(_)) if note.as_deref() == Some("") => None,
+        (Some(about), Some(status)) => state(&status, captured, refunded).map(|state| {
+            let payment = PaymentId::new(about);
+            Stage::Step(Box::new(Step { payment, state, note: note.unwrap_or_default() }))
+        }),
+    })
+}
+
+/// Where a row leaves a payment.
+pub(super) fn state(status: &str, captured: Option<i64>, refunded: Option<i64>) -> Option<PaymentState> {
+    let status = PaymentStatus::from_name(status)?;
+    Some(PaymentState { status, captured_minor: captured?, refunded_minor: refunded? })
 }
 
 fn decline(kind: TransactionKind, name: &str, available: Option<i64>) -> Option<Decline> {
@@ -74,6 +114,7 @@ pub(super) fn with_transaction_params<T>(
         Some(Decline::InsufficientFunds { available_minor }) => Some(available_minor),
         Some(Decline::Topup(_)) | None => None,
     };
+    let life = Life::of(transaction);
     run(params![
         no,
         transaction.id.uuid(),
@@ -92,6 +133,15 @@ pub(super) fn with_transaction_params<T>(
         available,
         transaction.key.as_ref().map(IdempotencyKey::as_str),
         transaction.created_at.as_millis(),
+        life.capture,
+        life.about,
+        life.status,
+        life.captured,
+        life.refunded,
+        life.note,
+        transaction.actor.map(UserId::uuid),
+        transaction.after.from,
+        transaction.after.to,
     ])
 }
 
@@ -133,11 +183,12 @@ pub(super) fn user(row: &Row<'_>) -> Result<Arc<User>, Fault> {
         id,
         email: Email::parse(&email).map_err(|_| damaged("email"))?,
         name: row.get(2)?,
-        password: PasswordHash::from_phc(row.get(3)?),
+        password: PasswordHash::from_phc(row.get(3)?).of_length(row.get(8)?),
         role: Role::from_name(&role).ok_or_else(|| damaged("role"))?,
         frozen: row.get(5)?,
         created_at: Timestamp::from_millis(row.get(6)?),
         password_changed_at: Timestamp::from_millis(row.get(7)?),
+        second_factor: json(row, 9, || damaged("second_factor"))?,
     }))
 }
 
@@ -159,6 +210,7 @@ pub(super) fn session(row: &Row<'_>) -> Result<Arc<Session>, Fault> {
     Ok(Arc::new(Session {
         id,
         user: UserId::new(row.get(1)?),
+        kind: json(row, 12, || damaged("api_key"))?.map_or(SessionKind::Login, SessionKind::ApiKey),
         created_at: Timestamp::from_millis(row.get(2)?),
         last_seen_at: Timestamp::from_millis(row.get(3)?),
         ip: ip.map(|ip| ip.parse()).transpose().map_err(|_| damaged("ip"))?,
@@ -169,6 +221,16 @@ pub(super) fn session(row: &Row<'_>) -> Result<Arc<Session>, Fault> {
         refresh_expires_at: Timestamp::from_millis(row.get(9)?),
         ended,
     }))
+}
+
+/// A value that is kept as JSON, or is absent; what is not readable is told by the column's name.
+fn json<T: DeserializeOwned>(
+    row: &Row<'_>,
+    index: usize,
+    unreadable: impl FnOnce() -> Fault,
+) -> Result<Option<T>, Fault> {
+    let text: Option<String> = row.get(index)?;
+    text.map(|text| serde_json::from_str(&text)).transpose().map_err(|_| unreadable())
 }
 
 /// A security event and its number.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::fault::Fault;
 use super::rows::{self, ENTRIES_PER_TRANSACTION};
 use super::statements;
-use crate::ledger::chain::Hash;
+use crate::ledger::chain::Digested;
 use crate::ledger::{AccountKey, SecurityEvent, Session, Transaction, User, UserId, WorkingSet};
 use crate::store::journal::Head;
 
@@ -38,6 +38,8 @@ pub(super) fn save_user(connection: &Connection, user: &User) -> Result<(), Faul
         user.frozen,
         user.created_at.as_millis(),
         user.password_changed_at.as_millis(),
+        user.password.is_long(),
+        user.second_factor.as_ref().map(|factor| serde_json::to_string(factor).unwrap_or_default()),
     ])?;
     Ok(())
 }
@@ -56,6 +58,7 @@ pub(super) fn save_session(connection: &Connection, session: &Session) -> Result
         session.refresh_expires_at.as_millis(),
         session.ended.map(|(at, _)| at.as_millis()),
         session.ended.map(|(_, why)| why.name()),
+        session.kind.api_key().map(|key| serde_json::to_string(key).unwrap_or_default()),
     ])?;
     Ok(())
 }
@@ -119,14 +122,15 @@ pub(super) fn events(connection: &Connection, events: &[SecurityEvent], last: i6
 }
 
 /// The chain's next block.
-pub(super) fn block(connection: &Connection, head: &Head, digest: &Hash) -> Result<(), Fault> {
+pub(super) fn block(connection: &Connection, head: &Head, rows: &Digested) -> Result<(), Fault> {
     connection.prepare_cached(statements::ADD_BLOCK)?.execute(params![
         head.block,
         head.transaction,
         head.event,
         head.at.as_millis(),
-        digest,
+        rows.digest,
         head.hash,
+        rows.marks,
     ])?;
     Ok(())
 }

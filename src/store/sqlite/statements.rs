@@ -6,20 +6,63 @@ use rusqlite::Connection;
 macro_rules! transaction_columns {
     () => {
         "t.no, t.id, t.kind, t.from_user, t.from_name, t.to_user, t.to_name, t.amount, t.currency, t.description, \
-         t.reference, t.metadata, t.method, t.decline, t.available, t.idempotency_key, t.created_at"
+         t.reference, t.metadata, t.method, t.decline, t.available, t.idempotency_key, t.created_at, t.capture, t.about, \
+         t.status, t.captured, t.refunded, t.note, t.actor, t.from_after, t.to_after"
     };
 }
 
 macro_rules! user_columns {
     () => {
-        "id, email, name, password_hash, role, frozen, created_at, password_changed_at"
+        "id, email, name, password_hash, role, frozen, created_at, password_changed_at, password_long, second_factor"
     };
 }
 
 macro_rules! session_columns {
     () => {
         "id, user, created_at, last_seen_at, ip, user_agent, access_hash, access_expires_at, refresh_hash, \
-         refresh_expires_at, ended_at, ended_why"
+         refresh_expires_at, ended_at, ended_why, api_key"
+    };
+}
+
+/// The columns of a record, in the order in which `records::record` reads them.
+macro_rules! record_columns {
+    () => {
+        "no, kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value"
+    };
+}
+
+/// A list of records: of a kind, of an owner, of what they belong to; after a position that the comparison names.
+macro_rules! record_lists {
+    ($compare:literal, $order:literal) => {
+        [
+            concat!(
+                "SELECT ",
+                record_columns!(),
+                " FROM records WHERE kind = ?1 AND no ",
+                $compare,
+                " ?2 ORDER BY no ",
+                $order,
+                " LIMIT ?3"
+            ),
+            concat!(
+                "SELECT ",
+                record_columns!(),
+                " FROM records WHERE kind = ?1 AND owner = ?4 AND no ",
+                $compare,
+                " ?2 ORDER BY no ",
+                $order,
+                " LIMIT ?3"
+            ),
+            concat!(
+                "SELECT ",
+                record_columns!(),
+                " FROM records WHERE kind = ?1 AND parent = ?4 AND (?5 IS NULL OR owner = ?5) AND no ",
+                $compare,
+                " ?2 ORDER BY no ",
+                $order,
+                " LIMIT ?3"
+            ),
+        ]
     };
 }
 
@@ -28,9 +71,19 @@ pub(super) const USER_BY_EMAIL: &str =
     concat!("SELECT ", user_columns!(), " FROM users WHERE email_folded = ?1");
 pub(super) const USERS: &str =
     concat!("SELECT ", user_columns!(), ", no FROM users WHERE no > ?1 ORDER BY no LIMIT ?2");
+pub(super) const FIND_USERS: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    ", no FROM users WHERE no < ?1 AND (?3 IS NULL OR instr(email_folded, ?3) > 0 OR instr(coalesce(name, ''), ?4) > 0) \
+     AND (?5 IS NULL OR role = ?5) AND (?6 IS NULL OR frozen = ?6) ORDER BY no DESC LIMIT ?2"
+);
+pub(super) const COUNT_USERS: &str = "SELECT role, count(*), sum(frozen) FROM users GROUP BY role";
+pub(super) const COUNT_SESSIONS: &str =
+    "SELECT count(*) FROM sessions WHERE ended_at IS NULL AND refresh_expires_at > ?1";
 pub(super) const SAVE_USER: &str = "INSERT INTO users (id, email, email_folded, name, password_hash, role, frozen, created_at, \
-     password_changed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
-     ON CONFLICT (id) DO UPDATE SET name = ?4, password_hash = ?5, role = ?6, frozen = ?7, password_changed_at = ?9";
+     password_changed_at, password_long, second_factor) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+     ON CONFLICT (id) DO UPDATE SET name = ?4, password_hash = ?5, role = ?6, frozen = ?7, password_changed_at = ?9, \
+     password_long = ?10, second_factor = ?11";
 
 pub(super) const SESSION: &str = concat!("SELECT ", session_columns!(), " FROM sessions WHERE id = ?1");
 pub(super) const SESSION_BY_ACCESS: &str =
@@ -50,7 +103,8 @@ pub(super) const LIVE_SESSIONS: &str = concat!(
 );
 pub(super) const ADDRESSES_OF: &str = "SELECT DISTINCT ip FROM sessions WHERE user = ?1 AND ip IS NOT NULL";
 pub(super) const SAVE_SESSION: &str = "INSERT INTO sessions (id, user, created_at, last_seen_at, ip, user_agent, access_hash, access_expires_at, \
-     refresh_hash, refresh_expires_at, ended_at, ended_why) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+     refresh_hash, refresh_expires_at, ended_at, ended_why, api_key) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
      ON CONFLICT (id) DO UPDATE SET last_seen_at = ?4, access_hash = ?7, access_expires_at = ?8, refresh_hash = ?9, \
      refresh_expires_at = ?10, ended_at = ?11, ended_why = ?12";
 pub(super) const SESSIONS_AFTER: &str =
@@ -78,10 +132,28 @@ pub(super) const TRANSACTIONS_BETWEEN: &str = concat!(
     transaction_columns!(),
     " FROM transactions t WHERE t.no > ?1 AND t.no <= ?2 ORDER BY t.no"
 );
+pub(super) const FIND_TRANSACTIONS: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    " FROM transactions t WHERE t.no < ?1 AND t.from_user <> ?3 AND t.to_user <> ?3 AND (?4 IS NULL OR t.currency = ?4) \
+     AND (?5 IS NULL OR t.kind = ?5) AND (?6 IS NULL OR (t.decline IS NOT NULL) = ?6) \
+     AND (?7 IS NULL OR t.created_at >= ?7) AND (?8 IS NULL OR t.created_at < ?8) ORDER BY t.no DESC LIMIT ?2"
+);
+/// The halves of the sum apart: together they may be more than 64 bits hold.
+pub(super) const COUNT_PAYMENTS: &str = "SELECT currency, count(*) FILTER (WHERE decline IS NULL), \
+     coalesce(sum(amount >> 32) FILTER (WHERE decline IS NULL), 0), \
+     coalesce(sum(amount & 4294967295) FILTER (WHERE decline IS NULL), 0), count(decline) \
+     FROM transactions WHERE no > ?1 AND kind = 'payment' GROUP BY currency ORDER BY currency";
 pub(super) const CREATED_AT: &str = "SELECT created_at FROM transactions WHERE no = ?1";
 pub(super) const ADD_TRANSACTION: &str = "INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, amount, currency, description, \
-     reference, metadata, method, decline, available, idempotency_key, created_at) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+     reference, metadata, method, decline, available, idempotency_key, created_at, capture, about, status, captured, \
+     refunded, note, actor, from_after, to_after) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
+     ?24, ?25, ?26)";
+/// Where the newest row about a payment leaves it: status, captured, refunded.
+pub(super) const STATE_OF: &str =
+    "SELECT status, captured, refunded FROM transactions WHERE about = ?1 ORDER BY no DESC LIMIT 1";
+pub(super) const HOLDING: &str = "SELECT owner, kind, currency FROM accounts WHERE kind = 'holds'";
 pub(super) const ENTRIES_OF: &str = "SELECT a.owner, a.kind, a.currency, e.amount, e.balance_after \
      FROM entries e JOIN accounts a ON a.no = e.account WHERE e.no >= ?1 AND e.no < ?2 ORDER BY e.no";
 pub(super) const ENTRIES_FROM: &str =
@@ -97,15 +169,23 @@ pub(super) const HISTORY: &str = concat!(
     "SELECT ",
     transaction_columns!(),
     ", m.balance_after FROM movements m JOIN transactions t ON t.no = m.txn \
-     WHERE m.user = ?1 AND m.txn < ?2 ORDER BY m.txn DESC LIMIT ?3"
+     WHERE m.user = ?1 AND m.txn < ?2 AND (?4 IS NULL OR t.currency = ?4) AND instr(?5, t.kind || ',') > 0 \
+     AND (?6 IS NULL OR (t.decline IS NOT NULL) = ?6) AND (?7 IS NULL OR t.created_at >= ?7) \
+     AND (?8 IS NULL OR t.created_at < ?8) \
+     AND (?9 OR t.status IS NULL OR t.status NOT IN ('authorized', 'pending_review')) ORDER BY m.txn DESC LIMIT ?3"
 );
-pub(super) const FILTERED_HISTORY: &str = concat!(
+pub(super) const WALLET_MOVEMENTS: &str = concat!(
     "SELECT ",
     transaction_columns!(),
-    ", m.balance_after FROM movements m JOIN transactions t ON t.no = m.txn \
-     WHERE m.user = ?1 AND m.txn < ?2 AND (?4 IS NULL OR t.currency = ?4) AND (?5 IS NULL OR t.kind = ?5) \
-     AND (?6 IS NULL OR (t.decline IS NOT NULL) = ?6) AND (?7 IS NULL OR t.created_at >= ?7) \
-     AND (?8 IS NULL OR t.created_at < ?8) ORDER BY m.txn DESC LIMIT ?3"
+    ", m.balance_after FROM movements m JOIN transactions t ON t.no = m.txn WHERE m.user = ?1 AND m.txn > ?2 \
+     AND m.txn <= ?3 AND m.balance_after IS NOT NULL AND t.currency = ?4 ORDER BY m.txn LIMIT ?5"
+);
+
+pub(super) const MOVEMENTS_AFTER: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    " FROM movements m JOIN transactions t ON t.no = m.txn WHERE m.user = ?1 AND m.txn > ?2 \
+     AND m.txn <= ?3 ORDER BY m.txn LIMIT ?4"
 );
 
 pub(super) const ADD_EVENT: &str = "INSERT INTO security_events (no, id, at, event, severity, user, ip, user_agent, request, detail) \
@@ -113,12 +193,43 @@ pub(super) const ADD_EVENT: &str = "INSERT INTO security_events (no, id, at, eve
 pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user, ip, user_agent, request, detail FROM security_events \
      WHERE user = ?1 AND no < ?2 ORDER BY no DESC LIMIT ?3";
 
-pub(super) const ADD_BLOCK: &str =
-    "INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) const FIND_EVENTS: &str = "SELECT no, id, at, event, severity, user, ip, user_agent, request, detail FROM security_events \
+     WHERE no < ?1 AND (?3 IS NULL OR event = ?3) AND (?4 IS NULL OR severity = ?4) AND (?5 IS NULL OR user = ?5) \
+     AND (?6 IS NULL OR at >= ?6) AND (?7 IS NULL OR at < ?7) ORDER BY no DESC LIMIT ?2";
+
+pub(super) const ADD_BLOCK: &str = "INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, marks) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 pub(super) const LAST_BLOCK: &str =
     "SELECT no, last_transaction, last_event, at, hash FROM blocks ORDER BY no DESC LIMIT 1";
 
+pub(super) const RECORD: &str =
+    concat!("SELECT ", record_columns!(), " FROM records WHERE kind = ?1 AND id = ?2");
+pub(super) const RECORD_BY_LOOKUP: &str =
+    concat!("SELECT ", record_columns!(), " FROM records WHERE kind = ?1 AND lookup = ?2");
+pub(super) const NEWEST_RECORDS: [&str; 3] = record_lists!("<", "DESC");
+pub(super) const OLDEST_RECORDS: [&str; 3] = record_lists!(">", "ASC");
+pub(super) const DUE_RECORDS: &str = concat!(
+    "SELECT ",
+    record_columns!(),
+    " FROM records WHERE kind = ?1 AND due_at <= ?2 ORDER BY due_at, no LIMIT ?3"
+);
+pub(super) const RECORDS_AFTER: &str =
+    concat!("SELECT ", record_columns!(), " FROM records WHERE no > ?1 ORDER BY no LIMIT ?2");
+pub(super) const NEXT_RECORD: &str =
+    "UPDATE properties SET value = value + 1 WHERE name = 'last_record' RETURNING value";
+pub(super) const ADD_RECORD: &str = "INSERT INTO records (no, kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+pub(super) const UPDATE_RECORD: &str = "UPDATE records SET owner = ?3, parent = ?4, lookup = ?5, due_at = ?6, updated_at = ?7, version = ?8, value = ?9 \
+     WHERE kind = ?1 AND id = ?2";
+pub(super) const REMOVE_RECORD: &str = "DELETE FROM records WHERE kind = ?1 AND id = ?2";
+pub(super) const FORGET_RECORDS: &str = "DELETE FROM records";
+
 pub(super) const WRITER: &[&str] = &[
+    RECORD,
+    RECORD_BY_LOOKUP,
+    NEXT_RECORD,
+    ADD_RECORD,
+    UPDATE_RECORD,
+    REMOVE_RECORD,
     USER,
     USER_BY_EMAIL,
     SAVE_USER,
@@ -133,6 +244,9 @@ pub(super) const WRITER: &[&str] = &[
     OPEN_ACCOUNT,
     FOLD_ACCOUNT,
     TRANSACTION,
+    TRANSACTION_BY_ID,
+    STATE_OF,
+    HOLDING,
     TRANSACTIONS_BETWEEN,
     CREATED_AT,
     ADD_TRANSACTION,
@@ -148,11 +262,28 @@ pub(super) const WRITER: &[&str] = &[
 ];
 
 pub(super) const READER: &[&str] = &[
+    RECORD,
+    RECORD_BY_LOOKUP,
+    NEWEST_RECORDS[0],
+    NEWEST_RECORDS[1],
+    NEWEST_RECORDS[2],
+    OLDEST_RECORDS[0],
+    OLDEST_RECORDS[1],
+    OLDEST_RECORDS[2],
+    DUE_RECORDS,
     USER,
     USER_BY_EMAIL,
     USERS,
     SESSION_BY_ACCESS,
     LIVE_SESSIONS,
+    FIND_USERS,
+    COUNT_USERS,
+    COUNT_SESSIONS,
+    FIND_TRANSACTIONS,
+    COUNT_PAYMENTS,
+    FIND_EVENTS,
+    CREATED_AT,
+    LAST_BLOCK,
     ADDRESSES_OF,
     ACCOUNTS_OF,
     TRANSACTION,
@@ -160,7 +291,10 @@ pub(super) const READER: &[&str] = &[
     ENTRIES_OF,
     FOLDED_TO,
     HISTORY,
-    FILTERED_HISTORY,
+    STATE_OF,
+    WALLET_MOVEMENTS,
+    MOVEMENTS_AFTER,
+    TRANSACTIONS_BETWEEN,
     EVENTS_OF,
 ];
 

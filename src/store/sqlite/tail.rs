@@ -130,6 +130,17 @@ impl Tail {
         (movements, is_all)
     }
 
+    /// The user's movements between two numbers, oldest first: after the one, up to the other.
+    pub(super) fn between(&self, user: UserId, after: i64, to: i64) -> Vec<TailMovement> {
+        let generations = self.read();
+        let tails = generations.folding.as_deref().into_iter().chain([&generations.active]);
+        let movements = tails.filter_map(|generation| generation.users.get(&user)).flat_map(|tail| {
+            let start = tail.movements.partition_point(|movement| movement.no <= after);
+            tail.movements.iter().skip(start).take_while(|movement| movement.no <= to)
+        });
+        movements.copied().collect()
+    }
+
     /// The newest balances of the user's accounts, as far as the tail knows them.
     pub(super) fn balances(&self, user: UserId) -> Vec<(AccountKey, TailBalance)> {
         let generations = self.read();

@@ -4,10 +4,11 @@
 //! nothing in memory is believed: the connection is thrown away, the file opened and read anew, and until that succeeds
 //! every command is answered at once with a fault and the store is not ready.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -16,7 +17,8 @@ use tokio::sync::oneshot;
 use super::engine::Engine;
 use super::fault::Fault;
 use super::fold::FoldPace;
-use super::{Shared, connect};
+use super::{Shared, connect, properties};
+use crate::auth::ledger_key::KeyFingerprint;
 use crate::clock::Clock;
 use crate::ledger::{Command, Outcome, Rules};
 use crate::store::{OpenError, StoreError};
@@ -37,6 +39,7 @@ pub(super) struct Waiting {
 /// What an engine is made from, at start and after each fault.
 pub(super) struct Source {
     pub(super) folder: PathBuf,
+    pub(super) key: KeyFingerprint,
     pub(super) shared: Arc<Shared>,
     pub(super) rules: Rules,
     pub(super) clock: Clock,
@@ -60,10 +63,47 @@ impl Source {
     }
 }
 
+impl Source {
+    /// Moves the ledger's files aside, as they are, and makes an empty ledger in their place.
+    fn begin_anew(&self, engine: Option<Engine>) -> Result<Engine, OpenError> {
+        if let Some(mut engine) = engine {
+            finish(&mut engine);
+            engine.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        move_aside(&self.folder).map_err(|error| {
+            OpenError::Unusable(format!("the ledger's files could not be moved aside: {error}"))
+        })?;
+        let mut connection = connect::writer(&self.folder)?;
+        properties::settle(&mut connection, self.key, &self.rules, &self.clock)?;
+        self.engine(connection)
+    }
+}
+
+/// Gives the ledger's files the next free name of those that were moved aside.
+fn move_aside(folder: &Path) -> io::Result<()> {
+    let name = |number: u32| folder.join(format!("farthing-reset-{number}.db"));
+    let number = (1..u32::MAX).find(|number| !name(*number).exists()).unwrap_or(u32::MAX);
+    for ending in ["", "-wal", "-shm"] {
+        let of = |file: &Path| PathBuf::from(format!("{}{ending}", file.display()));
+        let from = of(&super::file(folder));
+        if from.exists() {
+            std::fs::rename(from, of(&name(number)))?;
+        }
+    }
+    std::fs::File::open(folder)?.sync_all()
+}
+
 /// Runs until every sender is gone; then folds what is left and lets go of the file.
 pub(super) fn run(source: &Source, engine: Engine, commands: &Receiver<Waiting>) {
     let mut engine = Some(engine);
     loop {
+        let anew = source.shared.anew.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(answer) = anew {
+            let begun = source.begin_anew(engine.take());
+            let told = begun.as_ref().map(|_| ()).map_err(|error| StoreError::Unavailable(error.to_string()));
+            engine = begun.ok();
+            let _ = answer.send(told);
+        }
         let Some(running) = &mut engine else {
             refuse_waiting(commands);
             engine = try_to_recover(source);

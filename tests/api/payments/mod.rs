@@ -2,6 +2,7 @@
 
 mod idempotency;
 mod races;
+mod steps;
 
 use serde_json::{Value, json};
 

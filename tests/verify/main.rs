@@ -1,11 +1,17 @@
 //! `verify` finds each kind of damage and names the row: a small ledger is made, a copy of it is damaged in one way with
 //! plain SQL, and what verification says must name what was damaged.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::format_push_string,
+    reason = "a test may stop at what it did not expect"
+)]
 
-#[path = "support/maker.rs"]
+#[path = "../support/maker.rs"]
 mod maker;
-#[path = "support/postgres.rs"]
+#[path = "../support/postgres.rs"]
 #[allow(
     dead_code,
     clippy::print_stdout,
@@ -13,6 +19,16 @@ mod maker;
     reason = "test code, of which other tests use the rest"
 )]
 mod postgres;
+
+#[path = "../support/random.rs"]
+#[allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "test code, of which other tests use the rest"
+)]
+mod random;
+mod unforeseen;
 
 use farthing::store::{self, Location};
 use maker::{Maker, TRIGGERS, fill};
@@ -33,7 +49,9 @@ const DAMAGE: &[(&str, &str)] = &[
     ("DELETE FROM transactions WHERE no = 4", "transactions row 4 is missing"),
     ("DELETE FROM transactions WHERE no = 7", "transactions ends with row 6"),
     (
-        "INSERT INTO transactions SELECT 8, randomblob(16), kind, from_user, from_name, to_user, to_name, amount, \
+        "INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, amount, currency, description, \
+         reference, metadata, method, decline, available, idempotency_key, created_at) \
+         SELECT 8, randomblob(16), kind, from_user, from_name, to_user, to_name, amount, \
          currency, description, reference, metadata, method, decline, available, 'k8', created_at FROM transactions \
          WHERE no = 3",
         "transactions ends with row 8",
@@ -50,7 +68,7 @@ const DAMAGE: &[(&str, &str)] = &[
     ("INSERT INTO entries VALUES (26, 1, 5, 5)", "transactions row 3"),
     ("INSERT INTO entries VALUES (40, 2, 5, 5)", "transactions row 5"),
     ("UPDATE security_events SET detail = '{}' WHERE no = 1", "security_events row 1"),
-    ("UPDATE security_events SET user = NULL WHERE no = 2", "security_events rows 2 to 3"),
+    ("UPDATE security_events SET user = NULL WHERE no = 2", "security_events row 2 is not what was written"),
     ("DELETE FROM security_events WHERE no = 2", "security_events row 2 is missing"),
     (
         "DELETE FROM security_events WHERE no = (SELECT max(no) FROM security_events)",
@@ -60,6 +78,8 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE blocks SET hash = zeroblob(32) WHERE no = 5", "blocks row 5"),
     ("DELETE FROM blocks WHERE no = 3", "blocks row 3 is missing"),
     ("UPDATE accounts SET balance = balance + 1 WHERE no = 2", "accounts row 2"),
+    ("UPDATE records SET value = '{' WHERE no = 1", "records row 1: value is not readable"),
+    ("UPDATE records SET kind = 'x' WHERE no = 1", "records row 1: kind is not readable"),
     ("UPDATE movements SET balance_after = 0 WHERE txn = 3", "transaction 3: balance_after"),
     ("DELETE FROM movements WHERE txn = 4", "transaction 4 is missing"),
     (
@@ -70,7 +90,9 @@ const DAMAGE: &[(&str, &str)] = &[
     ("INSERT INTO entries VALUES (64, 2, 5, 5)", "entries row 64"),
     ("INSERT INTO entries VALUES (0, 2, 5, 5)", "entries row 0"),
     (
-        "INSERT INTO transactions SELECT 0, randomblob(16), kind, from_user, from_name, to_user, \
+        "INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, amount, currency, description, \
+         reference, metadata, method, decline, available, idempotency_key, created_at) \
+         SELECT 0, randomblob(16), kind, from_user, from_name, to_user, \
          to_name, amount, currency, description, reference, metadata, method, decline, available, \
          'k8', created_at FROM transactions WHERE no = 3",
         "transactions row 0",
@@ -85,7 +107,7 @@ const DAMAGE: &[(&str, &str)] = &[
          user_agent, request, detail FROM security_events WHERE no = 1",
         "security_events",
     ),
-    ("INSERT INTO blocks SELECT 0, 0, 0, at, digest, hash FROM blocks WHERE no = 1", "blocks row 0"),
+    ("INSERT INTO blocks SELECT 0, 0, 0, at, digest, hash, marks FROM blocks WHERE no = 1", "blocks row 0"),
     ("DELETE FROM blocks WHERE no = (SELECT max(no) FROM blocks)", "s ends with row"),
     ("UPDATE blocks SET last_transaction = last_transaction - 1 WHERE no = 5", "blocks row"),
     (
@@ -134,6 +156,16 @@ const DAMAGE: &[(&str, &str)] = &[
     ),
     ("DELETE FROM key_blocks WHERE id = (SELECT min(id) FROM key_blocks)", "key_"),
     ("DELETE FROM key_blocks", "key_"),
+    ("UPDATE blocks SET marks = zeroblob(length(marks)) WHERE no = 4", "blocks row 4: its marks"),
+    (
+        "UPDATE blocks SET marks = x''; UPDATE security_events SET user = NULL WHERE no = 2",
+        "security_events rows 2 to 3 are not what was written",
+    ),
+    (
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX sessions_by_user ON sessions (user)' \
+         WHERE name = 'sessions_by_user'",
+        "sessions",
+    ),
     ("DELETE FROM key_blocks; DELETE FROM key_runs", "key_runs and key_blocks hold 0 keys"),
 ];
 
@@ -228,7 +260,10 @@ const POSTGRES_DAMAGE: &[(&str, &str)] = &[
         "entries row 72 is outside of the journal",
     ),
     ("UPDATE transactions SET amount = amount + 1 WHERE no = 4", "transactions row 4"),
-    ("UPDATE transactions SET description = 'dinner' WHERE no = 4", "blocks row"),
+    (
+        "UPDATE transactions SET description = 'dinner' WHERE no = 4",
+        "transactions row 4 is not what was written",
+    ),
     ("UPDATE transactions SET owner = to_user WHERE no = 3", "transactions row 3: its owner"),
     (
         "UPDATE transactions SET created_at = created_at + 1 WHERE no = 4",
@@ -240,7 +275,15 @@ const POSTGRES_DAMAGE: &[(&str, &str)] = &[
     ("DELETE FROM transactions WHERE no = 7", "transactions row 7 is missing"),
     ("DELETE FROM security_events WHERE no = 1", "security_events row 1 is missing"),
     ("UPDATE security_events SET event = 'nothing' WHERE no = 2", "security_events row 2"),
-    ("UPDATE security_events SET detail = '{}' WHERE no = 1", "blocks row"),
+    (
+        "UPDATE security_events SET detail = '{}' WHERE no = 1",
+        "security_events row 1 is not what was written",
+    ),
+    (
+        "UPDATE blocks SET marks = '' WHERE no = 1; UPDATE security_events SET detail = '{}' WHERE no = 1",
+        "blocks row 1",
+    ),
+    ("UPDATE blocks SET marks = sha256(marks) WHERE no = 4", "blocks row 4: its marks"),
     ("UPDATE security_events SET at = at + 1 WHERE no = 1", "security_events row 1: its time"),
     ("UPDATE blocks SET hash = sha256(hash) WHERE no = 5", "blocks row 5"),
     ("UPDATE blocks SET digest = sha256(digest) WHERE no = 5", "blocks row 5"),

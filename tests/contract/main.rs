@@ -10,16 +10,14 @@
     reason = "a test may stop at what it did not expect"
 )]
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use farthing::auth::ledger_key::{KeyFingerprint, LedgerKey};
 use farthing::clock::Clock;
 use farthing::ledger::{
-    Action, Caller, ChangePassword, Command, Currency, Email, EndSession, EventDraft, EventKind,
-    IdempotencyKey, Memo, Mode, Money, OpenSession, Origin, Outcome, PasswordHash, Pay, PaymentId,
-    RefreshSession, Register, Rename, Reply, RequestId, Role, Rules, SessionId, Timestamp, TokenHash,
-    TokenPair, Topup, TopupMethod, TransactionId, TransactionKind, UserId,
+    Action, Caller, Capture, Command, Currency, Email, IdempotencyKey, Lifetime, Memo, Mode, Money,
+    OpenSession, Origin, Pay, PaymentId, Register, Reply, RequestId, Role, Rules, SessionId, Shown, StepUp,
+    Timestamp, TokenPair, TransactionId, UserId, WebhookRules,
 };
 use farthing::store::memory::MemoryStore;
 use farthing::store::postgres::PostgresStore;
@@ -28,23 +26,33 @@ use farthing::store::{HistoryFilter, HistoryQuery, PageRequest, PostgresSettings
 use tempfile::TempDir;
 use uuid::Uuid;
 
-#[path = "support/postgres.rs"]
+#[path = "../support/postgres.rs"]
 #[allow(dead_code, clippy::expect_used, reason = "test code, of which other tests use the rest")]
 mod postgres;
-#[path = "support/random.rs"]
+#[path = "../support/random.rs"]
 #[allow(dead_code, clippy::expect_used, reason = "test code, of which other tests use the rest")]
 mod random;
+
+mod dice;
+mod reads;
+
+use dice::{Dice, World, command, learn, password};
 use postgres::{Database, Postgres};
 use random::Random;
+use reads::everything;
 
 fn rules() -> Rules {
     Rules {
         mode: Mode::Sandbox,
         duplicate_window_ms: 60_000,
+        hold_ttl_ms: 120_000,
+        four_eyes_above: None,
         access_ttl_ms: 15 * 60_000,
         refresh_ttl_ms: 30 * 86_400_000,
         grant: Money::from_minor(100_000, Currency::USD).unwrap(),
         house_name: "House".into(),
+        webhooks: WebhookRules { most: 16, schedule_ms: vec![0, 5_000] },
+        step_up_above: StepUp::OFF,
     }
 }
 
@@ -92,193 +100,6 @@ impl Place {
             statement_timeout_ms: 5_000,
         }
     }
-}
-
-/// What the commands are drawn with.
-struct Dice(Random);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0.next()
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn uuid(&mut self) -> Uuid {
-        Uuid::from_u64_pair(self.next(), self.next())
-    }
-
-    fn hash(&mut self) -> TokenHash {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&self.next().to_be_bytes());
-        TokenHash(bytes)
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
-        let index = usize::try_from(self.next()).ok()?.checked_rem(from.len())?;
-        from.get(index).copied()
-    }
-}
-
-/// What the commands so far have made, as far as their answers told.
-#[derive(Default)]
-struct World {
-    users: Vec<UserId>,
-    callers: Vec<Caller>,
-    refresh_tokens: Vec<TokenHash>,
-    transactions: Vec<TransactionId>,
-}
-
-fn password(version: u64) -> PasswordHash {
-    PasswordHash::from_phc(format!("$argon2id$test${version}"))
-}
-
-/// An address of one of six networks. Half of those of IPv4 come as IPv6.
-fn address(network: u64, host: u64) -> IpAddr {
-    let number = u16::try_from(network).unwrap();
-    match network {
-        0..3 => {
-            let ip = Ipv4Addr::new(127, 0, 0, u8::try_from(network).unwrap());
-            if host == 0 { IpAddr::V4(ip) } else { IpAddr::V6(ip.to_ipv6_mapped()) }
-        }
-        _ => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, number, 0, 0, 0, u16::try_from(host).unwrap())),
-    }
-}
-
-fn command(dice: &mut Dice, world: &World) -> Command {
-    let origin = Origin {
-        request: RequestId::new(dice.uuid()),
-        ip: Some(address(dice.below(6), dice.below(2))),
-        user_agent: None,
-    };
-    let caller = dice.pick(&world.callers).unwrap_or(Caller {
-        user: UserId::new(dice.uuid()),
-        session: SessionId::new(dice.uuid()),
-        access: dice.hash(),
-    });
-    let key = (dice.below(3) > 0).then(|| IdempotencyKey::parse(&format!("key-{}", dice.below(40))).unwrap());
-    let currency = dice.pick(&["USD", "USD", "USD", "JPY", "KWD"]).map(|code| Currency::parse(code).unwrap());
-    let currency = currency.unwrap_or(Currency::USD);
-    let minor = dice.pick(&[1, 1, 500, 30_000, 999_999_999_999]).unwrap_or(1);
-    let money = Money::from_minor(minor, currency).unwrap();
-    let user = dice.pick(&world.users).unwrap_or(UserId::HOUSE);
-    let tokens = TokenPair { access: dice.hash(), refresh: dice.hash() };
-    let action = match dice.below(100) {
-        0..8 => Action::Register(Register {
-            user: UserId::new(dice.uuid()),
-            grant: TransactionId::new(dice.uuid()),
-            email: Email::parse(&format!("User{}@Example.com", dice.below(60))).unwrap(),
-            name: (dice.below(2) == 0).then(|| format!("Name {}", dice.below(100))),
-            password: password(0),
-            role: if dice.below(8) == 0 { Role::Support } else { Role::Customer },
-        }),
-        8..18 => Action::OpenSession(OpenSession {
-            user,
-            verified: password(dice.below(2)),
-            rehashed: (dice.below(8) == 0).then(|| password(0)),
-            session: SessionId::new(dice.uuid()),
-            tokens,
-        }),
-        18..22 => {
-            let shown = dice.pick(&world.refresh_tokens).unwrap_or(tokens.access);
-            Action::RefreshSession(RefreshSession { shown, tokens })
-        }
-        22..24 => {
-            let other = dice.pick(&world.callers).unwrap_or(caller);
-            let session = if dice.below(2) == 0 { caller.session } else { other.session };
-            Action::EndSession(EndSession { caller, session })
-        }
-        24 => Action::TouchSession(caller.session),
-        25 => {
-            let (verified, new) = (password(dice.below(2)), password(dice.below(2)));
-            Action::ChangePassword(ChangePassword { caller, verified, new })
-        }
-        26..28 => Action::Rename(Rename { caller, name: Some(format!("Name {}", dice.below(100))) }),
-        28..40 => {
-            let method = dice.pick(&TopupMethod::ALL).unwrap_or(TopupMethod::Ok);
-            Action::Topup(Topup { caller, transaction: TransactionId::new(dice.uuid()), money, method, key })
-        }
-        40..43 => {
-            Action::Note(vec![EventDraft::new(EventKind::AuthzFail, Some(user)).with("permission", "test")])
-        }
-        _ => {
-            let memo = Memo {
-                description: dice.pick(&["", "lunch", "'; DROP TABLE users; --"]).unwrap_or_default().into(),
-                reference: dice.pick(&["", "", "R-1"]).unwrap_or_default().into(),
-                metadata: dice.pick(&["", "{\"a\":\"b\"}"]).unwrap_or_default().into(),
-            };
-            let payee = if dice.below(4) == 0 { UserId::HOUSE } else { user };
-            Action::Pay(Pay { caller, payment: PaymentId::new(dice.uuid()), payee, money, memo, key })
-        }
-    };
-    Command { origin, action }
-}
-
-fn learn(world: &mut World, command: &Command, outcome: &Outcome) {
-    match (&outcome.result, &command.action) {
-        (Ok(Reply::User(user)), Action::Register(_)) => world.users.push(user.id),
-        (Ok(Reply::Session(session, user)), _) => {
-            world.callers.push(Caller { user: user.id, session: session.id, access: session.access });
-            world.refresh_tokens.push(session.refresh);
-        }
-        (Ok(Reply::Transaction(transaction)), _) => world.transactions.push(transaction.id),
-        _ => {}
-    }
-}
-
-/// Everything that can be read, as comparable text. Entries are left out: engines need not list them in histories.
-async fn everything(store: &dyn Store, world: &World, limit: usize) -> String {
-    let mut seen = String::new();
-    for user in world.users.iter().copied().chain([UserId::HOUSE]) {
-        seen += &format!("{:?}\n", store.user(user).await.unwrap());
-        seen += &format!("{:?}\n", store.wallets(user).await.unwrap());
-        for network in 0..6 {
-            // A host that never logged in itself.
-            seen += &format!("{} ", store.has_logged_in_from(user, address(network, 7)).await.unwrap());
-        }
-        seen += &format!("{:?}\n", store.sessions(user, Timestamp::from_millis(0)).await.unwrap());
-        let filters = [
-            HistoryFilter::default(),
-            HistoryFilter { currency: Some(Currency::USD), ..HistoryFilter::default() },
-            HistoryFilter {
-                kind: Some(TransactionKind::Payment),
-                declined: Some(true),
-                ..HistoryFilter::default()
-            },
-        ];
-        for filter in filters {
-            let mut after = None;
-            loop {
-                let query = HistoryQuery { user, page: PageRequest { after, limit }, filter };
-                let page = store.history(query).await.unwrap();
-                assert!(page.rows.len() <= limit);
-                for movement in &page.rows {
-                    let transaction = &movement.transaction;
-                    seen += &format!(
-                        "{} {} {:?} {:?}\n",
-                        movement.sequence, transaction.id, transaction.money, movement.balance_after_minor
-                    );
-                }
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
-        }
-        for transaction in world.transactions.iter().rev().take(20) {
-            seen += &format!("{:?}\n", store.transaction(user, *transaction).await.unwrap());
-        }
-        let events = store.events(user, PageRequest { after: None, limit: 30 }).await.unwrap();
-        seen += &format!("{:?}\n", events.rows);
-    }
-    for caller in world.callers.iter().rev().take(30) {
-        seen += &format!("{:?}\n", store.session_by_access(caller.access).await.unwrap());
-    }
-    seen += &format!("{:?}\n", store.users(PageRequest { after: Some(2), limit: 3 }).await.unwrap().rows);
-    let status = store.status();
-    seen + &format!("{} {}\n", status.sequence, status.blocks > 0)
 }
 
 async fn run_both(model: &MemoryStore, other: &dyn Store, commands: &[Command], world: &mut World) {
@@ -362,11 +183,13 @@ async fn pages_stay_whole(place: Place) {
     let open = Command {
         origin: Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None },
         action: Action::OpenSession(OpenSession {
+            shown: Shown::Nothing,
             user: payer,
             verified: password(0),
             rehashed: None,
             session: SessionId::new(dice.uuid()),
             tokens: TokenPair { access: dice.hash(), refresh: dice.hash() },
+            lifetime: Lifetime::Refreshed,
         }),
     };
     let outcome = store.execute(open.clone()).await.unwrap();
@@ -379,11 +202,13 @@ async fn pages_stay_whole(place: Place) {
             let mut paid = Vec::new();
             for number in 0..2_000 {
                 let pay = Pay {
+                    shown: Shown::Nothing,
                     caller,
                     payment: PaymentId::new(dice.uuid()),
                     payee,
                     money: Money::from_minor(1, Currency::USD).unwrap(),
                     memo: Memo::default(),
+                    capture: Capture::Automatic,
                     key: IdempotencyKey::parse(&format!("k{number}")).ok(),
                 };
                 let origin = Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None };
@@ -444,15 +269,25 @@ async fn poison_fails_alone(place: Place) {
         role: Role::Customer,
     };
     assert!(run(Action::Register(register)).await.unwrap().result.is_ok());
-    let open = OpenSession { user, verified: password(0), rehashed: None, session, tokens };
+    let open = OpenSession {
+        shown: Shown::Nothing,
+        user,
+        verified: password(0),
+        rehashed: None,
+        session,
+        tokens,
+        lifetime: Lifetime::Refreshed,
+    };
     assert!(run(Action::OpenSession(open)).await.unwrap().result.is_ok());
     let pay = |id: u128| {
         Action::Pay(Pay {
+            shown: Shown::Nothing,
             caller,
             payment: PaymentId::new(Uuid::from_u128(id)),
             payee: UserId::HOUSE,
             money: Money::from_minor(1, Currency::USD).unwrap(),
             memo: Memo::default(),
+            capture: Capture::Automatic,
             key: IdempotencyKey::parse(&format!("k{id}")).ok(),
         })
     };

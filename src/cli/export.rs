@@ -1,0 +1,30 @@
+//! `farthing export`: the journal for other tools, on standard output; also while a server runs.
+
+use std::io::{self, BufWriter};
+
+use super::ExportArgs;
+use super::terminal::{Failure, tell};
+use crate::books::export::{ExportError, export};
+use crate::store;
+
+/// Writes the ledger that the settings name.
+///
+/// # Errors
+/// Exit code 1 if the ledger is damaged or the output cannot be written, 3 if the ledger cannot be read.
+pub fn run(args: &ExportArgs) -> Result<(), Failure> {
+    let settings = args.ledger.load(&[])?.settings;
+    let location = super::open::location(&settings);
+    let mut reader = store::reader(&location).map_err(|error| Failure::Database(error.to_string()))?;
+    let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let written = export(&mut *reader, args.span()?, args.format.into(), &mut output);
+    match written {
+        Ok(totals) => {
+            tell(&format!("{} rows", totals.rows));
+            Ok(())
+        }
+        // Whoever reads has seen enough.
+        Err(ExportError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(ExportError::Ledger(error)) => Err(Failure::Database(error.to_string())),
+        Err(error) => Err(Failure::Refused(error.to_string())),
+    }
+}

@@ -1,0 +1,32 @@
+//! The console: pages for people, one more client of the teller beside the API. No rule is written twice.
+//!
+//! [`routes`] has every page in a table of the same kind as the API's; [`door`] meets browsers: a cookie for the token,
+//! forms that prove to be ours, a page or the login for a "no". [`shell`] is the frame of every page, [`form`] and
+//! [`format`] what stands in it; the rest is one file a page. Pages work without script; one script of our own adds to
+//! them what can be left out: live figures, keys, a button that is pressed only once.
+
+mod accounts;
+mod assets;
+mod cookie;
+mod desk;
+mod door;
+mod errors;
+mod first;
+mod form;
+mod format;
+mod help;
+mod history;
+mod home;
+mod live;
+mod payments;
+mod reply;
+pub mod routes;
+mod security;
+mod send;
+mod shell;
+mod topup;
+
+use crate::http::spec::Table;
+
+/// The pages, and the door in front of them.
+pub const CONSOLE: Table = Table { prefix: "/console/", routes: routes::PAGES, door: &door::ConsoleDoor };

@@ -1,0 +1,79 @@
+//! Cash: operators take it in, pay it out, and let through what another one asked for.
+
+use hyper::StatusCode;
+
+use super::call::Call;
+use super::extract::{Cursor, Recipient};
+use super::payments::mark_replay;
+use super::problem::{Code, Problem};
+use super::reply::{self, List};
+use super::spec::Answer;
+use super::views::CashView;
+use crate::ledger::CashDirection;
+use crate::store::PageRequest;
+use crate::teller::{self, CashAnswer, CashOrder};
+
+pub(super) async fn deposit(call: Call) -> Answer {
+    order(call, CashDirection::Deposit).await
+}
+
+pub(super) async fn withdraw(call: Call) -> Answer {
+    order(call, CashDirection::Withdrawal).await
+}
+
+async fn order(call: Call, direction: CashDirection) -> Answer {
+    let mut form = call.form()?;
+    let money = form.money("amount", "currency");
+    let user = match form.recipient("user") {
+        Some(Recipient::House) => {
+            form.refuse("user", "invalid_recipient", "must be a user; the house has no cash desk");
+            None
+        }
+        Some(Recipient::User(id)) => Some(teller::Recipient::Id(id)),
+        Some(Recipient::Email(email)) => Some(teller::Recipient::Email(email)),
+        None => None,
+    };
+    let reference = form.text("reference");
+    let (money, user, reference) =
+        form.finish(money.zip(user).zip(reference).map(|((m, u), r)| (m, u, r)))?;
+    let order = CashOrder { direction, user, money, reference, key: call.idempotency_key()? };
+    let (answer, replayed) = call.teller().cash(call.who()?, call.origin.clone(), order).await?;
+    Ok(mark_replay(show(&answer)?, replayed))
+}
+
+pub(super) async fn approve(call: Call) -> Answer {
+    decide(call, true).await
+}
+
+pub(super) async fn reject(call: Call) -> Answer {
+    decide(call, false).await
+}
+
+async fn decide(call: Call, approved: bool) -> Answer {
+    let mut form = call.form()?;
+    let note = form.text("note").unwrap_or_default();
+    form.finish(Some(()))?;
+    let (who, id) = (call.who()?, call.id()?);
+    show(&call.teller().decide_cash(who, call.origin.clone(), id, approved, note).await?)
+}
+
+fn show(answer: &CashAnswer) -> Answer {
+    Ok(match answer {
+        CashAnswer::Moved(transaction) => reply::json(StatusCode::CREATED, &CashView::moved(transaction)),
+        CashAnswer::Waits(record) => {
+            let view = CashView::waiting(record).ok_or_else(|| Problem::new(Code::InternalError))?;
+            reply::json(StatusCode::ACCEPTED, &view)
+        }
+        CashAnswer::Rejected => reply::no_content(),
+    })
+}
+
+pub(super) async fn list(call: Call) -> Answer {
+    let mut query = call.query();
+    let page = PageRequest { limit: query.limit(), after: query.after() };
+    let pairs = query.pairs();
+    query.finish(())?;
+    let page = call.teller().waiting_cash(page).await?;
+    let rows = page.rows.iter().filter_map(|(_, record)| CashView::waiting(record)).collect();
+    Ok(List::new(rows, page.next.map(Cursor::new)).into_reply("/admin/cash", &pairs))
+}

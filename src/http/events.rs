@@ -1,0 +1,369 @@
+//! Events: what they look like, the feed of them, and the stream.
+//!
+//! An event is told alike everywhere: what is sent to a webhook is what the feed lists.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::body::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::watch;
+use tokio::time::{Instant, interval};
+
+use super::App;
+use super::call::Call;
+use super::extract::Place;
+use super::problem::{Code, Problem};
+use super::reply::{self, Cut};
+use super::spec::Answer;
+use super::views::{PaymentView, Text};
+use super::webhooks::owner;
+use crate::ledger::{
+    Balance, Caller, EventId, EventType, FeedPosition, Step, Timestamp, Transaction, TransactionKind, UserId,
+};
+use crate::teller::{FeedEvent, Told};
+
+/// How often a stream looks for news.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often a stream without news says that it is there; its session is looked at as often as once a second.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Events that are read at a time.
+const PIECE: usize = 100;
+/// Streams at once, of one user and of all.
+const MAX_STREAMS_PER_USER: usize = 5;
+const MAX_STREAMS: usize = 500;
+
+/// An event as it is told.
+#[derive(Debug, Serialize)]
+struct EventView<'a> {
+    id: EventId,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    timestamp: Text<Timestamp>,
+    data: Data<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Data<'a> {
+    Payment(Box<PaymentView<'a>>),
+    Movement(Value),
+    Notice(&'a Value),
+}
+
+/// The event as JSON: the body of a webhook, the row of the feed, the data of a stream's event.
+pub fn render(event: &FeedEvent) -> String {
+    let data = match &event.told {
+        Told::Transaction(transaction) if transaction.kind == TransactionKind::Payment => {
+            Data::Payment(Box::new(PaymentView::new(transaction, transaction.payment_state())))
+        }
+        Told::Transaction(transaction) => match transaction.stage.step() {
+            Some(told) => Data::Movement(step(transaction, told)),
+            None => Data::Movement(movement(transaction)),
+        },
+        Told::Notice { notice, .. } => Data::Notice(&notice.data),
+    };
+    let view = EventView { id: event.id, kind: event.kind.name(), timestamp: Text(event.at), data };
+    // Plain structs, whose serialisation into memory cannot fail.
+    serde_json::to_string(&view).unwrap_or_default()
+}
+
+/// What came in from outside, without what only the wallet's owner is told.
+fn movement(transaction: &Transaction) -> Value {
+    let currency = transaction.money.currency();
+    let amount = Balance { amount_minor: transaction.money.amount_minor(), currency };
+    json!({
+        "id": transaction.id,
+        "type": transaction.kind,
+        "status": if transaction.decline.is_some() { "declined" } else { "succeeded" },
+        "amount": amount.to_string(),
+        "currency": currency,
+        "user": if transaction.to.id.is_outside() { transaction.from.id } else { transaction.to.id },
+        "reason": transaction.decline.map(crate::ledger::Decline::name),
+        "created_at": transaction.created_at.to_string(),
+    })
+}
+
+/// A step of a payment, and where it left the payment.
+fn step(transaction: &Transaction, step: &Step) -> Value {
+    let currency = transaction.money.currency();
+    let text = |amount_minor| Balance { amount_minor, currency }.to_string();
+    json!({
+        "id": transaction.id,
+        "payment": step.payment,
+        "amount": text(transaction.money.amount_minor()),
+        "currency": currency,
+        "status": step.state.status.name(),
+        "amount_captured": text(step.state.captured_minor),
+        "amount_refunded": text(step.state.refunded_minor),
+        "declined": transaction.decline.map(crate::ledger::Decline::name),
+        "created_at": transaction.created_at.to_string(),
+    })
+}
+
+/// What an event of that type looks like: for the documents, and for trying a receiver.
+pub fn example(kind: EventType) -> Value {
+    let user = "usr_01h455vb4pex5vsknk084sn02q";
+    let time = "2026-01-31T09:30:00.000Z";
+    let movement = |kind: &str, status: &str, reason: Option<&str>| {
+        json!({
+            "id": "txn_01h455vb4pex5vsknk084sn02q", "type": kind, "status": status, "amount": "12.50",
+            "currency": "USD", "user": user, "reason": reason, "created_at": time,
+        })
+    };
+    let payment = |status: &str, captured: &str, decline: Value| {
+        json!({
+            "id": "pay_01h455vb4pex5vsknk084sn02q", "status": status, "amount": "12.50",
+            "amount_captured": captured, "amount_refunded": "0.00", "currency": "USD",
+            "from": {"id": user, "name": "Ada"}, "to": {"id": "house", "name": "House"},
+            "description": "Two teas", "reference": "order-7", "metadata": {}, "decline": decline,
+            "created_at": time,
+        })
+    };
+    let step = |status: &str, captured: &str, refunded: &str, declined: Option<&str>| {
+        json!({
+            "id": "txn_01h455vb4pex5vsknk084sn02q", "payment": "pay_01h455vb4pex5vsknk084sn02q", "amount": "12.50",
+            "currency": "USD", "status": status, "amount_captured": captured, "amount_refunded": refunded,
+            "declined": declined, "created_at": time,
+        })
+    };
+    let account = json!({
+        "id": user, "email": "ada@example.com", "name": "Ada", "role": "customer", "created_at": time,
+    });
+    let webhook = |status: &str, reason: Option<&str>| {
+        json!({
+            "id": "whk_01h455vb4pex5vsknk084sn02q", "url": "https://shop.example/farthing",
+            "events": ["payment.*"], "description": null, "scope": "own", "signature": "v1", "public_key": null,
+            "status": status, "disabled_reason": reason, "old_secret_until": null, "created_at": time,
+            "updated_at": time,
+        })
+    };
+    match kind {
+        EventType::PaymentSucceeded => payment("succeeded", "12.50", Value::Null),
+        EventType::PaymentDeclined => {
+            payment("declined", "0.00", json!({"code": "insufficient_funds", "available": "3.00"}))
+        }
+        EventType::TopupSucceeded => movement("topup", "succeeded", None),
+        EventType::TopupFailed => movement("topup", "declined", Some("expired")),
+        EventType::GrantCreated => movement("grant", "succeeded", None),
+        EventType::DepositSucceeded => movement("deposit", "succeeded", None),
+        EventType::WithdrawalSucceeded => movement("withdrawal", "succeeded", None),
+        EventType::PaymentAuthorized => payment("authorized", "0.00", Value::Null),
+        EventType::PaymentPendingReview => payment("pending_review", "0.00", Value::Null),
+        EventType::PaymentCaptured | EventType::PaymentApproved => step("succeeded", "12.50", "0.00", None),
+        EventType::PaymentVoided => step("voided", "0.00", "0.00", None),
+        EventType::PaymentExpired => step("expired", "0.00", "0.00", None),
+        EventType::PaymentRejected => step("rejected", "0.00", "0.00", None),
+        EventType::RefundSucceeded => step("refunded", "12.50", "12.50", None),
+        EventType::RefundDeclined => step("succeeded", "12.50", "0.00", Some("insufficient_funds")),
+        EventType::UserCreated | EventType::UserUpdated | EventType::UserPasswordChanged => account,
+        EventType::WebhookCreated
+        | EventType::WebhookUpdated
+        | EventType::WebhookDeleted
+        | EventType::WebhookTest => webhook("enabled", None),
+        EventType::WebhookDisabled => webhook("disabled", Some("gone")),
+    }
+}
+
+/// A page of the feed.
+#[derive(Debug, Serialize)]
+struct Page<'a> {
+    data: Vec<&'a RawValue>,
+    has_more: bool,
+    next: Place,
+}
+
+pub(super) async fn list(call: Call) -> Answer {
+    let mut query = call.query();
+    let limit = query.limit();
+    let (after, since, scope) = (query.place("after"), query.from("since"), query.word("scope"));
+    query.finish(())?;
+    let seer = seer(owner(&call, scope).await?);
+    let after = begin(&call, after, since).await?.unwrap_or_default();
+    let mut events = call.teller().feed(seer, after, limit.saturating_add(1)).await?;
+    let has_more = events.len() > limit;
+    events.truncate(limit);
+    let next = events.last().map_or(after, |event| event.position);
+    let texts: Vec<String> = events.iter().map(render).collect();
+    let data = texts
+        .iter()
+        .map(|text| serde_json::from_str(text).map_err(|_| Problem::internal("an event is no JSON")))
+        .collect::<Result<_, _>>()?;
+    Ok(reply::json(StatusCode::OK, &Page { data, has_more, next: Place(next) }))
+}
+
+pub(super) async fn trigger(call: Call) -> Answer {
+    let mut form = call.form()?;
+    let kind = form.word("type").and_then(EventType::from_name);
+    let kind = form.finish(kind)?;
+    let origin = call.origin.clone();
+    let event = call.teller().trigger_event(call.who()?, origin, kind, example(kind)).await?;
+    Ok(reply::json(StatusCode::ACCEPTED, &json!({"event": event})))
+}
+
+/// Whose events: those that the owner sees, or of the house all there are.
+fn seer(owner: UserId) -> Option<UserId> {
+    (owner != UserId::HOUSE).then_some(owner)
+}
+
+/// Where to begin: at a place, or at a time; none if neither is said.
+async fn begin(
+    call: &Call,
+    after: Option<FeedPosition>,
+    since: Option<Timestamp>,
+) -> Result<Option<FeedPosition>, Problem> {
+    match (after, since) {
+        (Some(after), _) => Ok(Some(after)),
+        (None, Some(since)) => Ok(Some(call.teller().feed_position(since).await?)),
+        (None, None) => Ok(None),
+    }
+}
+
+pub(super) async fn stream(call: Call) -> Answer {
+    let mut query = call.query();
+    let (after, since, scope) = (query.place("after"), query.from("since"), query.word("scope"));
+    query.finish(())?;
+    let last = call.headers.get("last-event-id").and_then(|value| Place::parse(value.to_str().ok()?));
+    let after = last.map(|place| place.0).or(after);
+    let seer = seer(owner(&call, scope).await?);
+    let begin = match begin(&call, after, since).await? {
+        Some(place) => place,
+        None => call.teller().feed_position(Timestamp::from_millis(i64::MAX)).await?,
+    };
+    let caller = call.who()?.caller;
+    let seat = call.app.streams().take(caller.user).ok_or_else(|| Problem::new(Code::TooManyStreams))?;
+    let (sender, pieces) = channel(2);
+    let app = Arc::clone(&call.app);
+    tokio::spawn(async move {
+        Follower { app, caller, seer, place: begin, sender }.run(seat).await;
+    });
+    Ok(reply::stream("text/event-stream", pieces))
+}
+
+/// Follows the feed for one client.
+struct Follower {
+    app: Arc<App>,
+    caller: Caller,
+    seer: Option<UserId>,
+    place: FeedPosition,
+    sender: Sender<Result<Bytes, Cut>>,
+}
+
+impl Follower {
+    async fn run(mut self, mut seat: Seat) {
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut told_at = Instant::now();
+        let mut number = 0_u64;
+        // Something to read at once, so that the client knows that it is connected.
+        if self.sender.send(Ok(Bytes::from_static(b": connected\n\n"))).await.is_err() {
+            return;
+        }
+        loop {
+            tokio::select! {
+                _ = looks.tick() => {}
+                () = self.sender.closed() => return,
+                _ = seat.stopping.changed() => return,
+            }
+            number = number.wrapping_add(1);
+            // The rights that the stream was opened with may be gone.
+            if number.is_multiple_of(4) && !self.may_go_on().await {
+                return;
+            }
+            match self.tell().await {
+                Ok(true) => told_at = Instant::now(),
+                Ok(false) if told_at.elapsed() >= HEARTBEAT => {
+                    if self.sender.send(Ok(Bytes::from_static(b": still here\n\n"))).await.is_err() {
+                        return;
+                    }
+                    told_at = Instant::now();
+                }
+                Ok(false) => {}
+                Err(()) => return,
+            }
+        }
+    }
+
+    async fn may_go_on(&self) -> bool {
+        let needs_admin = self.seer.is_none();
+        self.app.teller().is_live(&self.caller, needs_admin).await.unwrap_or(true)
+    }
+
+    /// Sends what is new; says whether there was anything. An error means that nobody listens.
+    async fn tell(&mut self) -> Result<bool, ()> {
+        // While the database is away there is nothing to tell; the client stays.
+        let events = self.app.teller().feed(self.seer, self.place, PIECE).await.unwrap_or_default();
+        let mut text = String::new();
+        for event in &events {
+            let place = Place(event.position);
+            text.push_str(&format_event(&place, event.kind.name(), &render(event)));
+            self.place = event.position;
+        }
+        if text.is_empty() {
+            return Ok(false);
+        }
+        self.sender.send(Ok(Bytes::from(text))).await.map_err(|_| ())?;
+        Ok(true)
+    }
+}
+
+/// JSON has no line breaks, so that one line of data is enough.
+fn format_event(place: &Place, kind: &str, data: &str) -> String {
+    format!("id: {place}\nevent: {kind}\ndata: {data}\n\n")
+}
+
+/// The streams that are open: bounded, and ended when the server stops.
+#[derive(Debug)]
+pub struct Streams {
+    open: Arc<Mutex<HashMap<UserId, usize>>>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self { open: Arc::default(), stopping: watch::Sender::new(false) }
+    }
+}
+
+impl Streams {
+    /// Ends them all.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    fn take(&self, user: UserId) -> Option<Seat> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = open.get(&user).copied().unwrap_or_default();
+        let all: usize = open.values().sum();
+        if own >= MAX_STREAMS_PER_USER || all >= MAX_STREAMS {
+            return None;
+        }
+        open.insert(user, own.saturating_add(1));
+        Some(Seat { open: Arc::clone(&self.open), user, stopping: self.stopping.subscribe() })
+    }
+}
+
+/// A place among the streams, given back when it is dropped.
+#[derive(Debug)]
+struct Seat {
+    open: Arc<Mutex<HashMap<UserId, usize>>>,
+    user: UserId,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = open.get_mut(&self.user) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                open.remove(&self.user);
+            }
+        }
+    }
+}

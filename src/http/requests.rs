@@ -1,0 +1,144 @@
+//! Payment requests: links by which whoever knows one pays its maker, at most once.
+
+use hyper::StatusCode;
+use qrcode::QrCode;
+use qrcode::render::svg;
+use serde::Serialize;
+
+use super::call::Call;
+use super::extract::Cursor;
+use super::payments::{count, paid};
+use super::problem::{Code, Problem};
+use super::reply::{self, List};
+use super::spec::Answer;
+use super::views::{PartyView, Text, text_or_null};
+use crate::ledger::{
+    Currency, Money, PaymentId, PaymentRequestId, RequestEnd, RequestStatus, Timestamp, UserId,
+};
+use crate::store::PageRequest;
+use crate::teller::{NewRequest, RequestNow};
+
+/// The side of a QR code in pixels, at least; it scales without loss.
+const QR_SIDE: u32 = 240;
+
+#[derive(Serialize)]
+struct RequestView<'a> {
+    id: PaymentRequestId,
+    status: RequestStatus,
+    amount: Text<Money>,
+    currency: Currency,
+    description: Option<&'a str>,
+    to: PartyView<'a>,
+    payment: Option<PaymentId>,
+    url: String,
+    created_at: Text<Timestamp>,
+    expires_at: Option<Text<Timestamp>>,
+    ended_at: Option<Text<Timestamp>>,
+}
+
+/// One request, with its link as an image.
+#[derive(Serialize)]
+struct WithCode<'a> {
+    #[serde(flatten)]
+    request: RequestView<'a>,
+    qr_svg: Option<String>,
+}
+
+impl<'a> RequestView<'a> {
+    /// The request as that user may see it: which payment it was is for its two sides.
+    fn new(now: &'a RequestNow, seer: UserId, origin: &str) -> Self {
+        let request = &now.request;
+        let (payment, ended_at) = match request.end {
+            None => (None, None),
+            Some(RequestEnd::Cancelled { at }) => (None, Some(at)),
+            Some(RequestEnd::Paid { payment, by, at }) => {
+                let is_side = seer == by || seer == now.to;
+                (is_side.then_some(payment), Some(at))
+            }
+        };
+        Self {
+            id: now.id,
+            status: now.status,
+            amount: Text(request.money),
+            currency: request.money.currency(),
+            description: text_or_null(&request.description),
+            to: PartyView::named(now.to, now.to_name.as_deref()),
+            payment,
+            url: format!("{origin}/pay/{}", now.id),
+            created_at: Text(now.record.created_at),
+            expires_at: request.expires_at.map(Text),
+            ended_at: ended_at.map(Text),
+        }
+    }
+}
+
+/// A text as a QR code in SVG; none if it is too long for one.
+pub fn qr_svg(text: &str) -> Option<String> {
+    let code = QrCode::new(text).ok()?;
+    Some(code.render::<svg::Color<'_>>().min_dimensions(QR_SIDE, QR_SIDE).build())
+}
+
+fn with_code(call: &Call, status: StatusCode, now: &RequestNow) -> Answer {
+    let request = RequestView::new(now, call.who()?.user.id, &call.own_origin());
+    let qr_svg = qr_svg(&request.url);
+    Ok(reply::json(status, &WithCode { request, qr_svg }))
+}
+
+pub(super) async fn make(call: Call) -> Answer {
+    let mut form = call.form()?;
+    let money = form.money("amount", "currency");
+    let description = form.text("description").unwrap_or_default();
+    let expires_in_ms = form.number("expires_in").map(|seconds| seconds.saturating_mul(1_000));
+    let money = form.finish(money)?;
+    let new = NewRequest { money, description, expires_in_ms };
+    let now = call.teller().make_request(call.who()?, call.origin.clone(), new).await?;
+    with_code(&call, StatusCode::CREATED, &now)
+}
+
+pub(super) async fn list(call: Call) -> Answer {
+    let mut query = call.query();
+    let page = PageRequest { limit: query.limit(), after: query.after() };
+    let pairs = query.pairs();
+    query.finish(())?;
+    let who = call.who()?;
+    let page = call.teller().requests(who, page).await?;
+    let origin = call.own_origin();
+    let rows = page.rows.iter().map(|now| RequestView::new(now, who.user.id, &origin)).collect();
+    Ok(List::new(rows, page.next.map(Cursor::new)).into_reply("/requests", &pairs))
+}
+
+pub(super) async fn get(call: Call) -> Answer {
+    let now = call.teller().request(call.id()?).await?;
+    let now = now.ok_or_else(|| Problem::new(Code::NotFound))?;
+    with_code(&call, StatusCode::OK, &now)
+}
+
+pub(super) async fn pay(call: Call) -> Answer {
+    let id = call.id()?;
+    let mut form = call.form()?;
+    let (amount, currency) = (form.amount("amount"), form.currency("currency"));
+    if amount.is_some() || currency.is_some() {
+        let now = call.teller().request(id).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
+        let money = now.request.money;
+        if amount.is_some_and(|amount| amount.of(money.currency()) != Ok(money)) {
+            let message =
+                format!("must be {money}: what is asked is paid as a whole and once; or leave it out");
+            form.refuse("amount", "not_what_is_asked", &message);
+        }
+        if currency.is_some_and(|currency| currency != money.currency()) {
+            let message = format!("must be {}, which is asked; or leave it out", money.currency());
+            form.refuse("currency", "not_what_is_asked", &message);
+        }
+    }
+    let otp = form.text("otp");
+    form.finish(Some(()))?;
+    let (key, origin) = (call.idempotency_key()?, call.origin.clone());
+    let answer = call.teller().pay_request(call.who()?, origin, id, key, otp.as_deref()).await;
+    count(&call, &answer);
+    Ok(paid(&answer?))
+}
+
+pub(super) async fn cancel(call: Call) -> Answer {
+    call.teller().cancel_request(call.who()?, call.origin.clone(), call.id()?).await?;
+    Ok(reply::no_content())
+}

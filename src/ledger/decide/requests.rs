@@ -1,0 +1,99 @@
+//! Payment requests: made, taken back, and paid at most once.
+//!
+//! A request is paid by an ordinary payment whose reference is the request's id. Clients cannot choose such a reference,
+//! so that a repeated key is told from the payment alone. That the payment moves money and that the request is paid are
+//! one change: of many who pay one request, one does.
+
+use std::sync::Arc;
+
+use super::super::{
+    Caller, CancelRequest, Command, Filing, MakeRequest, PayRequested, PaymentRequest, PaymentRequestId,
+    RecordKey, Refusal, RequestEnd, RequestStatus, Rules, User, UserId, WorkingSet,
+};
+use super::payments::{answered, check_payment, replay, step_up, write_payment};
+use super::{Outcome, Reply, caller_user};
+
+pub(super) fn make(set: &mut WorkingSet, make: &MakeRequest) -> Result<Reply, Refusal> {
+    let user = active_caller(set, &make.caller)?;
+    let request = PaymentRequest {
+        money: make.money,
+        description: make.description.clone(),
+        expires_at: make.expires_in_ms.map(|millis| set.now.plus_millis(millis)),
+        end: None,
+    };
+    put(set, make.request, user.id, &request)
+}
+
+pub(super) fn cancel(set: &mut WorkingSet, cancel: &CancelRequest) -> Result<Reply, Refusal> {
+    let user = active_caller(set, &cancel.caller)?;
+    let (record, mut request) =
+        set.stored::<PaymentRequest>(cancel.request.uuid()).ok_or(Refusal::RequestNotFound)?;
+    if record.filing.owner != user.id {
+        return Err(Refusal::RequestNotFound);
+    }
+    match request.status(set.now) {
+        RequestStatus::Cancelled => Ok(Reply::Record(record)),
+        RequestStatus::Paid => Err(Refusal::RequestState { status: RequestStatus::Paid }),
+        RequestStatus::Open | RequestStatus::Expired => {
+            request.end = Some(RequestEnd::Cancelled { at: set.now });
+            put(set, cancel.request, user.id, &request)
+        }
+    }
+}
+
+pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, asked: &PayRequested) -> Outcome {
+    let pay = &asked.pay;
+    let payer = match caller_user(set, &pay.caller) {
+        Ok(payer) => payer,
+        Err(refusal) => return refusal.into(),
+    };
+    if let Some(first) = answered(set, payer.id, pay.key.as_ref()) {
+        let is_same = first.memo.reference == pay.memo.reference;
+        return replay(&first, || if is_same { Vec::new() } else { vec!["call"] });
+    }
+    pay_open(rules, set, command, asked, &payer).into()
+}
+
+fn pay_open(
+    rules: &Rules,
+    set: &mut WorkingSet,
+    command: &Command,
+    asked: &PayRequested,
+    payer: &Arc<User>,
+) -> Result<Reply, Refusal> {
+    let (pay, id) = (&asked.pay, asked.request);
+    if payer.frozen {
+        return Err(Refusal::AccountFrozen);
+    }
+    let (record, mut request) = set.stored::<PaymentRequest>(id.uuid()).ok_or(Refusal::RequestNotFound)?;
+    // Neither ever changes: what was read at the door is what is here.
+    if record.filing.owner != pay.payee || request.money != pay.money {
+        return Err(Refusal::RequestNotFound);
+    }
+    match request.status(set.now) {
+        RequestStatus::Open => {}
+        status => return Err(Refusal::RequestState { status }),
+    }
+    let payee = check_payment(rules, set, payer, pay)?;
+    step_up(rules, set, payer, pay)?;
+    let reply = write_payment(rules, set, command, pay, payer, payee)?;
+    request.end = Some(RequestEnd::Paid { payment: pay.payment, by: payer.id, at: set.now });
+    put(set, id, record.filing.owner, &request)?;
+    Ok(reply)
+}
+
+fn active_caller(set: &WorkingSet, caller: &Caller) -> Result<Arc<User>, Refusal> {
+    let user = caller_user(set, caller)?;
+    if user.frozen { Err(Refusal::AccountFrozen) } else { Ok(user) }
+}
+
+fn put(
+    set: &mut WorkingSet,
+    id: PaymentRequestId,
+    owner: UserId,
+    request: &PaymentRequest,
+) -> Result<Reply, Refusal> {
+    set.put_record(id.uuid(), Filing::under(owner), request);
+    let record = set.records.get(&RecordKey::of::<PaymentRequest>(id.uuid()));
+    record.cloned().map(Reply::Record).ok_or(Refusal::RequestNotFound)
+}

@@ -1,0 +1,190 @@
+//! Events: what changed, told to those whom it concerns.
+//!
+//! The journal is the outbox of money: each of its rows is one event, and nothing is written twice. What is not money is
+//! told by a [`Notice`], a record that is written in the transaction of the change. The feed is both, merged by time, the
+//! journal first; a place in it is a place in each. Both are numbered in the order of commits, so that who goes on from a
+//! place misses nothing.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    Command, Decline, Filing, PaymentStatus, RecordKey, Transaction, TransactionKind, User, UserId,
+    WorkingSet,
+};
+
+/// For how long a notice is kept, in milliseconds: 90 days.
+const KEPT_MS: i64 = 90 * 86_400_000;
+
+macro_rules! event_types {
+    ($($kind:ident = $name:literal, $about:literal;)*) => {
+        /// What an event tells.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum EventType { $(#[doc = $about] $kind,)* }
+
+        impl EventType {
+            /// Every type.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
+
+            /// Their names.
+            pub const NAMES: &'static [&'static str] = &[$($name,)*];
+
+            /// The type's name.
+            pub const fn name(self) -> &'static str { match self { $(Self::$kind => $name,)* } }
+
+            /// When it is told.
+            pub const fn about(self) -> &'static str { match self { $(Self::$kind => $about,)* } }
+        }
+    };
+}
+
+event_types! {
+    PaymentSucceeded = "payment.succeeded", "A payment was made.";
+    PaymentDeclined = "payment.declined", "A payment was declined; its payer alone is told.";
+    PaymentAuthorized = "payment.authorized", "A payment was made whose money is held until the payee captures it.";
+    PaymentPendingReview = "payment.pending_review", "A payment waits for an operator; its money is held.";
+    PaymentCaptured = "payment.captured", "The payee took what was held, or a part of it; the rest was released.";
+    PaymentVoided = "payment.voided", "What was held was released.";
+    PaymentExpired = "payment.expired", "What was held too long was released.";
+    PaymentApproved = "payment.approved", "An operator let a payment under review through.";
+    PaymentRejected = "payment.rejected", "An operator stopped a payment under review.";
+    RefundSucceeded = "refund.succeeded", "Money of a payment went back, all of it or a part.";
+    RefundDeclined = "refund.declined", "A refund was declined: the payee had too little.";
+    DepositSucceeded = "deposit.succeeded", "A cashier took cash in for a wallet.";
+    WithdrawalSucceeded = "withdrawal.succeeded", "A cashier paid cash out of a wallet.";
+    TopupSucceeded = "topup.succeeded", "A wallet was topped up.";
+    TopupFailed = "topup.failed", "A top-up failed.";
+    GrantCreated = "grant.created", "A new customer of a sandbox got the money to start with.";
+    UserCreated = "user.created", "An account was made.";
+    UserUpdated = "user.updated", "A user changed their name.";
+    UserPasswordChanged = "user.password_changed", "A user's password was changed.";
+    WebhookCreated = "webhook.created", "A webhook was made.";
+    WebhookUpdated = "webhook.updated", "A webhook was changed, or its secret was.";
+    WebhookDisabled = "webhook.disabled", "A webhook was switched off, because it answered 410 or failed for three days.";
+    WebhookDeleted = "webhook.deleted", "A webhook was taken away.";
+    WebhookTest = "webhook.test", "A test was asked for; only the webhook that it is for gets it.";
+}
+
+impl EventType {
+    /// The type of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// What a row of the journal tells.
+    pub fn of(transaction: &Transaction) -> Self {
+        match (transaction.kind, transaction.decline) {
+            (TransactionKind::Payment, Some(_)) => Self::PaymentDeclined,
+            (TransactionKind::Payment, None) => match transaction.payment_state().map(|state| state.status) {
+                Some(PaymentStatus::Authorized) => Self::PaymentAuthorized,
+                Some(PaymentStatus::PendingReview) => Self::PaymentPendingReview,
+                _ => Self::PaymentSucceeded,
+            },
+            (TransactionKind::Capture, _) => Self::PaymentCaptured,
+            (TransactionKind::Void, _) => Self::PaymentVoided,
+            (TransactionKind::Expiry, _) => Self::PaymentExpired,
+            (TransactionKind::Approval, _) => Self::PaymentApproved,
+            (TransactionKind::Rejection, _) => Self::PaymentRejected,
+            (TransactionKind::Refund, None) => Self::RefundSucceeded,
+            (TransactionKind::Refund, Some(_)) => Self::RefundDeclined,
+            (TransactionKind::Deposit, _) => Self::DepositSucceeded,
+            (TransactionKind::Withdrawal, _) => Self::WithdrawalSucceeded,
+            (TransactionKind::Topup, None) => Self::TopupSucceeded,
+            (TransactionKind::Topup, Some(Decline::Topup(_) | Decline::InsufficientFunds { .. })) => {
+                Self::TopupFailed
+            }
+            (TransactionKind::Grant, _) => Self::GrantCreated,
+        }
+    }
+
+    /// Whether a selection such as `payment.*` takes it.
+    pub fn is_selected_by(self, selection: &str) -> bool {
+        match selection.strip_suffix('*') {
+            Some(start) => self.name().starts_with(start),
+            None => self.name() == selection,
+        }
+    }
+}
+
+/// Where an event is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum EventSource {
+    /// By the row of the journal with this number.
+    Journal(u64),
+    /// By the notice with this id.
+    Notice(Uuid),
+}
+
+/// An event that no row of the journal tells. Its owner is whom it concerns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// The name of its type.
+    pub name: String,
+    /// What it is about: events about one thing arrive in order.
+    pub object: Uuid,
+    /// The thing as it was then.
+    pub data: Value,
+    /// The only webhook that gets it; none if it is for all.
+    pub only: Option<Uuid>,
+}
+
+/// A notice that is to be written.
+#[derive(Debug, Clone)]
+pub struct NoticeDraft {
+    /// What it tells.
+    pub kind: EventType,
+    /// Whom it concerns.
+    pub owner: UserId,
+    /// What it is about.
+    pub object: Uuid,
+    /// The thing as it is now.
+    pub data: Value,
+    /// The only webhook that gets it; none if it is for all.
+    pub only: Option<Uuid>,
+}
+
+impl WorkingSet {
+    /// Writes a notice. A command writes at most one: it has the id of the request.
+    pub(super) fn tell(&mut self, command: &Command, draft: NoticeDraft) -> Uuid {
+        let NoticeDraft { kind, owner, object, data, only } = draft;
+        let id = command.origin.request.uuid();
+        let filing = Filing { due_at: Some(self.now.plus_millis(KEPT_MS)), ..Filing::under(owner) };
+        self.put_record(id, filing, &Notice { name: kind.name().to_owned(), object, data, only });
+        id
+    }
+
+    /// Tells what changed about a user.
+    pub(super) fn tell_user(&mut self, command: &Command, kind: EventType, user: &User) {
+        let data = json!({
+            "id": user.id,
+            "email": user.email.as_str(),
+            "name": user.name,
+            "role": user.role,
+            "created_at": user.created_at.to_string(),
+        });
+        let draft = NoticeDraft { kind, owner: user.id, object: user.id.uuid(), data, only: None };
+        self.tell(command, draft);
+    }
+}
+
+/// A place in the feed: what lies up to it was seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedPosition {
+    /// The number of the last row of the journal.
+    pub transaction: u64,
+    /// The place of the last notice among the records.
+    pub notice: u64,
+}
+
+/// Where something that follows the feed has got to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedCursor {
+    /// What lies up to here was dealt with.
+    pub position: FeedPosition,
+}
+
+impl FeedCursor {
+    /// The cursor of what hands events to webhooks.
+    pub const FAN_OUT: RecordKey = RecordKey::of::<Self>(Uuid::from_u128(1));
+}

@@ -1,0 +1,115 @@
+//! Payment requests: links by which whoever knows one pays its maker, at most once.
+//!
+//! A request's id is 128 random bits, so that knowing it is being allowed to see and pay it. What it asks for never
+//! changes. How it stands follows from what ended it and from the time, whether or not anybody looked in between.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Caller, Money, Pay, PaymentId, PaymentRequestId, Timestamp, UserId};
+
+/// What somebody asks to be paid. The record's owner is who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentRequest {
+    /// How much.
+    pub money: Money,
+    /// What for; empty if nothing was said.
+    pub description: String,
+    /// From when on it can no longer be paid.
+    pub expires_at: Option<Timestamp>,
+    /// What ended it, if anything did.
+    pub end: Option<RequestEnd>,
+}
+
+/// What ends a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestEnd {
+    /// Somebody paid it.
+    Paid {
+        /// The payment.
+        payment: PaymentId,
+        /// Who paid.
+        by: UserId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Whoever asked took it back.
+    Cancelled {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// How a request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestStatus {
+    /// It can be paid.
+    Open,
+    /// It was paid.
+    Paid,
+    /// It was taken back.
+    Cancelled,
+    /// Its time is over.
+    Expired,
+}
+
+impl RequestStatus {
+    /// Every status.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Paid, Self::Cancelled, Self::Expired];
+
+    /// The status's name, as in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Paid => "paid",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl PaymentRequest {
+    /// How it stands at that time.
+    pub fn status(&self, now: Timestamp) -> RequestStatus {
+        match self.end {
+            Some(RequestEnd::Paid { .. }) => RequestStatus::Paid,
+            Some(RequestEnd::Cancelled { .. }) => RequestStatus::Cancelled,
+            None if self.expires_at.is_some_and(|end| now >= end) => RequestStatus::Expired,
+            None => RequestStatus::Open,
+        }
+    }
+}
+
+/// Ask for a payment.
+#[derive(Debug, Clone)]
+pub struct MakeRequest {
+    /// Who asks.
+    pub caller: Caller,
+    /// The id that the request gets.
+    pub request: PaymentRequestId,
+    /// How much.
+    pub money: Money,
+    /// What for; empty if nothing is said.
+    pub description: String,
+    /// For how long it can be paid, in milliseconds; none for ever.
+    pub expires_in_ms: Option<i64>,
+}
+
+/// Take a request back.
+#[derive(Debug, Clone)]
+pub struct CancelRequest {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which request.
+    pub request: PaymentRequestId,
+}
+
+/// Pay what a request asks.
+#[derive(Debug, Clone)]
+pub struct PayRequested {
+    /// Which request.
+    pub request: PaymentRequestId,
+    /// The payment: to its maker, of what it asks, with the request's id as its reference.
+    pub pay: Pay,
+}

@@ -1,0 +1,47 @@
+//! What falls due without anybody asking. The worker calls these; each record found is only a hint, and the decision
+//! looks again.
+
+use crate::ledger::{
+    Action, Command, Deadline, Expire, PaymentId, RecordKind, Review, Stored, TransactionId,
+};
+use crate::store::Answer;
+
+use super::{Teller, TellerError};
+
+/// Payments that are looked at in one round.
+const ROUND: usize = 200;
+
+impl Teller {
+    /// Releases the money of payments that were neither captured nor reviewed in time; says how many.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn lapse_holds(&self) -> Result<usize, TellerError> {
+        let mut lapsed = 0_usize;
+        for kind in [Deadline::KIND, Review::KIND] {
+            lapsed = lapsed.saturating_add(self.lapse(kind).await?);
+        }
+        Ok(lapsed)
+    }
+
+    async fn lapse(&self, kind: RecordKind) -> Result<usize, TellerError> {
+        let due = self.store.due_records(kind, self.clock.now(), ROUND).await?;
+        // All are handed over before the first answer is waited for, so that they make few batches.
+        let mut answers: Vec<Answer<'_, crate::ledger::Outcome>> = Vec::with_capacity(due.len());
+        for record in due {
+            let step = TransactionId::new(self.clock.uuid()?);
+            let expire = Expire { payment: PaymentId::new(record.key.id), step };
+            answers.push(
+                self.store.execute(Command { origin: self.host_origin()?, action: Action::Expire(expire) }),
+            );
+        }
+        let mut lapsed = 0_usize;
+        for answer in answers {
+            // A no says that another node was first, or that its clock is a little ahead.
+            if answer.await?.result.is_ok() {
+                lapsed = lapsed.saturating_add(1);
+            }
+        }
+        Ok(lapsed)
+    }
+}

@@ -1,0 +1,38 @@
+//! `/webhooks`, `/deliveries`.
+
+mod deliveries;
+mod keeping;
+
+use serde_json::{Value, json};
+
+use crate::support::receiver::Receiver;
+use crate::support::server::Builder;
+use crate::support::{Server, User};
+
+/// A server that may send to these receivers, and tries again after these seconds.
+pub fn server_for(receivers: &[&Receiver], schedule: &str) -> Server {
+    builder_for(receivers, schedule).start()
+}
+
+pub fn builder_for(receivers: &[&Receiver], schedule: &str) -> Builder {
+    let ports: Vec<String> = receivers.iter().map(|receiver| receiver.port().to_string()).collect();
+    Server::builder()
+        .env("FARTHING_WEBHOOKS_ALLOW_PRIVATE_ADDRESSES", "true")
+        .env("FARTHING_WEBHOOKS_PORTS", &ports.join(","))
+        .env("FARTHING_WEBHOOKS_RETRY_SCHEDULE_SECONDS", schedule)
+}
+
+/// Makes a webhook; gives what the answer says.
+pub fn make(user: &mut User, receiver: &Receiver, events: &[&str]) -> Value {
+    let body = json!({"url": receiver.url(), "events": events});
+    user.client.post("/webhooks", &body).expect(201).json()
+}
+
+/// Waits until something becomes true.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    while !is_so() {
+        assert!(std::time::Instant::now() < end, "it does not come to this: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}

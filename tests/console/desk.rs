@@ -1,0 +1,100 @@
+//! What operators do in the browser: the first of them is made there, pages are live, the books are verified.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::browser::Browser;
+use crate::support::{PASSWORD, Server};
+
+/// The path of the link that the server printed when it started.
+fn first_admin_link(server: &Server) -> Option<String> {
+    let log = server.log();
+    let (_, rest) = log.rsplit_once("/console/first/")?;
+    Some(format!("/console/first/{}", rest.split_whitespace().next()?))
+}
+
+#[test]
+fn the_printed_link_makes_the_first_administrator_once() {
+    let mut server = Server::start();
+    let link = first_admin_link(&server).unwrap();
+    let mut browser = Browser::new(&server);
+    assert_eq!(browser.get("/console/first/nonsense").status, 404);
+    let short = browser.fill(&link, &link, &[("email", "root@example.org"), ("password", "seven otters 1")]);
+    assert!(short.status == 422 && short.text().contains("password-error"), "{short}");
+    let made = browser.fill(&link, &link, &[("email", "root@example.org"), ("password", PASSWORD)]);
+    assert_eq!(made.status, 303, "{made}");
+    let page = browser.get(made.header("location").unwrap());
+    assert!(page.status == 200 && page.text().contains("root@example.org"), "{page}");
+    // Used up, for everybody.
+    assert_eq!(browser.get(&link).status, 404);
+    let mut late = Browser::new(&server);
+    late.get("/console/login");
+    assert_eq!(late.get(&link).status, 404);
+    // A ledger with an administrator offers no link when it is served again.
+    let links = server.log().matches("/console/first/").count();
+    server.terminate();
+    server.start_again();
+    assert_eq!(server.log().matches("/console/first/").count(), links);
+}
+
+#[test]
+fn the_books_are_verified_from_the_page() {
+    let server = Server::start();
+    let link = first_admin_link(&server).unwrap();
+    let mut browser = Browser::new(&server);
+    let made = browser.fill(&link, &link, &[("email", "root@example.org"), ("password", PASSWORD)]);
+    assert_eq!(made.status, 303, "{made}");
+    server.user("ada");
+    let begun = browser.fill("/console/desk/audit", "/console/desk/audit/verify", &[]);
+    assert_eq!(begun.header("location"), Some("/console/desk/audit"), "{begun}");
+    let start = Instant::now();
+    while !browser.get("/console/desk/audit").text().contains("The books balance") {
+        assert!(start.elapsed() < Duration::from_secs(30), "{}", browser.get("/console/desk/audit"));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let settings = browser.get("/console/desk/settings");
+    assert!(settings.text().contains("[server]"), "{settings}");
+}
+
+#[test]
+fn a_customer_has_no_desk() {
+    let server = Server::start();
+    let mut browser = Browser::registered(&server, "ada");
+    for path in ["/console/desk/live", "/console/desk/audit", "/console/desk/settings"] {
+        let page = browser.get(path);
+        assert!(page.status == 403 && page.text().contains("You may not do this"), "{page}");
+    }
+    assert!(!browser.get("/console/").text().contains("/console/desk"));
+}
+
+#[test]
+fn a_live_page_hears_of_a_change_and_keeps_no_server_from_stopping() {
+    let mut server = Server::start();
+    let browser = Browser::registered(&server, "ada");
+    let mut ada = server.user("bob");
+    let cookie = browser.cookie("farthing").unwrap();
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let head = format!(
+        "GET /console/live HTTP/1.1\r\nHost: {}\r\nCookie: farthing={cookie}\r\n\r\n",
+        server.address()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut heard = String::new();
+    let mut hear_until = |wanted: usize| {
+        let mut piece = [0; 4_096];
+        while heard.matches("event: change").count() < wanted {
+            let read = stream.read(&mut piece).unwrap();
+            assert!(read > 0, "the stream has ended: {heard}");
+            heard.push_str(&String::from_utf8_lossy(&piece[..read]));
+        }
+    };
+    hear_until(1);
+    ada.pay(&serde_json::json!({"amount": "1", "currency": "USD", "to": "ada@example.org"})).expect(201);
+    hear_until(2);
+    let start = Instant::now();
+    assert!(server.terminate().success());
+    assert!(start.elapsed() < Duration::from_secs(7), "{:?}", start.elapsed());
+    assert_eq!(browser.cookie("farthing"), Some(cookie));
+}

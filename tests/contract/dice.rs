@@ -1,0 +1,313 @@
+//! Random commands, and what they have made so far.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use farthing::ledger::{
+    Action, Amount, ApiKey, Authority, BeginFactor, Caller, CancelRequest, Capture, ChangePassword,
+    ChangeUser, Command, ConfirmFactor, Currency, Email, EndSession, EndUserSessions, EventDraft, EventKind,
+    Expire, IdempotencyKey, Lifetime, MakeApiKey, MakeRequest, MakeResetLink, Memo, Money, OpenSession,
+    Origin, Outcome, PasswordHash, Pay, PayRequested, PaymentId, PaymentRequestId, Proof, RefreshSession,
+    Register, RemoveFactor, Rename, Reply, RequestId, ResetFactor, ResetPassword, Role, RotateApiKey,
+    SessionId, Settle, Settlement, Shown, TokenHash, TokenPair, Topup, TopupMethod, TransactionId,
+    TransactionKind, UserId,
+};
+use uuid::Uuid;
+
+use super::random::Random;
+
+/// What the commands are drawn with.
+pub struct Dice(pub Random);
+
+impl Dice {
+    pub fn next(&mut self) -> u64 {
+        self.0.next()
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub fn uuid(&mut self) -> Uuid {
+        Uuid::from_u64_pair(self.next(), self.next())
+    }
+
+    pub fn hash(&mut self) -> TokenHash {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&self.next().to_be_bytes());
+        TokenHash(bytes)
+    }
+
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
+        let index = usize::try_from(self.next()).ok()?.checked_rem(from.len())?;
+        from.get(index).copied()
+    }
+}
+
+/// What the commands so far have made, as far as their answers told.
+#[derive(Default)]
+pub struct World {
+    pub users: Vec<UserId>,
+    pub callers: Vec<Caller>,
+    pub refresh_tokens: Vec<TokenHash>,
+    pub requests: Vec<(PaymentRequestId, UserId, Money)>,
+    pub reset_links: Vec<(UserId, TokenHash)>,
+    pub transactions: Vec<TransactionId>,
+    /// Payments, with their payer and payee.
+    pub payments: Vec<(PaymentId, [UserId; 2])>,
+    /// How many later steps of payments were made.
+    pub steps: u32,
+}
+
+pub fn password(version: u64) -> PasswordHash {
+    PasswordHash::from_phc(format!("$argon2id$test${version}")).of_length(version == 0)
+}
+
+/// An address of one of six networks. Half of those of IPv4 come as IPv6.
+pub fn address(network: u64, host: u64) -> IpAddr {
+    let number = u16::try_from(network).unwrap();
+    match network {
+        0..3 => {
+            let ip = Ipv4Addr::new(127, 0, 0, u8::try_from(network).unwrap());
+            if host == 0 { IpAddr::V4(ip) } else { IpAddr::V6(ip.to_ipv6_mapped()) }
+        }
+        _ => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, number, 0, 0, 0, u16::try_from(host).unwrap())),
+    }
+}
+
+pub fn command(dice: &mut Dice, world: &World) -> Command {
+    let origin = Origin {
+        request: RequestId::new(dice.uuid()),
+        ip: Some(address(dice.below(6), dice.below(2))),
+        user_agent: None,
+    };
+    let caller = dice.pick(&world.callers).unwrap_or(Caller {
+        user: UserId::new(dice.uuid()),
+        session: SessionId::new(dice.uuid()),
+        access: dice.hash(),
+    });
+    let key = (dice.below(3) > 0).then(|| IdempotencyKey::parse(&format!("key-{}", dice.below(40))).unwrap());
+    let currency = dice.pick(&["USD", "USD", "USD", "JPY", "KWD"]).map(|code| Currency::parse(code).unwrap());
+    let currency = currency.unwrap_or(Currency::USD);
+    let minor = dice.pick(&[1, 1, 500, 30_000, 999_999_999_999]).unwrap_or(1);
+    let money = Money::from_minor(minor, currency).unwrap();
+    let user = dice.pick(&world.users).unwrap_or(UserId::HOUSE);
+    let tokens = TokenPair { access: dice.hash(), refresh: dice.hash() };
+    let action = match dice.below(100) {
+        0..8 => Action::Register(Register {
+            user: UserId::new(dice.uuid()),
+            grant: TransactionId::new(dice.uuid()),
+            email: Email::parse(&format!("User{}@Example.com", dice.below(60))).unwrap(),
+            name: (dice.below(2) == 0).then(|| format!("Name {}", dice.below(100))),
+            password: password(0),
+            role: if dice.below(8) == 0 { Role::Support } else { Role::Customer },
+        }),
+        8..18 => Action::OpenSession(OpenSession {
+            shown: Shown::Nothing,
+            user,
+            verified: password(dice.below(2)),
+            rehashed: (dice.below(8) == 0).then(|| password(0)),
+            session: SessionId::new(dice.uuid()),
+            tokens,
+            lifetime: if dice.below(4) == 0 { Lifetime::Fixed(40_000) } else { Lifetime::Refreshed },
+        }),
+        18..22 => {
+            let shown = dice.pick(&world.refresh_tokens).unwrap_or(tokens.access);
+            Action::RefreshSession(RefreshSession { shown, tokens })
+        }
+        22..24 => {
+            let other = dice.pick(&world.callers).unwrap_or(caller);
+            let session = if dice.below(2) == 0 { caller.session } else { other.session };
+            Action::EndSession(EndSession { caller, session })
+        }
+        24 => Action::TouchSession(caller.session),
+        25 => {
+            let (verified, new) = (password(dice.below(2)), password(dice.below(2)));
+            Action::ChangePassword(ChangePassword { shown: Shown::Nothing, caller, verified, new })
+        }
+        26 => operation(dice, world, caller, user),
+        27 => {
+            // Now and then an old one, or one of somebody else's.
+            let newest = world.reset_links.last().copied();
+            let link = if dice.below(2) == 0 { newest } else { dice.pick(&world.reset_links) };
+            let (owner, secret) = link.unwrap_or((user, tokens.access));
+            let user = if dice.below(8) == 0 { user } else { owner };
+            Action::ResetPassword(ResetPassword { user, secret, new: password(dice.below(2)) })
+        }
+        28 => Action::Rename(Rename { caller, name: Some(format!("Name {}", dice.below(100))) }),
+        29..40 => {
+            let method = dice.pick(&TopupMethod::ALL).unwrap_or(TopupMethod::Ok);
+            Action::Topup(Topup { caller, transaction: TransactionId::new(dice.uuid()), money, method, key })
+        }
+        40..43 => {
+            Action::Note(vec![EventDraft::new(EventKind::AuthzFail, Some(user)).with("permission", "test")])
+        }
+        43..46 => {
+            Action::Expire(Expire { payment: payment(dice, world), step: TransactionId::new(dice.uuid()) })
+        }
+        46..62 => settle(dice, world, caller, key),
+        62..66 => request(dice, world, caller, money, key),
+        _ => {
+            let memo = Memo {
+                description: dice.pick(&["", "lunch", "'; DROP TABLE users; --"]).unwrap_or_default().into(),
+                reference: dice.pick(&["", "", "R-1"]).unwrap_or_default().into(),
+                metadata: dice.pick(&["", "{\"a\":\"b\"}"]).unwrap_or_default().into(),
+            };
+            let payee = if dice.below(4) == 0 { UserId::HOUSE } else { user };
+            let capture = dice.pick(&[Capture::Automatic, Capture::Automatic, Capture::Manual]).unwrap();
+            Action::Pay(Pay {
+                caller,
+                payment: PaymentId::new(dice.uuid()),
+                payee,
+                money,
+                memo,
+                capture,
+                shown: Shown::Nothing,
+                key,
+            })
+        }
+    };
+    Command { origin, action }
+}
+
+/// What an operator does to a user.
+fn operation(dice: &mut Dice, world: &World, caller: Caller, user: UserId) -> Action {
+    let by = authority(dice, caller);
+    match dice.below(9) {
+        4 => Action::BeginFactor(BeginFactor { caller, seed: format!("seed {}", dice.below(2)) }),
+        5 => Action::ConfirmFactor(ConfirmFactor {
+            caller,
+            seed: format!("seed {}", dice.below(2)),
+            step: dice.below(20),
+            recovery: vec![[1; 32], [2; 32]],
+        }),
+        6 => Action::RemoveFactor(RemoveFactor { caller, verified: password(dice.below(2)) }),
+        7 => Action::MakeApiKey(MakeApiKey {
+            caller,
+            id: SessionId::new(dice.uuid()),
+            token: dice.hash(),
+            key: ApiKey { name: "shop".into(), scopes: vec!["own_account".parse().unwrap()] },
+            expires_in_ms: dice.pick(&[None, Some(60_000)]).flatten(),
+            shown: shown(dice),
+        }),
+        8 => Action::RotateApiKey(RotateApiKey {
+            caller,
+            old: dice.pick(&world.callers).unwrap_or(caller).session,
+            id: SessionId::new(dice.uuid()),
+            token: dice.hash(),
+            overlap_ms: 30_000,
+            shown: shown(dice),
+        }),
+        0 => Action::EndUserSessions(EndUserSessions { by, user }),
+        1 => {
+            let role = dice.pick(&[Role::Admin, Role::Support, Role::Customer]);
+            let frozen = (dice.below(4) > 0).then(|| dice.below(4) == 0);
+            Action::ChangeUser(ChangeUser { by, user, role, frozen })
+        }
+        2 => Action::ResetFactor(ResetFactor { by, user }),
+        _ => Action::MakeResetLink(MakeResetLink { by, user, secret: dice.hash() }),
+    }
+}
+
+/// A payment made lately, so that most of them are at hand.
+fn payment(dice: &mut Dice, world: &World) -> PaymentId {
+    let lately = world.payments.len().saturating_sub(30);
+    let payment = dice.pick(&world.payments[lately..]);
+    payment.map_or_else(|| PaymentId::new(dice.uuid()), |(payment, _)| payment)
+}
+
+fn request(
+    dice: &mut Dice,
+    world: &World,
+    caller: Caller,
+    money: Money,
+    key: Option<IdempotencyKey>,
+) -> Action {
+    let lately = world.requests.len().saturating_sub(6);
+    let Some((request, payee, asked)) = dice.pick(&world.requests[lately..]).filter(|_| dice.below(3) > 0)
+    else {
+        let expires_in_ms = dice.pick(&[None, Some(1), Some(60_000)]).flatten();
+        let request = PaymentRequestId::new(dice.uuid());
+        return Action::MakeRequest(MakeRequest {
+            caller,
+            request,
+            money,
+            description: String::new(),
+            expires_in_ms,
+        });
+    };
+    if dice.below(4) == 0 {
+        return Action::CancelRequest(CancelRequest { caller, request });
+    }
+    let memo = Memo { reference: request.to_string(), ..Memo::default() };
+    // Now and then one who was told of another request under this id.
+    let money = if dice.below(8) == 0 { money } else { asked };
+    let payment = PaymentId::new(dice.uuid());
+    let pay =
+        Pay { caller, payment, payee, money, memo, capture: Capture::Automatic, shown: Shown::Nothing, key };
+    Action::PayRequest(PayRequested { request, pay })
+}
+
+fn settle(dice: &mut Dice, world: &World, caller: Caller, key: Option<IdempotencyKey>) -> Action {
+    let amount = dice.pick(&["", "", "0.01", "3", "250"]).and_then(|amount| Amount::parse(amount).ok());
+    let settlement = match dice.below(8) {
+        0..3 => Settlement::Capture { amount },
+        3 => Settlement::Void,
+        4..7 => Settlement::Refund { amount, reason: dice.pick(&["", "cold"]).unwrap().to_owned() },
+        _ => Settlement::Approve { note: "well".to_owned() },
+    };
+    let payment = payment(dice, world);
+    // Mostly somebody who is a party to it, so that something comes of it.
+    let sides = world.payments.iter().find(|(id, _)| *id == payment).map(|(_, sides)| *sides);
+    let party = sides.map(|[from, to]| if dice.below(5) == 0 { from } else { to });
+    let by_party = world.callers.iter().rev().find(|caller| Some(caller.user) == party).copied();
+    Action::Settle(Settle {
+        caller: by_party.unwrap_or(caller),
+        operator: (dice.below(3) == 0).then_some(Role::Support),
+        payment,
+        step: TransactionId::new(dice.uuid()),
+        settlement,
+        key,
+    })
+}
+
+/// Something for a second factor, mostly nothing.
+fn shown(dice: &mut Dice) -> Shown {
+    match dice.below(4) {
+        0 => Shown::Proof(Proof::Step(dice.below(40))),
+        1 => Shown::Proof(Proof::Recovery([1; 32])),
+        _ => Shown::Nothing,
+    }
+}
+
+/// The host more often than the caller, who is an operator now and then.
+fn authority(dice: &mut Dice, caller: Caller) -> Authority {
+    if dice.below(3) > 0 { Authority::Host } else { Authority::Operator(caller) }
+}
+
+pub fn learn(world: &mut World, command: &Command, outcome: &Outcome) {
+    match (&outcome.result, &command.action) {
+        (Ok(Reply::User(user)), Action::Register(_)) => world.users.push(user.id),
+        (Ok(Reply::User(user)), Action::MakeResetLink(made)) => {
+            world.reset_links.push((user.id, made.secret));
+        }
+        (Ok(Reply::Session(session, user)), _) => {
+            world.callers.push(Caller { user: user.id, session: session.id, access: session.access });
+            world.refresh_tokens.push(session.refresh);
+        }
+        (Ok(Reply::Transaction(transaction)), _) => {
+            world.transactions.push(transaction.id);
+            if transaction.kind == TransactionKind::Payment {
+                let sides = [transaction.from.id, transaction.to.id];
+                world.payments.push((transaction.id.into(), sides));
+            }
+        }
+        (Ok(Reply::Record(record)), Action::MakeRequest(made)) => {
+            world.requests.push((made.request, record.filing.owner, made.money));
+        }
+        (Ok(Reply::Step { step, .. }), _) => {
+            world.transactions.push(step.id);
+            world.steps += 1;
+        }
+        _ => {}
+    }
+}

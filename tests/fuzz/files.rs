@@ -1,0 +1,89 @@
+//! Files and settings: the configuration, key files, backups, quotas and networks.
+
+use std::str::FromStr as _;
+
+use farthing::auth::ledger_key::LedgerKey;
+use farthing::auth::throttle::ClassQuotas;
+use farthing::cli::backup::manifest::Manifest;
+use farthing::config::{Networks, Passphrase};
+
+use crate::target;
+
+const CONFIGURATIONS: &[&str] = &[
+    "[server]\nlisten = \"127.0.0.1:8080\"\nmode = \"sandbox\"\nworkers = 2\n[tokens]\naccess_ttl_seconds = 900\n",
+    "[database]\nurl = \"postgres://farthing:secret@db.example/farthing?sslmode=verify-full\"\nconnections = 8\n",
+    "[payments]\nduplicate_window_seconds = 60\n[log]\nformat = \"json\"\nlevel = \"info\"\n",
+    "server.listen = '[::1]:0'\n",
+];
+
+target!(
+    /// A configuration is taken or refused with a reason for each mistake, and no password of it is told.
+    a_configuration, CONFIGURATIONS, |bytes: &[u8]| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("farthing.toml");
+        std::fs::write(&file, bytes).unwrap();
+        match farthing::config::load(Some(&file), &[], []) {
+            Ok(loaded) => assert!(!format!("{:?}", loaded.settings).contains("secret@")),
+            Err(errors) => assert!(!errors.0.is_empty() && !errors.to_string().is_empty()),
+        }
+    }
+);
+
+target!(
+    /// The same from the environment.
+    a_variable, &["8080", "127.0.0.1:0", "postgres://a:secret@b/c", "true", "900", "none", "1200/min per address"], |text: &str| {
+        for name in ["FARTHING_LISTEN", "FARTHING_DATABASE_URL", "FARTHING_TOKENS_ACCESS_TTL_SECONDS", "FARTHING_LOG_LEVEL"] {
+            let loaded = farthing::config::load(None, &[], [(name.to_owned(), text.to_owned())]);
+            if let Err(errors) = loaded {
+                assert!(errors.to_string().contains(name), "{errors}");
+            }
+        }
+    }
+);
+
+target!(
+    /// A key file holds 64 hexadecimal digits or no key.
+    a_key_file, &["f0abc843a7506de2a88900ce0299cb9d76bcfefe98c14d43da08839461d448dd", "F0ABC843A7506DE2A88900CE0299CB9D76BCFEFE98C14D43DA08839461D448DD\n"], |text: &str| {
+        if let Some(key) = LedgerKey::parse(text) {
+            assert_eq!(key.expose().to_lowercase(), text.trim().to_lowercase());
+        }
+    }
+);
+
+target!(
+    /// What stands before the database in a backup is read whole or refused, and asks for no more memory than it has.
+    a_manifest, &["\0\0\0\u{2}{}", "\0\0\0\u{10}{\"version\":1,\"a\":", "\0\u{1}\0\0"], |bytes: &[u8]| {
+        let mut rest = bytes;
+        let read = Manifest::read(|buffer| {
+            let length = buffer.len().min(rest.len());
+            let (now, later) = rest.split_at(length);
+            buffer[..length].copy_from_slice(now);
+            rest = later;
+            Ok(length)
+        });
+        if let Ok(manifest) = read {
+            assert!(!manifest.to_bytes().unwrap().is_empty());
+        }
+    }
+);
+
+target!(
+    /// Quotas and networks are written as they are read.
+    quotas_and_networks, &["1200/min per address, 600/min per account, 10/30s per key", "none", "10.0.0.0/8, ::1", "2001:db8::/32"], |text: &str| {
+        if let Ok(quotas) = ClassQuotas::from_str(text) {
+            assert_eq!(ClassQuotas::from_str(&quotas.to_string()).unwrap(), quotas, "{text}");
+        }
+        if let Some(networks) = Networks::parse(text) {
+            assert_eq!(Networks::parse(&networks.to_string()), Some(networks), "{text}");
+        }
+    }
+);
+
+target!(
+    /// A passphrase is long enough or none.
+    a_passphrase, &["a passphrase that is long", "short", "            "], |text: &str| {
+        if let Some(passphrase) = Passphrase::parse(text) {
+            assert!(passphrase.expose().chars().count() >= 12);
+        }
+    }
+);
