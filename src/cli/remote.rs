@@ -128,8 +128,8 @@ pub(super) enum Asked {
 
 impl Asked {
     /// Nobody answered, for this reason.
-    pub(super) fn away(error: &impl ToString) -> Self {
-        Self::Away(error.to_string())
+    pub(super) fn away(error: impl Into<Box<dyn std::error::Error>>) -> Self {
+        Self::Away(error.into().to_string())
     }
 }
 
