@@ -443,8 +443,9 @@ fn check_foreign_objects(server: &Server, owner: &mut User, stranger: &str) {
         }
         routes += 1;
         let own = own_object(&name(route), owner);
+        let good = good_call(route, owner);
         let ask = |id: &str| {
-            let request = Request::new(route.verb.name(), &format!("{before_id}{id}{after_id}"));
+            let request = good.at(&format!("{before_id}{id}{after_id}"));
             server.client().call(&request.bearer(stranger))
         };
         let foreign = ask(&own).problem(404, "not_found");

@@ -56,8 +56,8 @@ pub(super) fn plain(text: &str) -> String {
         }));
     }
     // At the beginning these would be a state or a code.
-    let out = out.trim_start_matches(['*', '!', '(', '=', '~']).trim();
-    out.to_owned()
+    let state = |c: char| c.is_whitespace() || matches!(c, '*' | '!' | '(' | '=' | '~');
+    out.trim_start_matches(state).trim_end().to_owned()
 }
 
 /// A text as a string of beancount.

@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn nothing_needs_an_exception_from_the_policy() {
         let page = render(&openapi::document(ROUTES));
-        for forbidden in ["<script", " style=", "<style", " onclick", "https://", "javascript:"] {
+        for forbidden in ["<script", " style=", "<style", " onclick", "src=", "href=\"http", "javascript:"] {
             assert!(!page.contains(forbidden), "{forbidden}");
         }
     }

@@ -219,14 +219,14 @@ catalogue! {
         "Too many requests",
         "A limit was reached. The RateLimit and RateLimit-Policy headers say which, Retry-After says for how long.",
         "Wait for as many seconds as Retry-After says.";
-    HeadTooLarge = "head_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE,
-        "The head of the request is too large",
-        "Path, query and headers together may have 32 KiB unless the operator says otherwise, and at most 100 headers.",
-        "Send less of them. The connection was closed.";
     TooManyStreams = "too_many_streams", TOO_MANY_REQUESTS,
         "Too many streams are open",
         "A user may keep five streams of events open, and a server 500.",
         "Close one, or fetch the feed with GET /events.";
+    HeadTooLarge = "head_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "The head of the request is too large",
+        "Path, query and headers together may have 32 KiB unless the operator says otherwise, and at most 100 headers.",
+        "Send less of them. The connection was closed.";
     InternalError = "internal_error", INTERNAL_SERVER_ERROR,
         "Something went wrong in the server",
         "A fault that is ours, not yours. It is in the server's log under the request id.",

@@ -207,7 +207,7 @@ fn check_safe(response: &Response) {
 fn every_answer_tells_browsers_to_be_careful() {
     let server = Server::start();
     let mut ada = server.user("ada");
-    for route in ROUTES.iter().filter(|route| route.path != "/logout") {
+    for route in ROUTES.iter().filter(|route| !["/logout", "/events/stream"].contains(&route.path)) {
         let path = route.path.replace("{id}", "x").replace("{code}", "not_found");
         for client in [&mut server.client(), &mut ada.client] {
             let response = client.call(&Request::new(route.verb.name(), &path));

@@ -23,7 +23,9 @@ fn standard_output_is_one_line_and_the_banner_can_be_pasted() {
     };
     assert_eq!(line("address"), format!("http://{}", server.address()));
     assert_eq!(line("data folder"), server.data().to_str().unwrap());
-    assert!(line("first admin").ends_with(&format!("--data {}", server.data().display())), "{banner}");
+    let link = format!("http://{}/console/first/", server.address());
+    assert!(line("first admin").starts_with(&link), "{banner}");
+    assert!(line("or ").ends_with(&format!("--data {}", server.data().display())), "{banner}");
     assert!(banner.contains("warning: rate limits and the login throttle are off"), "{banner}");
 
     let curl = line("try it");

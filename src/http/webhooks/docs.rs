@@ -108,6 +108,7 @@ pub const ROTATE: Doc = Doc {
         Kind::Number(0, 604_800),
         "How long the old secret signs, too: 0 to 604800, 86400 if left out.",
     )],
+    example: r#"{"keep_old_seconds": 86400}"#,
     success: &[success(200, Content::Json("WebhookWithSecret"), "The webhook and its new secret.")],
     errors: &[Code::NotFound],
     ..BASE

@@ -188,8 +188,11 @@ fn a_delivery_is_sent_again_by_itself_or_with_everything_since_a_time() {
     let body = json!({"since": since["timestamp"]});
     ada.client.post(&format!("/webhooks/{}/replay", id(&made)), &body).expect(202);
     let got = receiver.wait_for(6);
-    let amounts: Vec<Value> = got[4..].iter().map(|one| one.json()["data"]["amount"].clone()).collect();
-    assert_eq!(amounts, [json!("2.00"), json!("3.00")]);
+    // Events about two payments: which of them comes first is nobody's business.
+    let mut amounts: Vec<String> =
+        got[4..].iter().map(|one| one.json()["data"]["amount"].as_str().unwrap().to_owned()).collect();
+    amounts.sort();
+    assert_eq!(amounts, ["2.00", "3.00"]);
     assert!(first.iter().any(|one| one.id() == got[4].id()), "the ids are the same");
     std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(receiver.received().len(), 6, "and it ends");
