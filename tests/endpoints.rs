@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use farthing::auth::permission::{Access, Permission};
 use farthing::http::routes::ROUTES;
-use farthing::http::spec::Route;
+use farthing::http::spec::{Route, Verb};
 use farthing::ledger::Role;
 use serde_json::{Value, json};
 
@@ -248,6 +248,10 @@ fn a_good_call_to_each_guarded_route_succeeds() {
     for (route, _) in guarded().filter(|(route, permission)| permission.is_own() && finite(route)) {
         let server = Server::start();
         let mut user = somebody(&server, "ada");
+        if route.path == "/me/totp" && route.verb == Verb::Delete {
+            let factor = begin_factor(&mut user).unwrap();
+            user.client.post("/me/totp/confirm", &json!({"otp": factor.code(0)})).expect(200);
+        }
         let request = good_call(route, &mut user);
         let response = user.client.call(&request);
         assert!((200..300).contains(&response.status), "{response}");
@@ -395,12 +399,12 @@ fn every_route_opens_to_the_roles_and_for_the_objects_that_it_is_for_and_no_othe
                 let own = own_id(route, &mut user);
                 let request = match (object, &own) {
                     (Object::Own, _) | (_, None) => good,
-                    (Object::Foreign, Some(own)) => {
+                    (Object::Foreign, Some(_)) => {
                         let foreign = own_id(route, &mut other).unwrap();
-                        good.at(&good.path().replace(own.as_str(), &foreign))
+                        good.at(&route.path.replace("{id}", &foreign))
                     }
                     (Object::Missing, Some(own)) => {
-                        good.at(&good.path().replace(own.as_str(), &missing_object(own)))
+                        good.at(&route.path.replace("{id}", &missing_object(own)))
                     }
                 };
                 let response = user.client.call(&request);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::body::Bytes;
+use hyper::header::RETRY_AFTER;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -236,7 +237,7 @@ pub(super) async fn stream(call: Call) -> Answer {
         None => call.teller().feed_position(Timestamp::from_millis(i64::MAX)).await?,
     };
     let caller = call.who()?.caller;
-    let seat = call.app.streams().take(caller.user).ok_or_else(|| Problem::new(Code::TooManyStreams))?;
+    let seat = call.app.streams().take(caller.user).ok_or_else(too_many_streams)?;
     let (sender, pieces) = channel(2);
     let app = Arc::clone(&call.app);
     tokio::spawn(async move {
@@ -346,6 +347,13 @@ impl Streams {
         open.insert(user, own.saturating_add(1));
         Some(Seat { open: Arc::clone(&self.open), user, stopping: self.stopping.subscribe() })
     }
+}
+
+/// How long until it is worth while to try again, in seconds: a stream ends when somebody ends it.
+const TRY_AGAIN_AFTER: u64 = 5;
+
+fn too_many_streams() -> Problem {
+    Problem::new(Code::TooManyStreams).header(RETRY_AFTER, TRY_AGAIN_AFTER.into())
 }
 
 /// A place among the streams, given back when it is dropped.

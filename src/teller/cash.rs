@@ -9,7 +9,6 @@ use crate::ledger::{
 };
 use crate::store::{Order, Page, PageRequest, RecordQuery};
 
-use super::money::operator;
 use super::{Identity, Recipient, Teller, TellerError, unexpected};
 
 /// Cash that an operator takes in or pays out.
@@ -57,7 +56,7 @@ impl Teller {
                 found.ok_or(Refusal::RecipientNotFound)?.id
             }
         };
-        let operator = operator(who, Permission::MoveCash).ok_or(Refusal::PermissionDenied)?;
+        let operator = self.operator(who, Permission::MoveCash).ok_or(Refusal::PermissionDenied)?;
         let CashOrder { direction, money, reference, key, .. } = order;
         let transaction = TransactionId::new(self.clock.uuid()?);
         let cash = Cash { caller: who.caller, operator, transaction, direction, user, money, reference, key };
@@ -80,7 +79,7 @@ impl Teller {
         approved: bool,
         note: String,
     ) -> Result<CashAnswer, TellerError> {
-        let operator = operator(who, Permission::MoveCash).ok_or(Refusal::PermissionDenied)?;
+        let operator = self.operator(who, Permission::MoveCash).ok_or(Refusal::PermissionDenied)?;
         // Whose wallet it is never changes, and the decision needs it to know which rows to load.
         let record =
             self.store.record(crate::ledger::RecordKey::of::<CashRequest>(transaction.uuid())).await?;

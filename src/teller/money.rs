@@ -6,7 +6,7 @@ use crate::auth::permission::Permission;
 use crate::ledger::{
     Action, Capture, Email, IdempotencyKey, Memo, Money, Origin, Party, Pay, PaymentId, PaymentState,
     Refusal, Reply, Role, Settle, Settlement, Topup, TopupMethod, Transaction, TransactionId,
-    TransactionKind, UserId,
+    TransactionKind, UserId, may_use,
 };
 use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Listing, Movement, Page, PageRequest};
 
@@ -150,7 +150,7 @@ impl Teller {
             }
             Settlement::Approve { .. } | Settlement::Reject { .. } => Permission::ReviewPayments,
         };
-        let operator = operator(who, permission);
+        let operator = self.operator(who, permission);
         let step = TransactionId::new(self.clock.uuid()?);
         let settle = Settle { caller: who.caller, operator, payment, step, settlement, key };
         match self.execute(origin, Action::Settle(settle)).await? {
@@ -259,9 +259,11 @@ impl Teller {
         };
         Ok(firsts.into_iter().map(now).collect())
     }
-}
 
-/// The caller's role, if it has the permission: the decision looks again whether it is still theirs.
-pub(super) fn operator(who: &Identity, permission: Permission) -> Option<Role> {
-    Some(who.user.role).filter(|role| permission.is_given_to(*role))
+    /// The caller's role, if they may use the permission to change something with what they showed: an API key has no
+    /// more than its scopes. The decision looks again whether the role is still theirs.
+    pub(super) fn operator(&self, who: &Identity, permission: Permission) -> Option<Role> {
+        let used = may_use(&who.user, &who.kind, permission, true, self.rules.mode);
+        used.is_ok().then_some(who.user.role)
+    }
 }

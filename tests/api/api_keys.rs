@@ -112,6 +112,15 @@ fn scopes_do_not_reach_beyond_the_role_now_or_later() {
     let freeze = Request::new("PATCH", &format!("/admin/users/{}", ann.id)).json(&json!({"frozen": true}));
     desk.call(&freeze).problem(403, "permission_denied");
     desk.get("/wallets").problem(403, "permission_denied");
+    // What their role may do with others' payments, a key without that scope may not.
+    let mut bob = server.user("bob");
+    let paid = json!({"amount": "5", "currency": "USD", "to": bob.email, "capture": "manual"});
+    let payment = ann.pay(&paid).expect(201).str("id");
+    let (_, narrow) = make(&mut sam, &json!({"name": "own", "scopes": ["own_account"]}));
+    let mut narrow = server.client().with_token(&narrow);
+    narrow.post(&format!("/payment/{payment}/void"), &json!({})).problem(404, "not_found");
+    assert_eq!(bob.client.get(&format!("/payment/{payment}")).expect(200).str("status"), "authorized");
+    sam.client.post(&format!("/payment/{payment}/void"), &json!({})).expect(200);
     let output = server.run(&["admin", "set-role", "--email", &sam.email, "--role", "customer"]);
     assert!(output.status.success());
     desk.get("/admin/users").problem(403, "permission_denied");

@@ -6,7 +6,7 @@ use crate::support::factor::Factor;
 use crate::support::{PASSWORD, Request, Response, Server, User};
 
 /// Sets a second factor up with the code of now; gives the app and the recovery codes.
-fn set_up(user: &mut User) -> (Factor, Vec<String>) {
+pub fn set_up(user: &mut User) -> (Factor, Vec<String>) {
     let begun = user.client.post("/me/totp", &json!({})).expect(200).json();
     let secret = begun["secret"].as_str().unwrap();
     assert!(begun["otpauth_url"].as_str().unwrap().contains(&format!("secret={secret}")), "{begun}");

@@ -56,6 +56,7 @@ fn only_an_admin_of_a_sandbox_moves_it() {
 fn a_live_ledger_has_neither() {
     let server = Server::builder().arg("--mode").arg("live").start();
     let mut admin = server.operator("admin");
+    super::factors::set_up(&mut admin);
     admin.client.post("/sandbox/clock", &json!({"advance": 1})).problem(403, "sandbox_only");
     admin.client.post("/sandbox/reset", &json!({})).problem(403, "sandbox_only");
 }
