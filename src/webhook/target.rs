@@ -104,7 +104,14 @@ impl Target {
             return Err(TargetFault::Port(ports.join(", ")));
         }
         let place = match url.host().ok_or(TargetFault::NotAUrl)? {
-            Host::Domain(name) => Place::Name(name.trim_end_matches('.').to_owned()),
+            Host::Domain(name) => {
+                // One dot may end a name. More of them would hide an address from the reader: `127.0.0.1..`.
+                let name = name.strip_suffix('.').unwrap_or(name);
+                if name.split('.').any(str::is_empty) {
+                    return Err(TargetFault::NotAUrl);
+                }
+                Place::Name(name.to_owned())
+            }
             Host::Ipv4(address) => Place::Address(IpAddr::V4(address)),
             Host::Ipv6(address) => Place::Address(IpAddr::V6(address)),
         };
@@ -212,6 +219,8 @@ mod tests {
     #[case("https://example.com/\n", TargetFault::NotAUrl)]
     #[case("https:\\\\example.com", TargetFault::NotAUrl)]
     #[case("https://256.256.256.256/", TargetFault::NotAUrl)]
+    #[case("https://127.0.0.1../", TargetFault::NotAUrl)]
+    #[case("https://example..com/", TargetFault::NotAUrl)]
     #[case("ftp://example.com/", TargetFault::Scheme)]
     #[case("file:///etc/passwd", TargetFault::Scheme)]
     #[case("gopher://example.com/", TargetFault::Scheme)]
