@@ -24,6 +24,7 @@ pub mod terminal;
 pub mod verify;
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -407,6 +408,9 @@ pub struct BenchArgs {
     /// Connections kept open, each with one request under way.
     #[arg(long, default_value_t = 64)]
     pub connections: usize,
+    /// Requests a second in all; without it, each connection asks again as soon as it is answered.
+    #[arg(long)]
+    pub rate: Option<NonZeroU32>,
     /// Seconds of load that count; a short warm-up comes before.
     #[arg(long, default_value_t = 10)]
     pub duration: u64,

@@ -41,6 +41,17 @@ fn payments_are_counted_and_the_ledger_is_verified_and_gone() {
 }
 
 #[test]
+fn a_rate_is_kept_and_no_more_than_falls_due_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = bench(folder.path(), &["--rate", "100"]);
+    assert_eq!(report["rate"], 100);
+    // A second of warm-up and one that counts.
+    assert!((1..=200).contains(&report["acknowledged"].as_u64().unwrap()), "{report}");
+    let output = farthing(folder.path(), &[], &["bench", "--rate", "0"]);
+    ended(&output, 2, "--rate");
+}
+
+#[test]
 fn a_named_folder_is_kept_and_never_taken_twice() {
     let folder = tempfile::tempdir().unwrap();
     let args = [&SMALL[..], &["--data", "ledger"]].concat();

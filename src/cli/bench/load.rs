@@ -1,10 +1,12 @@
 //! Runs the load: so many connections, each with one request under way, for so many seconds.
 //!
 //! The loop is closed: a connection asks again when it has its answer, so the rate is what the server gives and latency
-//! is what a client of this many sees. Only answers that come within the measured time count; the warm-up before it and
+//! is what a client of this many sees. With a rate it is open: requests fall due by the clock, and latency counts from
+//! then, whatever kept the connection from sending (Tene's "coordinated omission"). Only answers that come within the measured time count; the warm-up before it and
 //! the last answers after it do not. Failures count whenever they come: a run that fails while it warms up is no good run.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,6 +37,8 @@ pub struct Load {
     pub traffic: Traffic,
     /// How many connections are kept open.
     pub connections: usize,
+    /// Requests a second in all connections; none if each asks again as soon as it is answered.
+    pub rate: Option<NonZeroU32>,
     /// How long to run before anything counts.
     pub warm_up: Duration,
     /// How long to measure.
@@ -86,8 +90,9 @@ pub async fn run(load: Load) -> Result<Measured, BenchError> {
             .await
             .map_err(|error| BenchError::Server(format!("nothing answers at {authority}: {error}")))?;
     }
-    let Load { authorities, traffic, connections, warm_up, duration, mut random, unit } = load;
-    let measure_from = Instant::now() + warm_up;
+    let Load { authorities, traffic, connections, rate, warm_up, duration, mut random, unit } = load;
+    let begun = Instant::now();
+    let measure_from = begun + warm_up;
     let run = Arc::new(Run {
         traffic,
         measure_from,
@@ -95,8 +100,8 @@ pub async fn run(load: Load) -> Result<Measured, BenchError> {
         tally: Mutex::new(tally(duration)?),
     });
     let mut tasks = JoinSet::new();
-    for authority in authorities.iter().cycle().take(connections) {
-        tasks.spawn(drive(Arc::clone(&run), authority.clone(), random.fork()));
+    for (authority, pace) in authorities.iter().cycle().zip(paces(connections, rate, begun)) {
+        tasks.spawn(drive(Arc::clone(&run), authority.clone(), pace, random.fork()));
     }
     let progress = Progress::new();
     tokio::time::sleep_until(measure_from.into()).await;
@@ -121,6 +126,32 @@ pub async fn run(load: Load) -> Result<Measured, BenchError> {
     Ok(measured)
 }
 
+/// When a connection's requests fall due.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    due: Instant,
+    /// From one to the next; none if the next is due when the last is answered.
+    interval: Option<Duration>,
+}
+
+impl Pace {
+    fn step(&mut self, answered: Instant) {
+        self.due = self.interval.map_or(answered, |interval| self.due + interval);
+    }
+}
+
+/// The pace of each connection: together they make the rate, one after the other.
+fn paces(connections: usize, rate: Option<NonZeroU32>, begun: Instant) -> Vec<Pace> {
+    let count = u32::try_from(connections).unwrap_or(u32::MAX);
+    let apart = rate.map(|rate| Duration::from_secs(1) / rate.get());
+    (0..count)
+        .map(|place| Pace {
+            due: begun + apart.unwrap_or_default() * place,
+            interval: rate.map(|rate| Duration::from_secs(1) * count / rate.get()),
+        })
+        .collect()
+}
+
 /// What the connections of a run share. All of them are on one thread, so the lock is never waited for.
 struct Run {
     traffic: Traffic,
@@ -134,7 +165,7 @@ impl Run {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count_answer(&self, started: Instant, done: Instant, status: u16, body: &[u8]) {
+    fn count_answer(&self, due: Instant, done: Instant, status: u16, body: &[u8]) {
         let within = done >= self.measure_from && done < self.end;
         let success = is_success(status);
         if success && !within {
@@ -149,7 +180,7 @@ impl Run {
                 .push(format!("{status}: {}", String::from_utf8_lossy(body.get(..400).unwrap_or(body))));
         }
         if within {
-            let latency = done.saturating_duration_since(started).as_micros();
+            let latency = done.saturating_duration_since(due).as_micros();
             tally.latency_us.saturating_record(u64::try_from(latency).unwrap_or(u64::MAX));
             tally.acknowledged = tally.acknowledged.saturating_add(u64::from(success));
         }
@@ -157,10 +188,10 @@ impl Run {
 }
 
 /// One connection's work until the time is over; a lost connection is counted and made again.
-async fn drive(run: Arc<Run>, authority: String, mut random: Random) {
+async fn drive(run: Arc<Run>, authority: String, mut pace: Pace, mut random: Random) {
     let mut buffer = Vec::new();
     while Instant::now() < run.end {
-        if let Err(error) = drive_connection(&run, &authority, &mut buffer, &mut random).await {
+        if let Err(error) = drive_connection(&run, &authority, &mut pace, &mut buffer, &mut random).await {
             run.tally().count_error(error.to_string());
             // A server that is gone would otherwise be asked as fast as the machine can.
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -171,16 +202,22 @@ async fn drive(run: Arc<Run>, authority: String, mut random: Random) {
 async fn drive_connection(
     run: &Run,
     authority: &str,
+    pace: &mut Pace,
     buffer: &mut Vec<u8>,
     random: &mut Random,
 ) -> Result<(), WireError> {
     let mut connection = Connection::open(authority).await?;
-    let mut started = Instant::now();
-    while started < run.end && !connection.is_closing() {
+    if pace.interval.is_none() {
+        pace.due = Instant::now();
+    }
+    while pace.due < run.end && !connection.is_closing() {
+        if pace.interval.is_some() {
+            tokio::time::sleep_until(pace.due.into()).await;
+        }
         let answer = connection.exchange(run.traffic.next(buffer, random)).await?;
         let done = Instant::now();
-        run.count_answer(started, done, answer.status, answer.body);
-        started = done;
+        run.count_answer(pace.due, done, answer.status, answer.body);
+        pace.step(done);
     }
     Ok(())
 }

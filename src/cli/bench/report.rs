@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 
 use serde::Serialize;
 
@@ -20,7 +21,7 @@ pub struct Report {
     pub acknowledged: u64,
     /// The time that was measured.
     pub seconds: u64,
-    /// Milliseconds from the first byte sent to the last received.
+    /// Milliseconds from the first byte sent, or from when it was due at that rate, to the last received.
     pub latency_ms: Latency,
     /// Answers by status.
     pub statuses: BTreeMap<u16, u64>,
@@ -61,6 +62,9 @@ pub struct Setting {
     pub mix: &'static str,
     /// Connections, each with one request under way.
     pub connections: usize,
+    /// Requests a second that were asked for in all; absent where each connection asked as fast as it was answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<NonZeroU32>,
     /// Users who pay.
     pub users: usize,
     /// Whether every payment went to the house.
@@ -111,8 +115,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setting { mix, connections, users, hot, prefill, engine, nodes, cores, warning } = &self.setting;
+        let Setting { mix, connections, rate, users, hot, prefill, engine, nodes, cores, warning } =
+            &self.setting;
         let whom = if *hot { ", all to the house" } else { "" };
+        let pace = rate.map(|rate| format!(" at {rate}/s in all")).unwrap_or_default();
         if let Some(rate) = self.payments_per_second {
             writeln!(f, "{rate} payments/s")?;
         }
@@ -131,7 +137,7 @@ impl fmt::Display for Report {
         writeln!(f)?;
         writeln!(
             f,
-            "  load       {mix}, {connections} connections, {users} users{whom}, {prefill} payments before"
+            "  load       {mix}, {connections} connections{pace}, {users} users{whom}, {prefill} payments before"
         )?;
         writeln!(
             f,
