@@ -428,10 +428,8 @@ fn every_module_is_on_the_map() {
     assert_eq!(missing, Vec::<&str>::new(), "ARCHITECTURE.md does not name these");
 }
 
-/// Codes that no test over HTTP can cause by what it asks alone.
-const UNCAUSED: [&str; 5] =
-    // Nobody can be frozen or lack a permission yet; the rest need a fault, and the fault tests look at their status.
-    ["account_frozen", "permission_denied", "internal_error", "outcome_unknown", "request_timeout"];
+/// Codes that need a fault: no test over HTTP causes them by what it asks alone, and the fault tests look at their status.
+const UNCAUSED: [&str; 3] = ["internal_error", "outcome_unknown", "request_timeout"];
 
 #[test]
 fn every_problem_is_explained_and_caused_by_a_test() {
