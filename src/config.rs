@@ -50,6 +50,8 @@ pub struct Settings {
     pub security: Security,
     /// `[passwords]`
     pub passwords: Passwords,
+    /// `[checkpoints]`
+    pub checkpoints: Checkpoints,
     /// `[metrics]`
     pub metrics: Metrics,
     /// `[log]`
@@ -61,9 +63,34 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Where signed checkpoints are: as configured, else `checkpoints` in the data folder.
+    pub fn checkpoint_file(&self) -> PathBuf {
+        self.checkpoints.file.clone().unwrap_or_else(|| self.server.data.join("checkpoints"))
+    }
+
+    /// Where the hashes of the journal's tree are kept.
+    pub fn tree_file(&self) -> PathBuf {
+        self.server.data.join("tree")
+    }
+
     /// Where the ledger's key file is: as configured, else `farthing.key` in the data folder.
     pub fn key_file(&self) -> PathBuf {
         self.database.key_file.clone().unwrap_or_else(|| self.server.data.join("farthing.key"))
+    }
+}
+
+/// Signed checkpoints of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// Their file, if it is not in the data folder. [`Settings::checkpoint_file`] gives the path in force.
+    pub file: Option<PathBuf>,
+    /// How often one is written.
+    pub every_seconds: u64,
+}
+
+impl Default for Checkpoints {
+    fn default() -> Self {
+        Self { file: None, every_seconds: 300 }
     }
 }
 

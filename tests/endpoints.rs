@@ -136,7 +136,7 @@ fn own_object(call: &str, user: &mut User) -> String {
         "GET /schedules/{id}" | "DELETE /schedules/{id}" => "/schedules",
         _ if call.contains(" /webhooks/") => "/webhooks",
         "DELETE /sessions/{id}" => "/sessions",
-        "GET /payment/{id}" | "GET /admin/payments/{id}" => "/payments",
+        "GET /payment/{id}" | "GET /payment/{id}/receipt" | "GET /admin/payments/{id}" => "/payments",
         "GET /transactions/{id}" => "/transactions",
         call if call.contains("/admin/users/{id}") => return user.id.clone(),
         call if call.contains("/api-keys/{id}") => {

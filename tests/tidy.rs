@@ -24,9 +24,9 @@ const LONG_FILES: [(&str, usize); 11] = [
     // Tables: the statements, a catalogue of problems, the routes, what answers look like, the metrics.
     ("src/store/postgres/statements.rs", 560),
     ("src/http/problem.rs", 720),
-    ("src/http/routes.rs", 1_200),
+    ("src/http/routes.rs", 1_220),
     ("src/http/schema.rs", 700),
-    ("src/telemetry/metrics.rs", 560),
+    ("src/telemetry/metrics.rs", 640),
     // One reader of bodies, half of it its own tests.
     ("src/http/extract/form.rs", 600),
     // Every route by every credential and every role: what a good call is, and what each of them gets.
@@ -36,25 +36,33 @@ const LONG_FILES: [(&str, usize); 11] = [
 ];
 
 /// What each module may know of the others. Imports go one way.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("ledger", &[]),
     ("auth", &["ledger", "clock"]),
+    ("proof", &["ledger", "auth"]),
     ("clock", &["ledger"]),
     ("config", &["ledger", "auth", "telemetry"]),
     ("telemetry", &["ledger"]),
-    ("store", &["ledger", "auth", "clock", "telemetry"]),
+    ("store", &["ledger", "auth", "proof", "clock", "telemetry"]),
     ("webhook", &["ledger", "clock", "config"]),
-    ("teller", &["ledger", "auth", "clock", "store", "telemetry", "webhook"]),
+    ("teller", &["ledger", "auth", "proof", "clock", "store", "telemetry", "webhook"]),
     ("courier", &["ledger", "teller", "webhook"]),
     ("books", &["ledger", "store"]),
     ("worker", &["ledger", "teller"]),
-    ("http", &["ledger", "auth", "books", "clock", "config", "store", "teller", "telemetry", "webhook"]),
-    ("console", &["ledger", "auth", "books", "clock", "config", "store", "teller", "telemetry", "http"]),
+    (
+        "http",
+        &["ledger", "auth", "proof", "books", "clock", "config", "store", "teller", "telemetry", "webhook"],
+    ),
+    (
+        "console",
+        &["ledger", "auth", "proof", "books", "clock", "config", "store", "teller", "telemetry", "http"],
+    ),
     (
         "cli",
         &[
             "ledger",
             "auth",
+            "proof",
             "books",
             "clock",
             "config",

@@ -56,7 +56,13 @@ impl Keyring {
         Ok(Self { older, newest: LedgerKey::random(clock)? })
     }
 
-    /// By what a ledger knows these keys: the newest one's fingerprint.
+    /// By what a ledger knows these keys.
+    pub fn fingerprints(&self) -> Fingerprints {
+        let older = self.older.iter().map(LedgerKey::fingerprint).collect();
+        Fingerprints { older, newest: self.newest.fingerprint() }
+    }
+
+    /// By what a ledger knows the newest key.
     pub fn fingerprint(&self) -> KeyFingerprint {
         self.newest.fingerprint()
     }
@@ -69,6 +75,32 @@ impl Keyring {
     /// Every key with its generation, oldest first.
     pub fn generations(&self) -> impl Iterator<Item = (Generation, &LedgerKey)> {
         (1..).zip(self.older.iter().chain([&self.newest]))
+    }
+}
+
+/// By what a ledger knows the keys of a file. A ledger names the newest that it was opened with, and opens with a file
+/// that has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprints {
+    older: Vec<KeyFingerprint>,
+    newest: KeyFingerprint,
+}
+
+impl Fingerprints {
+    /// The newest one's.
+    pub fn newest(&self) -> KeyFingerprint {
+        self.newest
+    }
+
+    /// Whether one of the keys has that fingerprint.
+    pub fn has(&self, fingerprint: KeyFingerprint) -> bool {
+        self.newest == fingerprint || self.older.contains(&fingerprint)
+    }
+}
+
+impl From<KeyFingerprint> for Fingerprints {
+    fn from(newest: KeyFingerprint) -> Self {
+        Self { older: Vec::new(), newest }
     }
 }
 

@@ -7,6 +7,7 @@ pub mod password;
 pub mod permission;
 mod pool;
 pub mod seal;
+pub mod sign;
 pub mod throttle;
 pub mod token;
 pub mod totp;

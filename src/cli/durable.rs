@@ -1,4 +1,4 @@
-//! Files that have their name once they are whole and durable, and that replace nothing.
+//! Files that have their name once they are whole and durable, and that replace nothing unless they are to.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -59,6 +59,18 @@ pub fn write_new(name: &Path, content: &[u8], clock: &Clock) -> io::Result<()> {
     let partial = Partial::create(name, clock)?;
     partial.file().write_all(content)?;
     partial.keep(name)
+}
+
+/// Replaces a small file, its owner's alone: it holds the old or the new at each moment.
+///
+/// # Errors
+/// The system's.
+pub fn replace(name: &Path, content: &[u8], clock: &Clock) -> io::Result<()> {
+    let partial = Partial::create(name, clock)?;
+    partial.file().write_all(content)?;
+    partial.file.sync_all()?;
+    std::fs::rename(&partial.path, name)?;
+    sync_folder_of(name)
 }
 
 /// Gives a file its final name, and makes that durable. Nothing that has the name already is replaced.

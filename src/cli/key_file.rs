@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::durable;
 use super::terminal::Failure;
-use crate::auth::keyring::Keyring;
+use crate::auth::keyring::{Fingerprints, Keyring};
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::clock::Clock;
 
@@ -60,7 +60,12 @@ impl KeyFile {
         }
     }
 
-    /// By what a ledger knows this key.
+    /// By what a ledger knows these keys.
+    pub fn fingerprints(&self) -> Fingerprints {
+        self.keys.fingerprints()
+    }
+
+    /// By what a ledger knows the newest key.
     pub fn fingerprint(&self) -> KeyFingerprint {
         self.keys.fingerprint()
     }
@@ -120,6 +125,15 @@ pub fn copy(from: &Path, to: &Path, clock: &Clock) -> Result<(), Failure> {
 pub fn make(path: &Path, keys: &Keyring, clock: &Clock) -> Result<(), Failure> {
     durable::write_new(path, keys.expose().as_bytes(), clock)
         .map_err(|error| unusable(path, format_args!("cannot be made: {error}")))
+}
+
+/// Puts more keys into a key file, which holds them or the older ones at each moment.
+///
+/// # Errors
+/// Exit code 3, if the file cannot be written.
+pub fn replace(path: &Path, keys: &Keyring, clock: &Clock) -> Result<(), Failure> {
+    durable::replace(path, keys.expose().as_bytes(), clock)
+        .map_err(|error| unusable(path, format_args!("cannot be written: {error}")))
 }
 
 /// What a key file that should hold this ledger's key is instead.

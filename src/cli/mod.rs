@@ -13,18 +13,19 @@ pub mod control;
 mod durable;
 pub mod export;
 mod key_file;
+mod keys;
 pub mod listen;
 pub mod lock;
 pub mod migrate;
 pub mod open;
 pub mod progress;
+mod receipt;
 pub mod remote;
 pub mod serve;
 pub mod terminal;
 pub mod verify;
 
 use std::ffi::OsString;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -112,8 +113,14 @@ Example:
     /// Tell an event that did not happen, in a sandbox
     #[command(after_help = "Example:\n  FARTHING_TOKEN=… farthing trigger payment.succeeded")]
     Trigger(listen::TriggerArgs),
+    /// The ledger's keys
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Signed receipts
+    #[command(subcommand)]
+    Receipt(receipt::ReceiptCommand),
     /// Measure payments per second
-    Bench(BenchArgs),
+    Bench(bench::BenchArgs),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -290,6 +297,12 @@ pub struct VerifyArgs {
     /// One JSON object instead of sentences
     #[arg(long)]
     json: bool,
+    /// Signed checkpoints to compare the journal with, such as a copy kept elsewhere [default: the ledger's own]
+    #[arg(long, value_name = "FILE")]
+    checkpoints: Option<PathBuf>,
+    /// A public key that signed them, or a file of 'keys export' [default: those of the key file]
+    #[arg(long, value_name = "PUB")]
+    key: Vec<String>,
     #[command(flatten)]
     ledger: LedgerArgs,
 }
@@ -399,59 +412,6 @@ enum ConfigCommand {
     Keys,
 }
 
-/// What `farthing bench` can be told.
-#[derive(Debug, Clone, Args)]
-pub struct BenchArgs {
-    /// Load this server instead of a throw-away one.
-    #[arg(long)]
-    pub url: Option<String>,
-    /// Connections kept open, each with one request under way.
-    #[arg(long, default_value_t = 64)]
-    pub connections: usize,
-    /// Requests a second in all; without it, each connection asks again as soon as it is answered.
-    #[arg(long)]
-    pub rate: Option<NonZeroU32>,
-    /// Seconds of load that count; a short warm-up comes before.
-    #[arg(long, default_value_t = 10)]
-    pub duration: u64,
-    /// Users that pay each other.
-    #[arg(long, default_value_t = 10_000)]
-    pub users: usize,
-    /// Every payment goes to the house.
-    #[arg(long)]
-    pub hot: bool,
-    /// One JSON object instead of the summary.
-    #[arg(long)]
-    pub json: bool,
-    /// Payments that are in the ledger before the load begins.
-    #[arg(long, default_value_t = 0)]
-    pub prefill: u64,
-    /// Where the throw-away ledger is made; it must be empty, and stays afterwards.
-    #[arg(long, hide = true)]
-    pub data: Option<PathBuf>,
-    /// An empty PostgreSQL database for the throw-away ledger, instead of a folder; the ledger stays there afterwards.
-    #[arg(long, env = "FARTHING_BENCH_DATABASE", hide_env_values = true)]
-    pub database: Option<String>,
-    /// Servers that share the database.
-    #[arg(long, default_value_t = 1, requires = "database")]
-    pub nodes: usize,
-    /// What is asked of the server.
-    #[arg(long, value_enum, default_value_t = BenchMix::Payments)]
-    pub mix: BenchMix,
-    /// Leaves out the check of the ledger afterwards.
-    #[arg(long)]
-    pub no_verify: bool,
-}
-
-/// What `farthing bench` asks of the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum BenchMix {
-    /// `POST /payment`.
-    Payments,
-    /// `GET /transactions`: random pages of one long history.
-    Transactions,
-}
-
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -471,6 +431,8 @@ pub fn run() -> ExitCode {
         Command::Migrate(args) => migrate::run(&args),
         Command::Listen(args) => listen::run(&args),
         Command::Trigger(args) => listen::trigger(&args),
+        Command::Keys(command) => keys::run(&command),
+        Command::Receipt(receipt::ReceiptCommand::Verify(args)) => receipt::verify(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Config(ConfigCommand::Check(args)) => args.load().and_then(|loaded| config::check(&loaded)),
         Command::Config(ConfigCommand::Show(args)) => args.load().and_then(|loaded| config::show(&loaded)),

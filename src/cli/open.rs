@@ -13,9 +13,10 @@ use super::control::{ControlResponse, SecretText};
 use super::key_file::{self, KeyFile};
 use super::lock::{self, FolderLock, LockError};
 use super::terminal::{Failure, tell};
-use crate::auth::ledger_key::KeyFingerprint;
+use crate::auth::keyring::{Fingerprints, Keyring};
 use crate::auth::password::{Hasher, Password, PasswordFault, Policy};
 use crate::auth::seal::Sealer;
+use crate::auth::sign::Signer;
 use crate::auth::throttle::Throttle;
 use crate::clock::Clock;
 use crate::config::{Loaded, Mode, Origin, Settings};
@@ -30,6 +31,7 @@ use crate::ledger::{Currency, Email, Money, Refusal, Role, Rules, WebhookRules};
 use crate::store::{self, Location, OpenError, PostgresSettings, Store};
 use crate::telemetry::{LogSettings, Telemetry, install_logs};
 pub use crate::teller::Teller;
+use crate::teller::proofs::{ProofSettings, Proofs};
 use crate::teller::{NewUser, OperatorRequest, TellerError, TellerParts, Verifier};
 use crate::webhook::{Guard, Sender, SystemResolver, TargetRules};
 
@@ -54,6 +56,7 @@ pub struct Ledger {
     sender: Sender,
     mode: Mode,
     is_new: bool,
+    checkpoint_every: Duration,
     _lock: Option<FolderLock>,
 }
 
@@ -110,11 +113,11 @@ pub fn ledger(loaded: &Loaded, lock: Option<FolderLock>) -> Result<Ledger, Failu
     let found = if is_new { key_file::Ledger::IsNew } else { key_file::Ledger::IsThere };
     let key_path = settings.key_file();
     let key_file = KeyFile::settle(&key_path, found, &clock)?;
-    let key = key_file.fingerprint();
-    let opened = match runtime.block_on(open_store(&settings, key, &clock))? {
+    let keys = key_file.fingerprints();
+    let opened = match runtime.block_on(open_store(&settings, &keys, &clock))? {
         Err(OpenError::Mode { made, .. }) if loaded.origin("server.mode") == Origin::Default => {
             settings.server.mode = made;
-            runtime.block_on(open_store(&settings, key, &clock))?
+            runtime.block_on(open_store(&settings, &keys, &clock))?
         }
         opened => opened,
     };
@@ -126,17 +129,46 @@ pub fn ledger(loaded: &Loaded, lock: Option<FolderLock>) -> Result<Ledger, Failu
     let hasher = Hasher::start(settings.passwords.hash_threads, settings.passwords.hash_queue, clock.clone())
         .map_err(|error| Failure::Database(error.to_string()))?;
     let throttle = Throttle::new(settings.rate_limits.throttle());
+    let proofs = proofs(&runtime, &store, &settings, key_file.keys())?;
     let sealer = Sealer::new(key_file.keys().clone(), clock.clone());
     let targets = targets(&settings);
     let sender = Sender::new(targets.clone(), Arc::new(SystemResolver), Sender::system_roots())
         .map_err(|error| Failure::Usage(format!("TLS to webhooks: {error}")))?;
     let place = location(&settings);
     let verifier: Verifier = Arc::new(move || store::verify(&place).map_err(|error| error.to_string()));
-    let parts = TellerParts { store, clock, rules, hasher, policy, throttle, sealer, verifier, targets };
+    let proofs = Some(proofs);
+    let parts =
+        TellerParts { store, clock, rules, hasher, policy, throttle, sealer, proofs, verifier, targets };
     let teller = Arc::new(Teller::new(parts));
     let edge = Edge::new(&settings);
+    let checkpoint_every = Duration::from_secs(settings.checkpoints.every_seconds);
     let (mode, settings) = (settings.server.mode, loaded.to_toml());
-    Ok(Ledger { runtime, teller, telemetry, edge, settings, sender, mode, is_new, _lock: lock })
+    Ok(Ledger {
+        runtime,
+        teller,
+        telemetry,
+        edge,
+        settings,
+        sender,
+        mode,
+        is_new,
+        checkpoint_every,
+        _lock: lock,
+    })
+}
+
+/// Finds in the ledger what was signed last.
+fn proofs(
+    runtime: &Runtime,
+    store: &Arc<dyn Store>,
+    settings: &Settings,
+    keys: &Keyring,
+) -> Result<Proofs, Failure> {
+    let signer = Signer::new(keys).map_err(|error| Failure::Database(error.to_string()))?;
+    let settings =
+        ProofSettings { checkpoints: settings.checkpoint_file(), tree: settings.tree_file(), signer };
+    let proofs = runtime.block_on(Proofs::open(Arc::clone(store), settings));
+    proofs.map_err(|fault| Failure::Database(fault.to_string()))
 }
 
 fn runtime(workers: usize) -> Result<Runtime, Failure> {
@@ -198,14 +230,14 @@ struct Opened {
 
 async fn open_store(
     settings: &Settings,
-    key: KeyFingerprint,
+    keys: &Fingerprints,
     clock: &Clock,
 ) -> Result<Result<Opened, OpenError>, Failure> {
     let telemetry = Telemetry::new(env!("CARGO_PKG_VERSION"), settings.server.mode.name())
         .map_err(|error| Failure::Database(error.to_string()))?;
     let rules = rules(settings)?;
     let (place, reports) = (location(settings), Some(telemetry.clone()));
-    let store = store::open(&place, key, rules.clone(), clock.clone(), reports).await;
+    let store = store::open(&place, keys.clone(), rules.clone(), clock.clone(), reports).await;
     Ok(store.map(|store| Opened { store, rules, telemetry }))
 }
 
@@ -298,12 +330,30 @@ pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Outp
             teller.flush_anonymous(false).await;
         }
     });
+    let proving = tokio::spawn(keep_proofs(Arc::clone(&ledger.teller), ledger.checkpoint_every));
     let working = tokio::spawn(crate::worker::run(Arc::clone(&ledger.teller)));
     let courier = courier::start(Arc::clone(&ledger.teller), ledger.sender.clone(), events::render);
     crate::http::serve(listeners.api, app(surface, ledger.edge.clone()), listeners.tls, stop).await;
     courier.abort();
     flushing.abort();
     working.abort();
+    proving.abort();
+}
+
+/// Lets the proofs follow the journal, and writes a checkpoint now and then.
+async fn keep_proofs(teller: Arc<Teller>, every: Duration) {
+    let mut ticks = tokio::time::interval(FLUSH_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut since = Duration::ZERO;
+    loop {
+        ticks.tick().await;
+        since = since.saturating_add(FLUSH_EVERY);
+        let is_due = since >= every;
+        teller.keep_proofs(is_due).await;
+        if is_due {
+            since = Duration::ZERO;
+        }
+    }
 }
 
 /// Makes an operator for the person at the host.

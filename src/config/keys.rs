@@ -374,6 +374,20 @@ pub static KEYS: &[Key] = &[
         "Logins that may wait for a hashing thread before the server answers 503."
     ),
     key!(
+        checkpoints.file,
+        |text| path(text).map(Some),
+        "the path of a file",
+        "(checkpoints in the data folder)",
+        "Where signed checkpoints of the journal are appended: best on another disk or host than the database."
+    ),
+    key!(
+        checkpoints.every_seconds,
+        |text| number(text, 1, DAY_SECONDS),
+        "seconds, from 1 to 86400",
+        "300",
+        "How often a checkpoint is signed, if anything is new; one more is at each stop."
+    ),
+    key!(
         metrics.listen,
         |text| listen_address(text).map(Some),
         "an address and port such as 127.0.0.1:9090",

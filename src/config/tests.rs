@@ -85,6 +85,8 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         ("passwords.breached_file", "/etc/breached.txt"),
         ("passwords.hash_threads", "3"),
         ("passwords.hash_queue", "5"),
+        ("checkpoints.file", "/mnt/elsewhere/checkpoints"),
+        ("checkpoints.every_seconds", "60"),
         ("metrics.listen", "127.0.0.1:9090"),
         ("log.format", "text"),
         ("log.level", "warn,farthing=debug"),
@@ -110,7 +112,7 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         }
     }
     // And the passphrase, which is not shown again, and the two of TLS, which go together.
-    assert_eq!(KEYS.len(), 52, "a new key belongs into this test");
+    assert_eq!(KEYS.len(), 54, "a new key belongs into this test");
 }
 
 #[test]

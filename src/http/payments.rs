@@ -144,6 +144,12 @@ pub(super) async fn list(call: Call) -> Answer {
     Ok(List::new(rows, page.next.map(Cursor::new)).into_reply("/payments", &pairs))
 }
 
+pub(super) async fn receipt(call: Call) -> Answer {
+    let receipt = call.teller().receipt(call.who()?, call.id()?).await?;
+    let receipt = receipt.ok_or_else(|| Problem::new(Code::NotFound))?;
+    Ok(reply::json(StatusCode::OK, &receipt))
+}
+
 pub(super) async fn get(call: Call) -> Answer {
     let payment = call.teller().payment(call.who()?, call.id()?).await?;
     let payment = payment.ok_or_else(|| Problem::new(Code::NotFound))?;

@@ -658,6 +658,24 @@ pub static ROUTES: &[Route] = &[
     },
     Route {
         verb: Verb::Get,
+        path: "/payment/{id}/receipt",
+        access: OWN,
+        handler: handler!(payments::receipt),
+        doc: Doc {
+            errors: &[Code::NotFound, Code::Unavailable],
+            ..plain(
+                Tag::Payments,
+                "receipt",
+                "Get a signed receipt",
+                "What the journal says of one of your own payments, and the proof that it does: the hashes beside its way \
+                 to the root of a Merkle tree (RFC 6962), and a signed checkpoint of that tree. Anybody checks it without \
+                 this server: 'farthing receipt verify FILE --key PUB'.",
+                &[ok(Content::Json("Receipt"), "The receipt.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
         path: "/transactions",
         access: OWN,
         handler: handler!(transactions::list),

@@ -100,6 +100,8 @@ pub fn components() -> Map<String, Value> {
         ("Payment", payment()),
         ("Refund", refund()),
         ("Cash", cash()),
+        ("Receipt", receipt()),
+        ("Checkpoint", checkpoint()),
         ("Transaction", transaction()),
         ("Wallet", wallet()),
         ("Wallets", json!({"type": "array", "items": {"$ref": "#/components/schemas/Wallet"}})),
@@ -339,6 +341,59 @@ fn payment() -> Value {
         ("decline", json!({"anyOf": [decline(), {"type": "null"}]}), "Why nothing moved; null if it did."),
         ("created_at", time(), "When it was made."),
     ])
+}
+
+fn receipt() -> Value {
+    let side = || object(&[("id", text(), "Who it is."), ("name", text_or_null(), "The name at that time.")]);
+    let statement = object(&[
+        ("sequence", json!({"type": "integer", "minimum": 1}), "The row's place in the journal."),
+        ("transaction", id("txn"), "The row's id as a transaction."),
+        ("type", text(), "What it is."),
+        ("payment", text_or_null(), "The payment that it is or is about."),
+        ("status", text(), "What became of it, or where it left the payment."),
+        ("amount", amount(), "In major units."),
+        ("currency", currency(), "ISO 4217."),
+        ("from", side(), "Who gives."),
+        ("to", side(), "Who gets."),
+        ("description", text(), "For people; empty if there is none."),
+        ("reference", text(), "For the books; empty if there is none."),
+        ("metadata", text(), "A JSON object as text; empty if there is none."),
+        ("method", text_or_null(), "The simulated method of a top-up."),
+        ("decline", text_or_null(), "Why nothing moved; null if it did."),
+        ("created_at", time(), "When it was written."),
+    ]);
+    let path = json!({"type": "array", "items": hash()});
+    let row = object(&[
+        ("statement", statement, "What the journal says."),
+        ("path", path, "The hashes beside its way to the root, from the bottom up."),
+    ]);
+    object(&[
+        ("version", json!({"const": 1}), "The version of this form."),
+        ("payment", id("pay"), "The payment."),
+        ("rows", json!({"type": "array", "minItems": 1, "items": row}), "The journal's rows about it."),
+        ("checkpoint", reference("Checkpoint"), "What signs them."),
+    ])
+}
+
+fn checkpoint() -> Value {
+    let count = || json!({"type": "integer", "minimum": 0});
+    object(&[
+        ("version", json!({"const": 1}), "The version of this form."),
+        ("ledger", json!({"type": "string", "format": "uuid"}), "Which ledger."),
+        ("epoch", count(), "Which of its lives: one more with each restore."),
+        ("transactions", count(), "Rows of the journal, the leaves of the tree."),
+        ("root", hash(), "The root of the Merkle tree."),
+        ("events", count(), "Security events."),
+        ("blocks", count(), "Blocks of the hash chain."),
+        ("head", hash(), "The hash of the last block."),
+        ("at", time(), "When the last block was written."),
+        ("key", text(), "The public key that signed."),
+        ("signature", text(), "Ed25519, in base64."),
+    ])
+}
+
+fn hash() -> Value {
+    json!({"type": "string", "pattern": "^[0-9a-f]{64}$"})
 }
 
 fn decline() -> Value {

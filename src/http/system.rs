@@ -39,6 +39,9 @@ pub(super) async fn metrics(call: Call) -> Answer {
     engine.queue(status.queued);
     engine.tail(status.tail);
     engine.chain(status.blocks, status.sequence);
+    if let Some(proofs) = call.teller().proof_status() {
+        telemetry.checkpoints(proofs.signed, proofs.written_at, proofs.failures);
+    }
     telemetry.password_queue(call.teller().password_queue());
     Ok(reply::with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", telemetry.render()))
 }

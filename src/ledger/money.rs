@@ -80,6 +80,11 @@ impl Currency {
         Ok(Self { iso })
     }
 
+    /// The currency with this code as [`Currency::code`] writes it: three letters, upper-case. What is stored has no other.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::parse(code).ok().filter(|currency| currency.code() == code)
+    }
+
     /// The three letters, upper-case.
     pub fn code(self) -> &'static str {
         self.iso.code()

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use uuid::Uuid;
+
 use crate::clock::Clock;
 use crate::ledger::chain::{BlockDigest, Hash, link};
 use crate::ledger::{
@@ -18,8 +20,8 @@ use crate::ledger::{
 use super::journal::Head;
 use super::oversight::{EventQuery, Oversight, PaymentFigures, Statistics, TransactionQuery, UserQuery};
 use super::{
-    AccountBalance, Answer, HistoryQuery, JournalQuery, Movement, Order, Page, PageRequest, RecordQuery,
-    Status, Store, StoreError, WalletQuery,
+    AccountBalance, Answer, HistoryQuery, JournalQuery, LedgerName, Movement, Order, Page, PageRequest,
+    RecordQuery, Status, Store, StoreError, WalletQuery,
 };
 
 /// A ledger in memory.
@@ -240,6 +242,18 @@ impl Store for MemoryStore {
         })
     }
 
+    fn name(&self) -> Answer<'_, LedgerName> {
+        self.answer(|_| LedgerName { ledger: Uuid::nil(), epoch: 1 })
+    }
+
+    fn head(&self, block: Option<u64>) -> Answer<'_, Option<Head>> {
+        // Of its blocks the model knows only the last.
+        self.answer(|state| {
+            let is_last = block.is_none_or(|block| block == state.blocks);
+            (state.blocks > 0 && is_last).then_some(state.chain)
+        })
+    }
+
     fn status(&self) -> Status {
         let state = self.state();
         Status {
@@ -301,10 +315,6 @@ impl Oversight for MemoryStore {
             let rows = numbered.filter(|(number, event)| *number < before && query.matches(event));
             cut(rows.map(|(number, event)| (number, event.clone())), query.page.limit)
         })
-    }
-
-    fn chain_head(&self) -> Answer<'_, Head> {
-        self.answer(|state| state.chain)
     }
 
     fn statistics(&self, now: Timestamp, since: Timestamp) -> Answer<'_, Statistics> {

@@ -4,6 +4,7 @@
 //! the rows that they need, runs [`decide`](crate::ledger::decide) over them, writes the difference, commits once, and
 //! then answers everybody. No engine holds a business rule. One contract suite (`tests/contract`) keeps them in step.
 
+pub mod checkpoints;
 mod filter;
 pub mod journal;
 pub mod memory;
@@ -22,14 +23,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::Serialize;
+use uuid::Uuid;
 
+use crate::auth::keyring::Fingerprints;
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::auth::throttle::ThrottleNews;
 use crate::clock::Clock;
 use crate::telemetry::Telemetry;
 
 pub use filter::{HistoryFilter, Listing};
-use journal::{JournalReader, JournalWriter};
+use journal::{Head, JournalReader, JournalWriter};
 pub use postgres::PostgresSettings;
 pub use transfer::TransferError;
 
@@ -39,7 +42,6 @@ use crate::ledger::{
     RecordKind, Rules, SecurityEvent, Session, Timestamp, TokenHash, Transaction, TransactionId, User,
     UserId,
 };
-use uuid::Uuid;
 
 /// A future that an engine answers with.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -53,25 +55,26 @@ pub enum Location {
     Postgres(PostgresSettings),
 }
 
-/// Opens the ledger, and makes it where there is none. Of a folder, the caller holds the lock. The key is durable
-/// already: a ledger names it from its first moment.
+/// Opens the ledger, and makes it where there is none. Of a folder, the caller holds the lock. The keys are
+/// durable already: a ledger names the newest from its first moment.
 ///
 /// # Errors
 /// [`OpenError`].
 pub async fn open(
     location: &Location,
-    key: KeyFingerprint,
+    keys: impl Into<Fingerprints>,
     rules: Rules,
     clock: Clock,
     telemetry: Option<Telemetry>,
 ) -> Result<Arc<dyn Store>, OpenError> {
+    let keys = keys.into();
     Ok(match location {
         Location::Folder(folder) => {
             let pace = sqlite::FoldPace::default();
-            Arc::new(sqlite::SqliteStore::open(folder, key, rules, clock, pace, telemetry)?)
+            Arc::new(sqlite::SqliteStore::open(folder, keys, rules, clock, pace, telemetry)?)
         }
         Location::Postgres(settings) => {
-            Arc::new(postgres::PostgresStore::open(settings, key, rules, clock, telemetry).await?)
+            Arc::new(postgres::PostgresStore::open(settings, keys, rules, clock, telemetry).await?)
         }
     })
 }
@@ -135,7 +138,7 @@ pub async fn read_users(location: &Location) -> Result<Vec<Arc<User>>, OpenError
 /// # Errors
 /// [`OpenError::Unusable`] if there is no ledger, or it cannot be read.
 pub fn verify(location: &Location) -> Result<VerifyReport, OpenError> {
-    Ok(verification::audit(&mut *reader(location)?)?.report)
+    Ok(verification::audit(&mut *reader(location)?, None)?.report)
 }
 
 /// Moves a ledger into an empty place, or goes on with that, and proves both equal. Nobody serves either: of folders the
@@ -203,19 +206,38 @@ pub struct VerifyReport {
     pub blocks: u64,
     /// The hash of the last block, in hexadecimal.
     pub head: String,
+    /// Signed checkpoints that were compared with the journal; none if none were looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoints: Option<u64>,
     /// Everything that is wrong, each with the row that it is about; empty if nothing is.
     pub discrepancies: Vec<String>,
 }
 
 impl fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { transactions, entries, accounts, users, records, events, blocks, head, discrepancies } =
-            self;
+        let Self {
+            transactions,
+            entries,
+            accounts,
+            users,
+            records,
+            events,
+            blocks,
+            head,
+            checkpoints,
+            discrepancies,
+        } = self;
         write!(
             f,
             "{transactions} transactions, {entries} entries, {accounts} accounts, {users} users, {records} records, {events} \
              security events, {blocks} blocks\nchain head {head}"
         )?;
+        match checkpoints {
+            None => {}
+            Some(0) => f.write_str("\nno signed checkpoint yet")?,
+            Some(1) => f.write_str("\n1 signed checkpoint looked at")?,
+            Some(many) => write!(f, "\n{many} signed checkpoints looked at")?,
+        }
         if discrepancies.is_empty() {
             return write!(f, "\nEverything follows from the journal.");
         }
@@ -329,6 +351,12 @@ pub trait Store: oversight::Oversight {
     /// The records of this kind that are due at that time, the longest due first.
     fn due_records(&self, kind: RecordKind, until: Timestamp, limit: usize) -> Answer<'_, Vec<Arc<Record>>>;
 
+    /// Which ledger it is, and which of its lives.
+    fn name(&self) -> Answer<'_, LedgerName>;
+
+    /// Where the journal ended with the block of that number, or ends with the last one; none if there is no such block.
+    fn head(&self, block: Option<u64>) -> Answer<'_, Option<Head>>;
+
     /// Tells the other nodes of this ledger what was counted here, and hears what they counted. Approximate: what is lost
     /// is not told again. An engine that serves a single process has nobody to tell.
     fn exchange_news(&self, _news: Vec<ThrottleNews>) -> Answer<'_, Vec<ThrottleNews>> {
@@ -345,6 +373,15 @@ pub trait Store: oversight::Oversight {
 
     /// Stops taking commands, makes durable what was accepted, and lets go of the database. Idempotent.
     fn close(&self) -> Answer<'_, ()>;
+}
+
+/// Which ledger something is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerName {
+    /// Its id, the same in whatever place.
+    pub ledger: Uuid,
+    /// Which of its lives: 1 from its making, one more with each restore.
+    pub epoch: u64,
 }
 
 /// Which part of a list is wanted.

@@ -4,7 +4,6 @@ use super::{Answer, HistoryFilter, Movement, Page, PageRequest};
 use crate::ledger::{
     Currency, EventKind, Role, SecurityEvent, Severity, Timestamp, TransactionId, User, UserId,
 };
-use crate::store::journal::Head;
 use std::sync::Arc;
 
 /// What operators look at. Lists come newest first.
@@ -20,9 +19,6 @@ pub trait Oversight: Send + Sync {
 
     /// Security events that the query describes.
     fn find_events(&self, query: EventQuery) -> Answer<'_, Page<SecurityEvent>>;
-
-    /// Where the journal ends, as its last block says.
-    fn chain_head(&self) -> Answer<'_, Head>;
 
     /// Figures: users and sessions at a time, payments from another time on.
     fn statistics(&self, now: Timestamp, since: Timestamp) -> Answer<'_, Statistics>;

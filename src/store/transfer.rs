@@ -72,7 +72,7 @@ pub fn transfer(
 ) -> Result<VerifyReport, TransferError> {
     let properties = source.properties().map_err(TransferError::Source)?;
     tell(Progress::ProvingSource);
-    let proved = audit(source).map_err(TransferError::Source)?;
+    let proved = audit(source, None).map_err(TransferError::Source)?;
     if !proved.report.discrepancies.is_empty() {
         return Err(TransferError::SourceDamaged(proved.report.discrepancies));
     }
@@ -90,7 +90,7 @@ pub fn transfer(
     writer.settle().map_err(TransferError::Target)?;
     tell(Progress::ProvingTarget);
     let mut target = target().map_err(TransferError::Target)?;
-    let arrived = audit(&mut *target).map_err(TransferError::Target)?;
+    let arrived = audit(&mut *target, None).map_err(TransferError::Target)?;
     let differences = compare(&proved, &arrived, source, &mut *target, &properties)?;
     if !differences.is_empty() {
         return Err(TransferError::Unequal(differences));

@@ -8,9 +8,9 @@
 mod lives;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
+use super::checkpoints::Comparison;
 use super::journal::{
     AccountRow, ENTRIES_PER_TRANSACTION, Head, JournalReader, Numbered, StoredAccount, StoredBlock,
     StoredEntry,
@@ -18,6 +18,7 @@ use super::journal::{
 use super::{OpenError, VerifyReport};
 use crate::ledger::chain::{BlockDigest, GENESIS, Hash, Mark, link};
 use crate::ledger::{AccountKey, Entry, SecurityEvent, Timestamp, Transaction};
+use crate::proof::hexadecimal;
 use lives::Lives;
 
 /// Transactions and events that are read at a time.
@@ -38,15 +39,22 @@ pub struct Audit {
     pub accounts: HashMap<AccountRow, AccountKey>,
 }
 
-/// Checks everything that the reader hands out.
+/// Checks everything that the reader hands out; the journal also against signed checkpoints, if there are.
 ///
 /// # Errors
 /// [`OpenError::Unusable`] if it cannot be read.
-pub fn audit(reader: &mut dyn JournalReader) -> Result<Audit, OpenError> {
+pub fn audit(reader: &mut dyn JournalReader, checkpoints: Option<Comparison>) -> Result<Audit, OpenError> {
     let beginning = reader.begin()?;
     let mut accounts = HashMap::with_capacity(beginning.accounts.len());
     let mut due: BTreeMap<i64, Vec<AccountRow>> = BTreeMap::new();
+    let mut discrepancies = beginning.discrepancies;
     for stored in beginning.accounts {
+        if stored.as_of > beginning.head.transaction {
+            discrepancies.push(format!(
+                "accounts row {}: it counts transactions up to {}, and the journal ends with {}",
+                stored.row, stored.as_of, beginning.head.transaction
+            ));
+        }
         due.entry(stored.as_of).or_default().push(stored.row);
         accounts.insert(stored.row, Account { stored, sum: 0 });
     }
@@ -55,7 +63,7 @@ pub fn audit(reader: &mut dyn JournalReader) -> Result<Audit, OpenError> {
         accounts: u64::try_from(accounts.len()).unwrap_or(u64::MAX),
         users: beginning.users,
         records: beginning.records,
-        discrepancies: beginning.discrepancies,
+        discrepancies,
         ..VerifyReport::default()
     };
     let verification = Verification {
@@ -66,6 +74,7 @@ pub fn audit(reader: &mut dyn JournalReader) -> Result<Audit, OpenError> {
         keys: HashSet::new(),
         lives,
         hash: GENESIS,
+        checkpoints,
     };
     verification.run(reader)
 }
@@ -85,6 +94,7 @@ struct Verification {
     keys: HashSet<[u8; 16]>,
     lives: Lives,
     hash: Hash,
+    checkpoints: Option<Comparison>,
 }
 
 impl Verification {
@@ -98,11 +108,14 @@ impl Verification {
         for what in reader.own_discrepancies()? {
             self.wrong(what);
         }
-        self.report.head = self.hash.iter().fold(String::new(), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
+        if let Some(checkpoints) = self.checkpoints.take() {
+            let (looked_at, wrong) = checkpoints.finish(&self.end);
+            self.report.checkpoints = Some(looked_at);
+            for what in wrong {
+                self.wrong(what);
+            }
+        }
+        self.report.head = hexadecimal(&self.hash);
         let balances = self.accounts.values().map(|account| (account.stored.key, account.sum)).collect();
         let accounts = self.accounts.into_iter().map(|(row, account)| (row, account.stored.key)).collect();
         Ok(Audit { report: self.report, head: self.end, balances, accounts })
@@ -194,6 +207,9 @@ impl Verification {
             self.missing("transactions", next..=number.saturating_sub(1), UNREADABLE);
             next = number.saturating_add(1);
             found.transaction(*number, transaction);
+            if let Some(checkpoints) = &mut self.checkpoints {
+                checkpoints.transaction(*number, transaction);
+            }
             self.check_transaction(*number, transaction);
             self.check_time("transactions", *number, transaction.created_at, block);
             reader.witness(*number, transaction);
@@ -216,6 +232,9 @@ impl Verification {
             self.wrong(format!("blocks row {no}: its hash does not follow from the block before"));
             // From here on the stored chain is followed, so that one break is told once.
             self.hash = block.head.hash;
+        }
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.block(&block.head);
         }
         if block.head.at < previous.at {
             self.wrong(format!("blocks row {no}: its time is before the block before"));

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::logs::SecurityRecord;
 use super::process;
-use crate::ledger::SecurityEvent;
+use crate::ledger::{SecurityEvent, Timestamp};
 
 const REQUESTS: &str = "farthing_http_requests_total";
 const REQUEST_DURATION: &str = "farthing_http_request_duration_seconds";
@@ -30,6 +30,9 @@ const PASSWORD_QUEUE: &str = "farthing_password_queue_jobs";
 const TAIL: &str = "farthing_tail_transactions";
 const CHAIN_BLOCKS: &str = "farthing_chain_blocks";
 const CHAIN_HEAD: &str = "farthing_chain_head_sequence";
+const CHECKPOINT_SEQUENCE: &str = "farthing_checkpoint_sequence";
+const CHECKPOINT_TIME: &str = "farthing_checkpoint_timestamp_seconds";
+const CHECKPOINT_FAILURES: &str = "farthing_checkpoint_failures_total";
 const SECURITY_EVENTS: &str = "farthing_security_events_total";
 const LIMITED: &str = "farthing_rate_limited_total";
 const READY: &str = "farthing_ready";
@@ -134,6 +137,17 @@ impl Telemetry {
     /// A call was refused because this limit was reached.
     pub fn limited(&self, policy: &'static str) {
         counter(&self.shared.recorder, LIMITED, vec![Label::new("policy", policy)]).increment(1);
+    }
+
+    /// The last checkpoint signs so many transactions; it was written then, if one was since the start, and so many could
+    /// not be written.
+    pub fn checkpoints(&self, signed: u64, written_at: Option<Timestamp>, failures: u64) {
+        let recorder = &self.shared.recorder;
+        gauge(recorder, CHECKPOINT_SEQUENCE, Vec::new()).set(as_f64(signed));
+        counter(recorder, CHECKPOINT_FAILURES, Vec::new()).absolute(failures);
+        if let Some(at) = written_at {
+            gauge(recorder, CHECKPOINT_TIME, Vec::new()).set(as_f64(at.as_millis().div_euclid(1_000)));
+        }
     }
 
     /// Whether the database can be written.
@@ -357,6 +371,7 @@ fn describe(recorder: &PrometheusRecorder) {
     let counters = [
         (REQUESTS, "HTTP requests answered, by method, route and status."),
         (PAYMENTS, "Attempts to pay, by what became of them."),
+        (CHECKPOINT_FAILURES, "Signed checkpoints that could not be written."),
         (SECURITY_EVENTS, "Security events, by name and severity."),
         (LIMITED, "Calls refused because a limit was reached, by limit."),
     ];
@@ -372,6 +387,8 @@ fn describe(recorder: &PrometheusRecorder) {
         (CHAIN_BLOCKS, "Blocks of the hash chain."),
         (CHAIN_HEAD, "Sequence number that the hash chain reaches up to."),
         (READY, "1 if the database can be written, else 0."),
+        (CHECKPOINT_SEQUENCE, "Sequence number that the last written checkpoint signs up to."),
+        (CHECKPOINT_TIME, "When the last checkpoint was written, as seconds since 1970."),
         (BUILD_INFO, "Always 1; the labels say which version runs, and in which mode."),
     ];
     for (name, help) in counters {
@@ -440,6 +457,7 @@ mod tests {
         engine.tail(5_000);
         engine.chain(17, 9_007_199_254_740_992);
         telemetry.password_queue(2);
+        telemetry.checkpoints(40, Some(Timestamp::from_millis(1_700_000_000_123)), 1);
         telemetry.security(
             1,
             &SecurityRecord {
@@ -494,6 +512,9 @@ mod tests {
             "farthing_tail_transactions 5000",
             "farthing_chain_blocks 17",
             "farthing_chain_head_sequence 9007199254740992",
+            "farthing_checkpoint_sequence 40",
+            "farthing_checkpoint_timestamp_seconds 1700000000",
+            "farthing_checkpoint_failures_total 1",
             "farthing_security_events_total{event=\"authn_login_fail\",severity=\"warning\"} 1",
             "farthing_build_info{version=\"0.1.0\",mode=\"sandbox\"} 1",
         ] {

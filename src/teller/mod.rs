@@ -15,6 +15,7 @@ mod first_admin;
 mod limits;
 mod money;
 mod operators;
+pub mod proofs;
 mod requests;
 mod sandbox;
 mod schedules;
@@ -51,6 +52,7 @@ use crate::store::{Status, Store, StoreError};
 use crate::webhook::TargetRules;
 
 use anonymous::AnonymousEvents;
+use proofs::{ProofStatus, Proofs};
 
 /// Why the teller did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -116,6 +118,8 @@ pub struct TellerParts {
     pub throttle: Throttle,
     /// Seals the secrets that the database keeps.
     pub sealer: Sealer,
+    /// What signs and proves; a command that only writes a row goes without.
+    pub proofs: Option<Proofs>,
     /// What recomputes the whole ledger.
     pub verifier: Verifier,
     /// What URLs webhooks may have.
@@ -131,6 +135,7 @@ pub struct Teller {
     policy: Arc<Policy>,
     throttle: Throttle,
     sealer: Sealer,
+    proofs: Option<Proofs>,
     targets: TargetRules,
     anonymous: AnonymousEvents,
     verifying: verification::Verifying,
@@ -146,7 +151,8 @@ impl std::fmt::Debug for Teller {
 impl Teller {
     /// Opens the door.
     pub fn new(parts: TellerParts) -> Self {
-        let TellerParts { store, clock, rules, hasher, policy, throttle, sealer, verifier, targets } = parts;
+        let TellerParts { store, clock, rules, hasher, policy, throttle, sealer, proofs, verifier, targets } =
+            parts;
         let anonymous = AnonymousEvents::default();
         let verifying = verification::Verifying::new(verifier);
         let first_admin = first_admin::FirstAdmin::default();
@@ -159,6 +165,7 @@ impl Teller {
             policy,
             throttle,
             sealer,
+            proofs,
             targets,
             anonymous,
             verifying,
@@ -228,6 +235,26 @@ impl Teller {
         }
     }
 
+    /// Lets the proofs follow the journal; writes a checkpoint, too, where one is due. Called every second.
+    pub async fn keep_proofs(&self, checkpoint_due: bool) {
+        let Some(proofs) = &self.proofs else { return };
+        let now = self.clock.now();
+        let kept = if checkpoint_due { proofs.write(now).await } else { proofs.follow().await };
+        match kept {
+            Err(fault) if checkpoint_due => {
+                tracing::error!(%fault, "no checkpoint could be written: {fault}");
+            }
+            // It is tried again in a second.
+            Err(fault) => tracing::debug!(%fault, "the proofs could not follow the journal: {fault}"),
+            Ok(()) => {}
+        }
+    }
+
+    /// How the proofs are.
+    pub fn proof_status(&self) -> Option<ProofStatus> {
+        self.proofs.as_ref().map(Proofs::status)
+    }
+
     /// Tells the other nodes what the throttle counted, and counts what they tell. Called every second.
     pub async fn share_throttle(&self) {
         match self.store.exchange_news(self.throttle.take_news()).await {
@@ -240,6 +267,9 @@ impl Teller {
     /// Makes durable what was accepted, and lets go of the database.
     pub async fn close(&self) {
         self.flush_anonymous(true).await;
+        if let Some(proofs) = &self.proofs {
+            proofs.close(self.clock.now()).await;
+        }
         if let Err(error) = self.store.close().await {
             tracing::warn!(%error, "the database could not be let go of: {error}");
         }

@@ -8,7 +8,10 @@ use crate::ledger::{
     Refusal, Reply, Role, Settle, Settlement, Topup, TopupMethod, Transaction, TransactionId,
     TransactionKind, UserId, may_use,
 };
-use crate::store::{AccountBalance, HistoryFilter, HistoryQuery, Listing, Movement, Page, PageRequest};
+use crate::proof::Receipt;
+use crate::store::{
+    AccountBalance, HistoryFilter, HistoryQuery, Listing, Movement, Page, PageRequest, StoreError,
+};
 
 use super::{Identity, Teller, TellerError, unexpected};
 
@@ -218,6 +221,19 @@ impl Teller {
     ) -> Result<Option<Movement>, TellerError> {
         let found = self.store.transaction(who.user.id, id).await?;
         Ok(found.filter(|movement| movement.transaction.movement().is_some()))
+    }
+
+    /// A signed receipt of one of the caller's own payments, from either side, if there is one of that id.
+    ///
+    /// # Errors
+    /// Faults of the store; [`StoreError::Unavailable`] while the proofs are behind the journal.
+    pub async fn receipt(&self, who: &Identity, id: PaymentId) -> Result<Option<Receipt>, TellerError> {
+        let movement = self.store.transaction(who.user.id, id.into()).await?;
+        let payment = movement.filter(|movement| movement.transaction.kind == TransactionKind::Payment);
+        let Some(Movement { sequence, transaction, .. }) = payment else { return Ok(None) };
+        let nothing = || StoreError::Unavailable("this process keeps no proofs".into());
+        let proofs = self.proofs.as_ref().ok_or_else(nothing)?;
+        Ok(Some(proofs.receipt(id, &[(sequence, transaction)]).await?))
     }
 
     /// One of the caller's own payments, from either side, if there is one of that id.

@@ -186,7 +186,7 @@ impl Teller {
     /// # Errors
     /// Faults of the store.
     pub async fn chain_head(&self) -> Result<Head, TellerError> {
-        Ok(self.store.chain_head().await?)
+        Ok(self.store.head(None).await?.unwrap_or_default())
     }
 
     /// How the ledger is doing: users and sessions now, payments of the last day.

@@ -35,7 +35,13 @@ impl Teller {
     pub async fn reset_sandbox(&self, who: &Identity) -> Result<(), TellerError> {
         self.check_sandbox(who)?;
         tracing::warn!(user = %who.user.id, "the sandbox is reset: an empty ledger takes the place of this one");
-        if self.store.begin_anew().await? { Ok(()) } else { Err(TellerError::ResetUnsupported) }
+        if !self.store.begin_anew().await? {
+            return Err(TellerError::ResetUnsupported);
+        }
+        if let Some(proofs) = &self.proofs {
+            proofs.begin_anew().await?;
+        }
+        Ok(())
     }
 
     fn check_sandbox(&self, who: &Identity) -> Result<(), TellerError> {

@@ -132,7 +132,7 @@ fn a_rehearsal_restores_what_was_there_at_one_moment_under_load() {
     assert_eq!(names(folder.path()), ["a.backup", "restored"]);
     assert_eq!(field(&output, "head"), head);
     assert_eq!(field(&output, "epoch"), format!("2, begun in block {}", block + 1));
-    assert_eq!(names(&restored), ["farthing.db", "farthing.key", "farthing.lock"]);
+    assert_eq!(names(&restored), ["checkpoints", "farthing.db", "farthing.key", "farthing.lock"]);
     for name in names(&restored) {
         assert_eq!(restored.join(&name).metadata().unwrap().permissions().mode() & 0o777, 0o600, "{name}");
     }

@@ -131,10 +131,11 @@ fn nodes_that_share_a_folder_share_the_key_that_one_of_them_makes() {
         for child in children {
             ended(&child.wait_with_output().unwrap(), 0, "");
         }
-        let names: Vec<_> = fs::read_dir(folder.path().join("data"))
+        let mut names: Vec<_> = fs::read_dir(folder.path().join("data"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
             .collect();
-        assert_eq!(names, ["farthing.key"]);
+        names.sort();
+        assert_eq!(names, ["checkpoints", "farthing.key"]);
     }
 }

@@ -79,6 +79,9 @@ pub async fn everything(store: &dyn Store, world: &World, limit: usize) -> Strin
     seen += &every_record(store, world, limit).await;
     seen += &what_operators_see(store, world, limit).await;
     seen += &format!("{:?}\n", store.users(PageRequest { after: Some(2), limit: 3 }).await.unwrap().rows);
+    let last = store.head(None).await.unwrap();
+    assert_eq!(store.head(last.map(|head| head.block.unsigned_abs())).await.unwrap(), last);
+    seen += &format!("{:?}\n", last.map(|head| (head.transaction, head.event)));
     let status = store.status();
     seen + &format!("{} {}\n", status.sequence, status.blocks > 0)
 }
@@ -109,7 +112,7 @@ async fn what_operators_see(store: &dyn Store, world: &World, limit: usize) -> S
         seen += &format!("{:?}\n", store.find_events(query).await.unwrap().rows);
     }
     let (now, since) = (Timestamp::from_millis(0), Timestamp::from_millis(1_800_000_100_000));
-    let head = store.chain_head().await.unwrap();
+    let head = store.head(None).await.unwrap().unwrap_or_default();
     seen +=
         &format!("{:?} {} {}\n", store.statistics(now, since).await.unwrap(), head.transaction, head.event);
     seen

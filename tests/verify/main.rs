@@ -115,6 +115,7 @@ const DAMAGE: &[(&str, &str)] = &[
         "transactions row 3",
     ),
     ("UPDATE accounts SET as_of = as_of - 1 WHERE no = 2", "accounts row 2"),
+    ("UPDATE accounts SET as_of = as_of + 100 WHERE no = 2", "accounts row 2: it counts transactions up to"),
     ("DELETE FROM accounts WHERE no = 2", "there is no account 2"),
     ("UPDATE accounts SET currency = 'JPY' WHERE no = 2", "entries are not those"),
     ("UPDATE accounts SET currency = 'XXX' WHERE no = 2", "accounts row 2: "),

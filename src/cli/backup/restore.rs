@@ -15,12 +15,15 @@ use super::{data_folder, is_there, passphrase};
 use crate::auth::keyring::Keyring;
 use crate::cli::durable;
 use crate::cli::key_file::{self, Found};
+use crate::cli::keys::signer;
 use crate::cli::lock::FolderLock;
 use crate::cli::open::{rules, run_once};
 use crate::cli::terminal::{Failure, print};
 use crate::clock::Clock;
 use crate::config::{Loaded, Settings};
 use crate::ledger::{Action, Command, EventDraft, EventKind, Mode, Origin, RequestId, Severity};
+use crate::proof::Checkpoint;
+use crate::store::checkpoints::{self, CheckpointFile};
 use crate::store::{self, Description, Location, OpenError};
 
 /// What is added to the data folder's name, or is its name within that folder.
@@ -49,6 +52,7 @@ pub fn run(loaded: &Loaded, file: &Path) -> Result<(), Failure> {
     backup.prove(stage.folder())?;
     let clock = Clock::system();
     begin_epoch(&backup, stage.folder(), settings, &clock)?;
+    let beginning = sign_beginning(&backup, stage.folder())?;
 
     let _lock = early.map_or_else(|| lock(data), Ok)?;
     durable::sync_folder_of(data).map_err(|error| stage::cannot(data, &error))?;
@@ -62,6 +66,7 @@ pub fn run(loaded: &Loaded, file: &Path) -> Result<(), Failure> {
         }
         return Err(stage::cannot(data, &error));
     }
+    keep(&beginning, &settings.checkpoint_file())?;
     let Counts { transactions, users, blocks, head, .. } = &backup.manifest.counts;
     print(&format!(
         "restored  {}\nas of     {}, {} mode\nholds     {transactions} transactions, {users} users, {blocks} blocks, \
@@ -192,12 +197,28 @@ fn begin_epoch(backup: &Backup, folder: &Path, settings: &Settings, clock: &Cloc
         Command { origin: Origin { request, ip: None, user_agent: None }, action: Action::Note(vec![event]) };
     let (place, rules) = (Location::Folder(folder.to_path_buf()), rules(&settings)?);
     run_once(async {
-        let opened = store::open(&place, backup.keys.fingerprint(), rules, clock.clone(), None).await;
+        let opened = store::open(&place, backup.keys.fingerprints(), rules, clock.clone(), None).await;
         let store = opened.map_err(|error| failed(&error))?;
         store.execute(command).await.map_err(|error| failed(&error))?;
         store.close().await.map_err(|error| failed(&error))
     })??;
     store::begin_epoch(folder, backup.next_epoch()).map_err(|error| failed(&error))
+}
+
+/// Signs where the new epoch begins: only so are checkpoints of the life that was given up not taken for a cut tail.
+fn sign_beginning(backup: &Backup, folder: &Path) -> Result<Checkpoint, Failure> {
+    let position = checkpoints::position(&Location::Folder(folder.to_owned()))
+        .map_err(|error| Failure::Database(error.to_string()))?;
+    Ok(Checkpoint::sign(&position, &signer(&backup.keys)?))
+}
+
+fn keep(beginning: &Checkpoint, path: &Path) -> Result<(), Failure> {
+    CheckpointFile::new(path.to_owned()).append(beginning).map_err(|error| {
+        Failure::Database(format!(
+            "the ledger is restored, and its first checkpoint cannot be written to {}: {error}",
+            path.display()
+        ))
+    })
 }
 
 fn refused(path: &Path, why: impl std::fmt::Display) -> Failure {

@@ -54,7 +54,7 @@ pub fn run(loaded: &Loaded, file: &Path) -> Result<(), Failure> {
     let saved_at = clock.now();
     store::copy(data, stage.folder()).map_err(unreadable)?;
     let description = store::describe(stage.folder()).map_err(unreadable)?;
-    if let Some(made) = description.key.filter(|made| *made != key.fingerprint()) {
+    if let Some(made) = description.key.filter(|made| !key.fingerprints().has(*made)) {
         return Err(key_file::other_ledgers(&key_path, made, key.fingerprint()));
     }
     let report = store::verify(&store::Location::Folder(stage.folder().to_owned())).map_err(unreadable)?;

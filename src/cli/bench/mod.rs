@@ -12,14 +12,15 @@ pub mod seed;
 pub mod server;
 pub mod wire;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::key_file::{KeyFile, Ledger};
 use super::terminal::{Failure, print};
-use super::{BenchArgs, BenchMix};
 use crate::clock::{Clock, RandomError};
 use crate::store::{self, Location, PostgresSettings};
 use load::Load;
@@ -32,6 +33,59 @@ use server::{Folder, Server};
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Pages of the long history that are asked for at random.
 const PAGES: usize = 1_000;
+
+/// What `farthing bench` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct BenchArgs {
+    /// Load this server instead of a throw-away one.
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Connections kept open, each with one request under way.
+    #[arg(long, default_value_t = 64)]
+    pub connections: usize,
+    /// Requests a second in all; without it, each connection asks again as soon as it is answered.
+    #[arg(long)]
+    pub rate: Option<NonZeroU32>,
+    /// Seconds of load that count; a short warm-up comes before.
+    #[arg(long, default_value_t = 10)]
+    pub duration: u64,
+    /// Users that pay each other.
+    #[arg(long, default_value_t = 10_000)]
+    pub users: usize,
+    /// Every payment goes to the house.
+    #[arg(long)]
+    pub hot: bool,
+    /// One JSON object instead of the summary.
+    #[arg(long)]
+    pub json: bool,
+    /// Payments that are in the ledger before the load begins.
+    #[arg(long, default_value_t = 0)]
+    pub prefill: u64,
+    /// Where the throw-away ledger is made; it must be empty, and stays afterwards.
+    #[arg(long, hide = true)]
+    pub data: Option<PathBuf>,
+    /// An empty PostgreSQL database for the throw-away ledger, instead of a folder; the ledger stays there afterwards.
+    #[arg(long, env = "FARTHING_BENCH_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
+    /// Servers that share the database.
+    #[arg(long, default_value_t = 1, requires = "database")]
+    pub nodes: usize,
+    /// What is asked of the server.
+    #[arg(long, value_enum, default_value_t = BenchMix::Payments)]
+    pub mix: BenchMix,
+    /// Leaves out the check of the ledger afterwards.
+    #[arg(long)]
+    pub no_verify: bool,
+}
+
+/// What `farthing bench` asks of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum BenchMix {
+    /// `POST /payment`.
+    Payments,
+    /// `GET /transactions`: random pages of one long history.
+    Transactions,
+}
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]

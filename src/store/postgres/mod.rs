@@ -40,10 +40,12 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::journal::Head;
 use super::{
-    AccountBalance, Answer, HistoryQuery, JournalQuery, Movement, OpenError, Page, PageRequest, RecordQuery,
-    Status, Store, StoreError, WalletQuery,
+    AccountBalance, Answer, HistoryQuery, JournalQuery, LedgerName, Movement, OpenError, Page, PageRequest,
+    RecordQuery, Status, Store, StoreError, WalletQuery,
 };
+use crate::auth::keyring::Fingerprints;
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::auth::throttle::ThrottleNews;
 use crate::clock::Clock;
@@ -115,12 +117,12 @@ impl PostgresStore {
     /// [`OpenError::Unusable`] if the database cannot be used: not reachable, newer schema, not durable.
     pub async fn open(
         settings: &PostgresSettings,
-        key: KeyFingerprint,
+        keys: impl Into<Fingerprints>,
         rules: Rules,
         clock: Clock,
         telemetry: Option<Telemetry>,
     ) -> Result<Self, OpenError> {
-        prepare(settings, key, &rules, &clock).await?;
+        prepare(settings, &keys.into(), &rules, &clock).await?;
         let (writers, readers) = (connect::writers(settings)?, connect::readers(settings)?);
         let gauges = Gauges::default();
         let shared = Arc::new(Shared { writers, readers, rules, clock, gauges, telemetry });
@@ -214,7 +216,7 @@ fn owner_url(settings: &PostgresSettings) -> &str {
 /// The schema, the rights of the serving role, and what the ledger is.
 async fn prepare(
     settings: &PostgresSettings,
-    key: KeyFingerprint,
+    keys: &Fingerprints,
     rules: &Rules,
     clock: &Clock,
 ) -> Result<(), OpenError> {
@@ -235,13 +237,13 @@ async fn prepare(
              database.url a role of its own"
         );
     }
-    settle_properties(&serving, key, rules, clock).await
+    settle_properties(&serving, keys, rules, clock).await
 }
 
 /// Writes what the ledger is when it is made; refuses to serve it as something else later.
 async fn settle_properties(
     connection: &Object,
-    key: KeyFingerprint,
+    keys: &Fingerprints,
     rules: &Rules,
     clock: &Clock,
 ) -> Result<(), OpenError> {
@@ -256,7 +258,7 @@ async fn settle_properties(
     // One statement: of nodes that make the ledger at the same moment one writes all of it, and the others read that.
     let insert = "INSERT INTO properties (name, value) VALUES ('key_fingerprint', $1), ('made_at', $2), ('mode', $3), \
                   ('ledger_id', $4) ON CONFLICT (name) DO NOTHING";
-    let (fingerprint, made_at) = (key.to_string(), clock.now().as_millis().to_string());
+    let (fingerprint, made_at) = (keys.newest().to_string(), clock.now().as_millis().to_string());
     connection
         .execute(insert, &[&fingerprint, &made_at, &rules.mode.name(), &ledger.to_string()])
         .await
@@ -264,8 +266,16 @@ async fn settle_properties(
     let made = KeyFingerprint::parse(&property(connection, "key_fingerprint").await?);
     let made =
         made.ok_or_else(|| OpenError::Unusable("the ledger's key_fingerprint is not readable".into()))?;
-    if made != key {
-        return Err(OpenError::Key { made, given: key });
+    if !keys.has(made) {
+        return Err(OpenError::Key { made, given: keys.newest() });
+    }
+    if made != keys.newest() {
+        // The keys were rotated: the ledger follows, so that no node with an older file opens it.
+        let sql = "UPDATE properties SET value = $2 WHERE name = 'key_fingerprint' AND value = $1";
+        connection
+            .execute(sql, &[&made.to_string(), &fingerprint])
+            .await
+            .map_err(|error| OpenError::Unusable(describe(&error)))?;
     }
     match Mode::from_name(&property(connection, "mode").await?) {
         Some(made) if made == rules.mode => Ok(()),
@@ -392,6 +402,14 @@ impl Store for PostgresStore {
 
     fn due_records(&self, kind: RecordKind, until: Timestamp, limit: usize) -> Answer<'_, Vec<Arc<Record>>> {
         Self::read(records::due(&self.shared, kind, until, limit))
+    }
+
+    fn name(&self) -> Answer<'_, LedgerName> {
+        Self::read(reads::name(&self.shared))
+    }
+
+    fn head(&self, block: Option<u64>) -> Answer<'_, Option<Head>> {
+        Self::read(reads::block(&self.shared, block))
     }
 
     fn exchange_news(&self, news: Vec<ThrottleNews>) -> Answer<'_, Vec<ThrottleNews>> {

@@ -12,7 +12,6 @@ use crate::ledger::{
     Currency, EventKind, Role, SecurityEvent, Severity, Timestamp, TransactionId, TransactionKind, User,
     UserId,
 };
-use crate::store::journal::Head;
 use crate::store::oversight::{
     EventQuery, Oversight, PaymentFigures, Statistics, TransactionQuery, UserQuery,
 };
@@ -33,10 +32,6 @@ impl Oversight for PostgresStore {
 
     fn find_events(&self, asked: EventQuery) -> Answer<'_, Page<SecurityEvent>> {
         Self::read(async move { find_events(&self.shared, &asked).await })
-    }
-
-    fn chain_head(&self) -> Answer<'_, Head> {
-        Self::read(chain_head(&self.shared))
     }
 
     fn statistics(&self, now: Timestamp, since: Timestamp) -> Answer<'_, Statistics> {
@@ -90,19 +85,6 @@ async fn find_events(shared: &Shared, asked: &EventQuery) -> Result<Page<Securit
     Ok(cut(found.iter().map(rows::event).collect::<Result<_, _>>()?, page.limit))
 }
 
-async fn chain_head(shared: &Shared) -> Result<Head, Fault> {
-    let found = query(shared, statements::CHAIN_HEAD, &[]).await?;
-    let row = found.first().ok_or_else(|| Fault::Damaged("the chain has no head".into()))?;
-    let hash: &[u8] = get(row, 4)?;
-    Ok(Head {
-        block: get(row, 0)?,
-        transaction: get(row, 1)?,
-        event: get(row, 2)?,
-        at: Timestamp::from_millis(get(row, 3)?),
-        hash: hash.try_into().map_err(|_| Fault::Damaged("chain: the hash has not 32 bytes".into()))?,
-    })
-}
-
 async fn statistics(shared: &Shared, now: Timestamp, since: Timestamp) -> Result<Statistics, Fault> {
     let mut statistics = Statistics::default();
     for row in query(shared, statements::COUNT_USERS, &[]).await? {
@@ -118,7 +100,7 @@ async fn statistics(shared: &Shared, now: Timestamp, since: Timestamp) -> Result
     for row in query(shared, statements::COUNT_PAYMENTS, &[&since.as_millis()]).await? {
         let damaged = |column: &str| Fault::Damaged(format!("transactions: a {column} is not readable"));
         statistics.payments.push(PaymentFigures {
-            currency: Currency::parse(get(&row, 0)?).map_err(|_| damaged("currency"))?,
+            currency: Currency::from_code(get(&row, 0)?).ok_or_else(|| damaged("currency"))?,
             succeeded: count(&row, 1)?,
             volume_minor: get::<&str>(&row, 2)?.parse().map_err(|_| damaged("sum"))?,
             declined: count(&row, 3)?,

@@ -14,11 +14,13 @@ use uuid::Uuid;
 
 use super::fault::Fault;
 use super::rows::{self, SESSION_COLUMNS, TRANSACTION_COLUMNS, USER_COLUMNS, get};
-use super::{Shared, load, statements};
+use super::{Shared, journal, load, statements};
 use crate::ledger::{
     Balance, Currency, PaymentId, PaymentState, SecurityEvent, Session, Timestamp, TokenHash, Transaction,
     TransactionId, TransactionKind, User, UserId, network_of,
 };
+use crate::store::LedgerName;
+use crate::store::journal::Head;
 use crate::store::{
     AccountBalance, HistoryFilter, HistoryQuery, JournalQuery, Movement, Page, PageRequest, WalletQuery,
 };
@@ -245,6 +247,24 @@ pub(super) async fn head(shared: &Shared) -> Result<(super::save::Committed, boo
     let row = found.first().ok_or_else(|| Fault::Damaged("the chain has no head".into()))?;
     let is_read_only: bool = get(row, 3)?;
     Ok((super::save::committed_of(row)?, !is_read_only))
+}
+
+/// Which ledger it is, and which of its lives.
+pub(super) async fn name(shared: &Shared) -> Result<LedgerName, Fault> {
+    let found = query(shared, statements::NAME, &[]).await?;
+    let row = found.first().ok_or_else(|| Fault::Damaged("the ledger has no name".into()))?;
+    let unreadable = |name| Fault::Damaged(format!("the ledger's property {name} is not readable"));
+    let ledger = Uuid::try_parse(get(row, 0)?).map_err(|_| unreadable("ledger_id"))?;
+    let epoch = get::<Option<&str>>(row, 1)?.map_or(Ok(1), str::parse);
+    Ok(LedgerName { ledger, epoch: epoch.map_err(|_| unreadable("epoch"))? })
+}
+
+/// Where the journal ended with the block of that number, or ends with the last one.
+pub(super) async fn block(shared: &Shared, block: Option<u64>) -> Result<Option<Head>, Fault> {
+    let found = query(shared, statements::BLOCK, &[&position(block, i64::MAX)]).await?;
+    let Some(row) = found.first() else { return Ok(None) };
+    let head = journal::head_of(row).map_err(|error| Fault::Damaged(error.to_string()))?;
+    Ok(Some(head).filter(|head| block.is_none_or(|block| u64::try_from(head.block) == Ok(block))))
 }
 
 /// Forgets batches whose outcome nobody asks for any more.

@@ -33,7 +33,7 @@ pub(super) fn transaction(row: &Row) -> Result<(i64, Transaction), Fault> {
     let no: i64 = get(row, 0)?;
     let damaged = |column: &str| Fault::Damaged(format!("transactions row {no}: {column} is not readable"));
     let kind = TransactionKind::from_name(get(row, 2)?).ok_or_else(|| damaged("kind"))?;
-    let currency = Currency::parse(get(row, 8)?).map_err(|_| damaged("currency"))?;
+    let currency = Currency::from_code(get(row, 8)?).ok_or_else(|| damaged("currency"))?;
     let available: Option<i64> = get(row, 14)?;
     let decline = get::<Option<&str>>(row, 13)?
         .map(|name| decline(kind, name, available).ok_or_else(|| damaged("decline")))
@@ -120,7 +120,7 @@ pub(super) fn account_key(row: &Row, first: usize) -> Result<AccountKey, Fault> 
     Ok(AccountKey {
         owner,
         kind: AccountKind::from_name(get(row, second)?).ok_or_else(|| damaged("kind"))?,
-        currency: Currency::parse(get(row, third)?).map_err(|_| damaged("currency"))?,
+        currency: Currency::from_code(get(row, third)?).ok_or_else(|| damaged("currency"))?,
     })
 }
 

@@ -307,7 +307,6 @@ pub(super) const FIND_EVENTS: &str = "SELECT no, id, at, event, severity, user_i
      WHERE no < $1 AND ($3::text IS NULL OR event = $3) AND ($4::text IS NULL OR severity = $4) \
      AND ($5::uuid IS NULL OR user_id = $5) AND ($6::bigint IS NULL OR at >= $6) AND ($7::bigint IS NULL OR at < $7) \
      ORDER BY no DESC LIMIT $2";
-pub(super) const CHAIN_HEAD: &str = "SELECT block, last_transaction, last_event, at, hash FROM chain";
 pub(super) const ADDRESSES_OF: &str =
     "SELECT DISTINCT s.ip FROM sessions s WHERE s.user_id = $1 AND s.ip IS NOT NULL";
 pub(super) const ACCOUNTS_OF: &str = "SELECT a.owner, a.kind, a.currency, a.balance FROM accounts a WHERE a.owner = $1 ORDER BY a.kind, a.currency";
@@ -428,6 +427,12 @@ pub(super) const SESSIONS_AFTER: &str =
     concat!("SELECT ", session_columns!(), " FROM sessions s WHERE s.id > $1 ORDER BY s.id LIMIT $2");
 pub(super) const HEAD: &str = "SELECT c.block, c.last_transaction, c.at, \
      pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' FROM chain c";
+/// The block with that number, or the last one before.
+pub(super) const BLOCK: &str = "SELECT no, last_transaction, last_event, at, hash FROM blocks \
+     WHERE no <= $1 ORDER BY no DESC LIMIT 1";
+/// Which ledger it is, and which of its lives.
+pub(super) const NAME: &str = "SELECT p.value, (SELECT value FROM properties WHERE name = 'epoch') \
+     FROM properties p WHERE p.name = 'ledger_id'";
 /// Batches older than an hour: nobody waits for their outcome any more.
 pub(super) const FORGET_BATCHES: &str = "DELETE FROM batches WHERE at < now() - interval '1 hour'";
 
@@ -490,7 +495,6 @@ pub(super) const READER: &[&str] = &[
     FIND_TRANSACTIONS,
     COUNT_PAYMENTS,
     FIND_EVENTS,
-    CHAIN_HEAD,
     ADDRESSES_OF,
     ACCOUNTS_OF,
     TRANSACTION_BY_ID,
@@ -503,6 +507,8 @@ pub(super) const READER: &[&str] = &[
     EVENTS_OF,
     HEAD,
     FORGET_BATCHES,
+    BLOCK,
+    NAME,
     TELL_NEWS,
     HEAR_NEWS,
     FORGET_NEWS,

@@ -42,11 +42,12 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+use super::journal::Head;
 use super::{
-    AccountBalance, Answer, HistoryQuery, JournalQuery, Movement, OpenError, Page, PageRequest, RecordQuery,
-    Status, Store, StoreError, WalletQuery,
+    AccountBalance, Answer, HistoryQuery, JournalQuery, LedgerName, Movement, OpenError, Page, PageRequest,
+    RecordQuery, Status, Store, StoreError, WalletQuery,
 };
-use crate::auth::ledger_key::KeyFingerprint;
+use crate::auth::keyring::Fingerprints;
 use crate::clock::Clock;
 use crate::ledger::chain::Hash;
 use crate::ledger::{
@@ -56,6 +57,7 @@ use crate::ledger::{
 
 use crate::telemetry::Telemetry;
 pub use copy::{begin_epoch, copy};
+use fault::Fault;
 pub use fold::FoldPace;
 use identities::{Identities, Lookup};
 pub use import::SqliteImport;
@@ -110,7 +112,7 @@ impl SqliteStore {
     /// [`OpenError::Unusable`] if the file cannot be used: newer schema, damaged, not writable.
     pub fn open(
         folder: &Path,
-        key: KeyFingerprint,
+        keys: impl Into<Fingerprints>,
         rules: Rules,
         clock: Clock,
         pace: FoldPace,
@@ -118,9 +120,10 @@ impl SqliteStore {
     ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared { telemetry, ..Shared::default() });
         let mut connection = connect::writer(folder)?;
-        properties::settle(&mut connection, key, &rules, &clock)?;
+        let keys = keys.into();
+        properties::settle(&mut connection, &keys, &rules, &clock)?;
         let (folder, moved) = (folder.to_owned(), Arc::clone(&shared));
-        let source = Source { folder: folder.clone(), key, shared: moved, rules, clock, pace };
+        let source = Source { folder: folder.clone(), keys, shared: moved, rules, clock, pace };
         let engine = source.engine(connection)?;
         let readers = Readers::start(&folder, READERS)?;
         shared.gauges.set_ready(true);
@@ -273,6 +276,16 @@ impl Store for SqliteStore {
             self.readers.reopen();
             Ok(true)
         })
+    }
+
+    fn name(&self) -> Answer<'_, LedgerName> {
+        self.readers.read(|connection| {
+            properties::name(connection).map_err(|error| Fault::Damaged(error.to_string()))
+        })
+    }
+
+    fn head(&self, block: Option<u64>) -> Answer<'_, Option<Head>> {
+        self.readers.read(move |connection| reads::head(connection, block))
     }
 
     fn status(&self) -> Status {

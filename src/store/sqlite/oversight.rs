@@ -11,7 +11,6 @@ use crate::ledger::{
     Currency, EventKind, Role, SecurityEvent, Severity, Timestamp, TransactionId, TransactionKind, User,
     UserId,
 };
-use crate::store::journal::Head;
 use crate::store::oversight::{
     EventQuery, Oversight, PaymentFigures, Statistics, TransactionQuery, UserQuery,
 };
@@ -32,10 +31,6 @@ impl Oversight for SqliteStore {
 
     fn find_events(&self, query: EventQuery) -> Answer<'_, Page<SecurityEvent>> {
         self.readers.read(move |connection| find_events(connection, &query))
-    }
-
-    fn chain_head(&self) -> Answer<'_, Head> {
-        self.readers.read(load::last_block)
     }
 
     fn statistics(&self, now: Timestamp, since: Timestamp) -> Answer<'_, Statistics> {
@@ -127,7 +122,7 @@ fn statistics(connection: &Connection, now: Timestamp, since: Timestamp) -> Resu
     let mut found = statement.query([before])?;
     while let Some(row) = found.next()? {
         let damaged = || Fault::Damaged("transactions: a currency is not readable".into());
-        let currency = row.get_ref(0)?.as_str().ok().and_then(|code| Currency::parse(code).ok());
+        let currency = row.get_ref(0)?.as_str().ok().and_then(Currency::from_code);
         let (high, low): (i64, i64) = (row.get(2)?, row.get(3)?);
         statistics.payments.push(PaymentFigures {
             currency: currency.ok_or_else(damaged)?,

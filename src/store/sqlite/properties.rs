@@ -8,11 +8,12 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use uuid::Uuid;
 
 use super::connect;
+use crate::auth::keyring::Fingerprints;
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::clock::Clock;
 use crate::ledger::{Mode, Rules};
 use crate::store::journal::Properties;
-use crate::store::{Description, OpenError};
+use crate::store::{Description, LedgerName, OpenError};
 
 /// Which ledger it is, in whatever place.
 const LEDGER: &str = "ledger_id";
@@ -34,7 +35,7 @@ const PUT: &str =
 /// Writes what the ledger is when it is made; refuses to serve it as something else later, or before it is whole.
 pub(super) fn settle(
     connection: &mut Connection,
-    given: KeyFingerprint,
+    given: &Fingerprints,
     rules: &Rules,
     clock: &Clock,
 ) -> Result<(), OpenError> {
@@ -46,11 +47,16 @@ pub(super) fn settle(
         ));
     }
     match key(&transaction)? {
-        Some(made) if made == given => {}
-        Some(made) => return Err(OpenError::Key { made, given }),
+        Some(made) if made == given.newest() => {}
+        // The keys were rotated: the ledger follows, so that no older file opens it.
+        Some(made) if given.has(made) => {
+            let sql = "UPDATE properties SET value = ?2 WHERE name = ?1";
+            transaction.execute(sql, (KEY, given.newest().to_string()))?;
+        }
+        Some(made) => return Err(OpenError::Key { made, given: given.newest() }),
         // A ledger that is new, or that was made before ledgers named their key: nothing is encrypted with it yet.
         None => {
-            transaction.execute(INSERT, (KEY, given.to_string()))?;
+            transaction.execute(INSERT, (KEY, given.newest().to_string()))?;
         }
     }
     match mode(&transaction)? {
@@ -65,6 +71,16 @@ pub(super) fn settle(
         }
     }
     Ok(transaction.commit()?)
+}
+
+/// Which ledger it is, and which of its lives.
+pub(super) fn name(connection: &Connection) -> Result<LedgerName, OpenError> {
+    let ledger = get(connection, LEDGER)?.and_then(|text| Uuid::try_parse(&text).ok());
+    let epoch = get(connection, EPOCH)?.map_or(Ok(1), |epoch| epoch.parse());
+    Ok(LedgerName {
+        ledger: ledger.ok_or_else(|| unreadable(LEDGER))?,
+        epoch: epoch.map_err(|_| unreadable(EPOCH))?,
+    })
 }
 
 /// What the ledger in that folder is; also while a server writes.

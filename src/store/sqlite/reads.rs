@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
 use super::rows::TRANSACTION_COLUMNS;
@@ -14,6 +14,7 @@ use crate::ledger::{
     AccountKey, Balance, PaymentId, PaymentState, SecurityEvent, Session, Timestamp, TokenHash,
     TransactionId, User, UserId, network_of,
 };
+use crate::store::journal::Head;
 use crate::store::{
     AccountBalance, HistoryFilter, HistoryQuery, JournalQuery, Movement, Page, PageRequest, WalletQuery,
 };
@@ -290,6 +291,14 @@ pub(super) fn events(
         numbered.push(rows::event(row)?);
     }
     Ok(cut(numbered, page.limit))
+}
+
+pub(super) fn head(connection: &Connection, block: Option<u64>) -> Result<Option<Head>, Fault> {
+    let mut statement = connection.prepare_cached(statements::BLOCK)?;
+    Ok(statement
+        .query_row([position(block, i64::MAX)], load::head_of)
+        .optional()?
+        .filter(|head| block.is_none_or(|block| u64::try_from(head.block) == Ok(block))))
 }
 
 /// Runs several statements on one snapshot of the file.

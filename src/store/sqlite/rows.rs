@@ -27,8 +27,8 @@ pub(super) fn transaction(row: &Row<'_>) -> Result<(i64, Transaction), Fault> {
     let damaged = |column: &str| Fault::Damaged(format!("transactions row {no}: {column} is not readable"));
     let text = |index: usize| row.get_ref(index).map(|value| value.as_str().unwrap_or_default().to_owned());
     let optional = |index: usize| row.get::<_, Option<String>>(index);
-    let currency =
-        Currency::parse(row.get_ref(8)?.as_str().unwrap_or_default()).map_err(|_| damaged("currency"))?;
+    let currency = Currency::from_code(row.get_ref(8)?.as_str().unwrap_or_default())
+        .ok_or_else(|| damaged("currency"))?;
     let available: Option<i64> = row.get(14)?;
     let kind = TransactionKind::from_name(row.get_ref(2)?.as_str().unwrap_or_default())
         .ok_or_else(|| damaged("kind"))?;
@@ -165,11 +165,7 @@ fn parse_account(owner: UserId, kind: ValueRef<'_>, currency: ValueRef<'_>) -> R
     Ok(AccountKey {
         owner,
         kind: kind.as_str().ok().and_then(AccountKind::from_name).ok_or_else(|| damaged("kind"))?,
-        currency: currency
-            .as_str()
-            .ok()
-            .and_then(|code| Currency::parse(code).ok())
-            .ok_or_else(|| damaged("currency"))?,
+        currency: currency.as_str().ok().and_then(Currency::from_code).ok_or_else(|| damaged("currency"))?,
     })
 }
 

@@ -222,6 +222,9 @@ pub(super) const UPDATE_RECORD: &str = "UPDATE records SET owner = ?3, parent = 
      WHERE kind = ?1 AND id = ?2";
 pub(super) const REMOVE_RECORD: &str = "DELETE FROM records WHERE kind = ?1 AND id = ?2";
 pub(super) const FORGET_RECORDS: &str = "DELETE FROM records";
+/// The block with that number, or the last one before.
+pub(super) const BLOCK: &str =
+    "SELECT no, last_transaction, last_event, at, hash FROM blocks WHERE no <= ?1 ORDER BY no DESC LIMIT 1";
 
 pub(super) const WRITER: &[&str] = &[
     RECORD,
@@ -271,6 +274,7 @@ pub(super) const READER: &[&str] = &[
     OLDEST_RECORDS[1],
     OLDEST_RECORDS[2],
     DUE_RECORDS,
+    BLOCK,
     USER,
     USER_BY_EMAIL,
     USERS,

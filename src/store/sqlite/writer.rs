@@ -18,7 +18,7 @@ use super::engine::Engine;
 use super::fault::Fault;
 use super::fold::FoldPace;
 use super::{Shared, connect, properties};
-use crate::auth::ledger_key::KeyFingerprint;
+use crate::auth::keyring::Fingerprints;
 use crate::clock::Clock;
 use crate::ledger::{Command, Outcome, Rules};
 use crate::store::{OpenError, StoreError};
@@ -39,7 +39,7 @@ pub(super) struct Waiting {
 /// What an engine is made from, at start and after each fault.
 pub(super) struct Source {
     pub(super) folder: PathBuf,
-    pub(super) key: KeyFingerprint,
+    pub(super) keys: Fingerprints,
     pub(super) shared: Arc<Shared>,
     pub(super) rules: Rules,
     pub(super) clock: Clock,
@@ -74,7 +74,7 @@ impl Source {
             OpenError::Unusable(format!("the ledger's files could not be moved aside: {error}"))
         })?;
         let mut connection = connect::writer(&self.folder)?;
-        properties::settle(&mut connection, self.key, &self.rules, &self.clock)?;
+        properties::settle(&mut connection, &self.keys, &self.rules, &self.clock)?;
         self.engine(connection)
     }
 }
