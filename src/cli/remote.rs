@@ -64,7 +64,7 @@ impl Remote {
     /// Asks; what is no success is an error that says why.
     ///
     /// # Errors
-    /// [`Failure::Unreachable`] if nobody answers; [`Failure::Refused`] if the answer is no.
+    /// [`Failure::Refused`] if nobody answers, or the answer is no.
     pub(super) async fn ask(
         &self,
         method: Method,

@@ -2,7 +2,7 @@
 //!
 //! [`routes`] has every page in a table of the same kind as the API's; [`door`] meets browsers: a cookie for the token,
 //! forms that prove to be ours, a page or the login for a "no". [`shell`] is the frame of every page, [`form`] and
-//! [`format`] what stands in it; the rest is one file a page. Pages work without script; one script of our own adds to
+//! `format` what stands in it; the rest is one file a page. Pages work without script; one script of our own adds to
 //! them what can be left out: live figures, keys, a button that is pressed only once.
 
 mod accounts;

@@ -144,7 +144,7 @@ impl Teller {
     /// Makes a schedule.
     ///
     /// # Errors
-    /// [`Refusal::RecipientNotFound`], [`Refusal::SelfPayment`], [`Refusal::AccountFrozen`],
+    /// `Refusal::RecipientNotFound`, `Refusal::SelfPayment`, `Refusal::AccountFrozen`,
     /// [`TellerError::Schedule`]; faults of the store.
     pub async fn make_schedule(
         &self,
@@ -176,7 +176,7 @@ impl Teller {
     /// Ends one of the caller's schedules. One that has ended stays as it is.
     ///
     /// # Errors
-    /// [`Refusal::ScheduleNotFound`], [`Refusal::AccountFrozen`]; faults of the store.
+    /// `Refusal::ScheduleNotFound`, `Refusal::AccountFrozen`; faults of the store.
     pub async fn end_schedule(
         &self,
         who: &Identity,

@@ -338,13 +338,14 @@ fn listen(stdout: ChildStdout, kept: &Arc<Mutex<String>>) -> mpsc::Receiver<Sock
     let kept = Arc::clone(kept);
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let mut so_far = kept.lock().unwrap();
+            so_far.push_str(&line);
+            so_far.push('\n');
+            drop(so_far);
             let said = line.trim().strip_prefix("listening on ");
             if let Some((_, address)) = said.and_then(|said| said.split_once("://")) {
                 let _ = sender.send(address.parse().expect("an address with a port"));
             }
-            let mut kept = kept.lock().unwrap();
-            kept.push_str(&line);
-            kept.push('\n');
         }
     });
     receiver
