@@ -80,6 +80,10 @@ fn good_call(route: &Route, user: &mut User) -> Request {
         }
         "POST /admin/cash/{id}/approve" | "POST /admin/cash/{id}/reject" => json!({"note": "counted"}),
         "GET /statement" => return Request::get("/statement?currency=USD"),
+        "GET /payment" => return Request::get("/payment?idempotency_key=good"),
+        "POST /payments/batch" => json!({"payments": [
+            {"idempotency_key": "good call", "amount": "0.02", "currency": "USD"},
+        ]}),
         "POST /logout"
         | "POST /me/totp"
         | "POST /api-keys/{id}/rotate"
@@ -178,7 +182,7 @@ fn somebody(server: &Server, who: &str) -> User {
 /// The same user with an object of each kind.
 fn furnished(server: &Server, mut user: User, who: &str) -> User {
     user.client.post("/webhooks", &json!({"url": "https://hook.invalid/"})).expect(201);
-    user.pay(&json!({"amount": "5", "currency": "USD"})).expect(201);
+    user.pay_with_key("good", &json!({"amount": "5", "currency": "USD"})).expect(201);
     let mut payer = server.user(&format!("payer-of-{who}"));
     for capture in ["automatic", "manual"] {
         payer

@@ -39,6 +39,7 @@ pub mod routes;
 mod sandbox;
 mod schedules;
 pub mod schema;
+mod search;
 pub mod server;
 mod sessions;
 pub mod spec;
@@ -329,7 +330,7 @@ impl App {
             *standing = Some(class).zip(tightest([by_address.flatten(), by_caller]));
         }
         let body = if route.verb.has_body() {
-            let body = body::read(body, self.edge.bounds.body_timeout).await?;
+            let body = body::read(body, route.doc.body_limit(), self.edge.bounds.body_timeout).await?;
             table.door.body(route, &parts, body)?
         } else {
             Bytes::new()

@@ -3,17 +3,13 @@
 use super::operators::{self, ROLES, SEVERITIES, YES_OR_NO};
 use super::problem::Code;
 use super::routes::{AFTER, LIMIT, NO_CONTENT, handler, ok, plain};
+use super::search::{self, FROM, TO};
 use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success, Tag, Verb};
-use super::transactions::STATUSES;
 use crate::ledger::EventKind;
 
 const READ_USERS: Access = Access::Needs(Permission::ReadUsers);
 const FREEZE_USERS: Access = Access::Needs(Permission::FreezeUsers);
 const READ_AUDIT: Access = Access::Needs(Permission::ReadAudit);
-
-const FROM: Field = Field::optional("from", Kind::Moment, "At or after this time or date (UTC).");
-const TO: Field =
-    Field::optional("to", Kind::Moment, "Before this time, or up to the end of this date (UTC).");
 
 pub(super) const USERS: Route = Route {
     verb: Verb::Get,
@@ -152,10 +148,16 @@ pub(super) const PAYMENTS: Route = Route {
             LIMIT,
             AFTER,
             Field::optional("user", Kind::UserId, "Only this user's, as they see them."),
-            Field::optional("currency", Kind::Currency, "Only this currency."),
-            Field::optional("status", Kind::OneOf(STATUSES), "Only this status."),
-            FROM,
-            TO,
+            search::CURRENCY,
+            search::STATUS,
+            search::COUNTERPARTY,
+            search::REFERENCE,
+            search::MIN_AMOUNT,
+            search::MAX_AMOUNT,
+            search::METADATA_KEY,
+            search::METADATA_VALUE,
+            search::FROM,
+            search::TO,
         ],
         ..plain(
             Tag::Operators,

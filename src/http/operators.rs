@@ -9,14 +9,15 @@ use super::call::Call;
 use super::extract::Cursor;
 use super::problem::{Code, Problem};
 use super::reply::{self, List};
+use super::search;
 use super::spec::Answer;
 use super::views::{EventView, PaymentView, Text};
 use crate::auth::password::Password;
 use crate::ledger::{
     Authority, Currency, EventKind, ResetLink, Role, Severity, Timestamp, Total, User, UserId,
 };
+use crate::store::PageRequest;
 use crate::store::oversight::{EventQuery, Statistics, UserQuery};
-use crate::store::{HistoryFilter, PageRequest};
 
 /// The words of `frozen` in a query.
 pub(super) const YES_OR_NO: &[&str] = &["true", "false"];
@@ -118,16 +119,10 @@ pub(super) async fn payments(call: Call) -> Answer {
     let mut query = call.query();
     let page = PageRequest { limit: query.limit(), after: query.after() };
     let user = query.id::<UserId>("user");
-    let filter = HistoryFilter {
-        currency: query.currency("currency"),
-        declined: query.word("status").map(|word| word == "declined"),
-        from: query.from("from"),
-        to: query.until("to"),
-        ..HistoryFilter::default()
-    };
+    let search = search::read(&mut query);
     let pairs = query.pairs();
     query.finish(())?;
-    let page = call.teller().find_payments(call.who()?, call.origin.clone(), user, filter, page).await?;
+    let page = call.teller().find_payments(call.who()?, call.origin.clone(), user, search, page).await?;
     let rows = page.rows.iter().map(|payment| PaymentView::new(&payment.first, payment.state)).collect();
     Ok(List::new(rows, page.next.map(Cursor::new)).into_reply("/admin/payments", &pairs))
 }

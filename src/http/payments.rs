@@ -1,5 +1,7 @@
 //! Payments: make one, take it further, list one's own, look at one.
 
+mod bulk;
+
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
@@ -7,12 +9,17 @@ use super::call::Call;
 use super::extract::{Cursor, Form, Recipient};
 use super::problem::{Code, Problem, REPLAYED};
 use super::reply::{self, List, Reply};
+use super::search;
 use super::spec::Answer;
 use super::views::{PaymentView, RefundView};
-use crate::ledger::{Capture, IdempotencyKey, Memo, PaymentRequestId, PaymentStatus, Refusal, Settlement};
-use crate::store::{HistoryFilter, PageRequest};
+use crate::ledger::{
+    Capture, IdempotencyKey, Memo, PaymentRequestId, PaymentStatus, Refusal, Settlement, Transaction,
+};
+use crate::store::PageRequest;
 use crate::telemetry::PaymentOutcome;
 use crate::teller::{self, PayRequest, SettleRequest, StepAnswer, TellerError};
+
+pub(super) use bulk::{MODES, MOST, pay_many};
 
 pub(super) async fn pay(call: Call) -> Answer {
     let request = read_payment(&call, call.idempotency_key()?)?;
@@ -23,10 +30,30 @@ pub(super) async fn pay(call: Call) -> Answer {
 /// The answer to a payment, however it was asked for.
 pub(super) fn paid(answer: &teller::Answer) -> Reply {
     let transaction = &answer.transaction;
+    let view = PaymentView::new(transaction, transaction.payment_state());
+    mark_replay(reply::json(status_of(transaction), &view), answer.replayed)
+}
+
+/// What a payment that was written is answered with.
+pub(super) fn status_of(transaction: &Transaction) -> StatusCode {
     let state = transaction.payment_state();
     let is_reviewed = state.is_some_and(|state| state.status == PaymentStatus::PendingReview);
-    let status = if is_reviewed { StatusCode::ACCEPTED } else { StatusCode::CREATED };
-    mark_replay(reply::json(status, &PaymentView::new(transaction, state)), answer.replayed)
+    if is_reviewed { StatusCode::ACCEPTED } else { StatusCode::CREATED }
+}
+
+pub(super) async fn by_key(call: Call) -> Answer {
+    let mut query = call.query();
+    query.require("idempotency_key");
+    let text = query.text("idempotency_key");
+    let key = text.as_deref().map(IdempotencyKey::parse);
+    if let Some(Err(_)) = key {
+        query.refuse("idempotency_key", "invalid", "must be 1 to 255 printable ASCII characters");
+    }
+    query.finish(())?;
+    let key = key.and_then(Result::ok).ok_or_else(|| Problem::new(Code::NotFound))?;
+    let payment = call.teller().payment_by_key(call.who()?, call.origin.clone(), key).await?;
+    let payment = payment.ok_or_else(|| Problem::new(Code::NotFound))?;
+    Ok(reply::json(StatusCode::OK, &PaymentView::new(&payment.first, payment.state)))
 }
 
 pub(super) async fn capture(call: Call) -> Answer {
@@ -84,8 +111,19 @@ pub(super) fn count(call: &Call, paid: &Result<teller::Answer, TellerError>) {
 /// 422 with every wrong field.
 pub(crate) fn read_payment(call: &Call, key: Option<IdempotencyKey>) -> Result<PayRequest, Problem> {
     let mut form = call.form()?;
+    let otp = form.text("otp");
+    let request = read_fields(&mut form, key, otp);
+    form.finish(request)
+}
+
+/// The fields of a payment; none if they are not all right, which the form knows.
+pub(super) fn read_fields(
+    form: &mut Form<'_>,
+    key: Option<IdempotencyKey>,
+    otp: Option<String>,
+) -> Option<PayRequest> {
     let money = form.money("amount", "currency");
-    let to = recipient(&mut form);
+    let to = recipient(form);
     let memo = Memo {
         description: form.text("description").unwrap_or_default(),
         reference: form.text("reference").unwrap_or_default(),
@@ -96,18 +134,12 @@ pub(crate) fn read_payment(call: &Call, key: Option<IdempotencyKey>) -> Result<P
         form.refuse("reference", "reserved", message);
     }
     let capture = form.word("capture").and_then(Capture::from_name).unwrap_or_default();
-    let otp = form.text("otp");
-    let money = form.finish(money)?;
-    Ok(PayRequest { to, money, memo, capture, key, otp })
+    Some(PayRequest { to, money: money?, memo, capture, key, otp })
 }
 
 /// Whom the field `to` names; the house if it names nobody.
 pub(super) fn recipient(form: &mut Form<'_>) -> teller::Recipient {
-    match form.recipient("to") {
-        None | Some(Recipient::House) => teller::Recipient::House,
-        Some(Recipient::User(id)) => teller::Recipient::Id(id),
-        Some(Recipient::Email(email)) => teller::Recipient::Email(email),
-    }
+    form.recipient("to").unwrap_or(Recipient::House).into()
 }
 
 /// Says that an answer is the first one to its key, given again.
@@ -137,9 +169,10 @@ fn outcome(paid: &Result<teller::Answer, TellerError>) -> PaymentOutcome {
 pub(super) async fn list(call: Call) -> Answer {
     let mut query = call.query();
     let page = PageRequest { limit: query.limit(), after: query.after() };
+    let search = search::read(&mut query);
     let pairs = query.pairs();
     query.finish(())?;
-    let page = call.teller().payments(call.who()?, page, HistoryFilter::default()).await?;
+    let page = call.teller().payments(call.who()?, page, search).await?;
     let rows = page.rows.iter().map(|payment| PaymentView::new(&payment.first, payment.state)).collect();
     Ok(List::new(rows, page.next.map(Cursor::new)).into_reply("/payments", &pairs))
 }

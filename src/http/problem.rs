@@ -10,7 +10,7 @@ use hyper::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICAT
 use hyper::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::limits::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use super::reply::{self, Reply};
@@ -211,6 +211,10 @@ catalogue! {
         "Some fields are wrong",
         "Fields of the body or parameters of the query are missing, unknown, of the wrong type, or failed a check. The member 'errors' lists every one of them.",
         "Mend each field that 'errors' names.";
+    BatchRefused = "batch_refused", UNPROCESSABLE_ENTITY,
+        "Not all of the payments can be made",
+        "All or nothing was asked for, and at least one of the payments is refused. Nothing was moved and no key was used up; 'results' says which and why.",
+        "Mend or leave out the payments that 'results' names and send all of them again, with the same keys if you like.";
     IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY,
         "The Idempotency-Key stands for another request",
         "You used this key before with another payload. The member 'fields' names what differs.",
@@ -311,6 +315,27 @@ impl Problem {
     /// 422 for one field.
     pub fn field(field: &str, code: &'static str, message: &str) -> Self {
         Self::validation(&[FieldError { field: field.to_owned(), code, message: message.to_owned() }])
+    }
+
+    /// 422 with what each payment was refused for. What was declined was not kept, so that no id of it is told.
+    fn batch_refused(refusals: Vec<(usize, Refusal)>) -> Self {
+        let result = |(index, refusal): (usize, Refusal)| {
+            let mut error = Self::from(refusal);
+            error.0.members.retain(|(name, _)| *name != "payment");
+            json!({"index": index, "status": error.0.code.entry().status.as_u16(), "error": error.to_value()})
+        };
+        Self::new(Code::BatchRefused).member("results", refusals.into_iter().map(result).collect::<Vec<_>>())
+    }
+
+    /// What it says within another answer: all of it but the id of the request.
+    pub fn to_value(&self) -> Value {
+        let nobody = RequestId::new(uuid::Uuid::nil());
+        let mut value =
+            serde_json::to_value(Body { problem: &self.0, request_id: nobody }).unwrap_or_default();
+        if let Some(members) = value.as_object_mut() {
+            members.remove("request_id");
+        }
+        value
     }
 
     /// 405 with the methods that the path takes.
@@ -431,6 +456,7 @@ impl From<Refusal> for Problem {
                 Code::PermissionDenied,
                 "An operator's permission does not reach the operator's own account and payments.",
             ),
+            Refusal::BatchRefused { refusals } => Self::batch_refused(refusals),
             Refusal::IdempotencyKeyReused { fields } => {
                 Self::new(Code::IdempotencyKeyReused).member("fields", fields)
             }

@@ -120,7 +120,8 @@ mod tests {
 
     #[rstest]
     #[case(Method::POST, "/payment", "POST /payment ")]
-    #[case(Method::GET, "/payment", "allow POST")]
+    #[case(Method::GET, "/payment", "GET /payment ")]
+    #[case(Method::GET, "/payments/batch", "allow POST")]
     #[case(Method::GET, "/payment/pay_1", "GET /payment/{id} pay_1")]
     #[case(Method::HEAD, "/payment/pay_1", "GET /payment/{id} pay_1")]
     #[case(Method::DELETE, "/payment/pay_1", "allow GET, HEAD")]

@@ -3,9 +3,10 @@
 use super::credential_routes as credential;
 use super::operator_routes as operator;
 use super::problem::Code;
+use super::search;
 use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success, Tag, Verb};
 use super::statements::{FORMAT_TYPES, FORMATS};
-use super::transactions::{STATUSES, TYPES};
+use super::transactions::TYPES;
 use super::wallets::METHODS;
 use super::{
     activity, cash, events, payments, requests, sandbox, schedules, sessions, statements, system,
@@ -23,6 +24,17 @@ pub(super) const OTP: Field = Field::optional(
 );
 pub(super) const LIMIT: Field = Field::optional("limit", Kind::Limit, "How many rows, 1 to 100.");
 pub(super) const AFTER: Field = Field::optional("after", Kind::After, "The 'next' of the page before.");
+const TO: Field = Field::optional("to", Kind::Recipient, "An email, a user id, or left out: the house.");
+const DESCRIPTION: Field = Field::optional("description", Kind::Text(500), "For people.");
+const REFERENCE: Field = Field::optional("reference", Kind::Text(100), "For the books.");
+const METADATA: Field = Field::optional("metadata", Kind::Metadata, "Up to 50 pairs of strings of your own.");
+const CAPTURE: Field = Field::optional(
+    "capture",
+    Kind::OneOf(&["automatic", "manual"]),
+    "\"automatic\" unless told; with \"manual\" the money is held until the payee captures it.",
+);
+const KEY: Field =
+    Field::required("idempotency_key", Kind::Text(255), "Your name for this one payment, kept for good.");
 const AMOUNT: Field =
     Field::required("amount", Kind::Amount, "In major units: \"12.50\", or a number, read exactly.");
 const CURRENCY: Field =
@@ -282,20 +294,7 @@ pub static ROUTES: &[Route] = &[
         access: OWN,
         handler: handler!(payments::pay),
         doc: Doc {
-            body: &[
-                AMOUNT,
-                CURRENCY,
-                Field::optional("to", Kind::Recipient, "An email, a user id, or left out: the house."),
-                OTP,
-                Field::optional("description", Kind::Text(500), "For people."),
-                Field::optional("reference", Kind::Text(100), "For the books."),
-                Field::optional("metadata", Kind::Metadata, "Up to 50 pairs of strings of your own."),
-                Field::optional(
-                    "capture",
-                    Kind::OneOf(&["automatic", "manual"]),
-                    "\"automatic\" unless told; with \"manual\" the money is held until the payee captures it.",
-                ),
-            ],
+            body: &[AMOUNT, CURRENCY, TO, OTP, DESCRIPTION, REFERENCE, METADATA, CAPTURE],
             idempotent: true,
             errors: &[
                 Code::InsufficientFunds,
@@ -326,11 +325,78 @@ pub static ROUTES: &[Route] = &[
     },
     Route {
         verb: Verb::Get,
+        path: "/payment",
+        access: OWN,
+        handler: handler!(payments::by_key),
+        doc: Doc {
+            query: &[KEY],
+            errors: &[Code::NotFound],
+            ..plain(
+                Tag::Payments,
+                "paymentByKey",
+                "Find a payment by its key",
+                "What one of your idempotency keys stands for, as it is now; of a capture, void or refund, the payment that it is \
+                 about.",
+                &[ok(Content::Json("Payment"), "The payment.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/payments/batch",
+        access: OWN,
+        handler: handler!(payments::pay_many),
+        doc: Doc {
+            body: &[
+                Field::required(
+                    "payments",
+                    Kind::Items(
+                        &[KEY, AMOUNT, CURRENCY, TO, DESCRIPTION, REFERENCE, METADATA, CAPTURE],
+                        payments::MOST,
+                    ),
+                    "The payments, up to 1,000, each with a key of its own.",
+                ),
+                Field::optional(
+                    "mode",
+                    Kind::OneOf(payments::MODES),
+                    "\"one_by_one\" unless told: each for itself; with \"all_or_nothing\" one refusal refuses all.",
+                ),
+                OTP,
+            ],
+            errors: &[Code::BatchRefused, Code::OtpRequired, Code::OtpInvalid],
+            example: r#"{"mode": "all_or_nothing", "payments": [{"idempotency_key": "wages-2026-01-ann", "amount": "12.50", "currency": "USD", "to": "ann@example.com"}]}"#,
+            ..plain(
+                Tag::Payments,
+                "payMany",
+                "Make many payments",
+                "All of them are decided together and in their order, and answered once they are durable: one result each, as it \
+                 would have been alone. Sent again, each key gets its first answer again. A code of the second factor counts \
+                 for all of them.",
+                &[ok(Content::Json("PaymentResults"), "What became of each.")],
+            )
+        },
+    },
+    Route {
+        verb: Verb::Get,
         path: "/payments",
         access: OWN,
         handler: handler!(payments::list),
         doc: Doc {
-            query: &[LIMIT, AFTER],
+            query: &[
+                LIMIT,
+                AFTER,
+                search::CURRENCY,
+                search::STATUS,
+                search::DIRECTION,
+                search::COUNTERPARTY,
+                search::REFERENCE,
+                search::MIN_AMOUNT,
+                search::MAX_AMOUNT,
+                search::METADATA_KEY,
+                search::METADATA_VALUE,
+                search::FROM,
+                search::TO,
+            ],
             ..plain(
                 Tag::Payments,
                 "payments",
@@ -683,11 +749,18 @@ pub static ROUTES: &[Route] = &[
             query: &[
                 LIMIT,
                 AFTER,
-                Field::optional("currency", Kind::Currency, "Only this currency."),
+                search::CURRENCY,
                 Field::optional("type", Kind::OneOf(TYPES), "Only this type."),
-                Field::optional("status", Kind::OneOf(STATUSES), "Only this status."),
-                Field::optional("from", Kind::Moment, "At or after this time or date (UTC)."),
-                Field::optional("to", Kind::Moment, "Before this time, or up to the end of this date (UTC)."),
+                search::STATUS,
+                search::DIRECTION,
+                search::COUNTERPARTY,
+                search::REFERENCE,
+                search::MIN_AMOUNT,
+                search::MAX_AMOUNT,
+                search::METADATA_KEY,
+                search::METADATA_VALUE,
+                search::FROM,
+                search::TO,
             ],
             ..plain(
                 Tag::Wallets,
@@ -720,7 +793,15 @@ pub static ROUTES: &[Route] = &[
         access: OWN,
         handler: handler!(wallets::list),
         doc: Doc {
-            query: &[LIMIT, AFTER],
+            query: &[
+                LIMIT,
+                AFTER,
+                Field::optional(
+                    "at",
+                    Kind::Moment,
+                    "What was in them right before this time, or at the end of this date (UTC).",
+                ),
+            ],
             ..plain(
                 Tag::Wallets,
                 "wallets",

@@ -35,6 +35,9 @@ pub fn of_kind(kind: Kind) -> Value {
         Kind::Words(most) => json!({
             "type": ["array", "null"], "items": {"type": "string", "maxLength": 100}, "maxItems": most,
         }),
+        Kind::Items(fields, most) => json!({
+            "type": "array", "items": of_body(fields), "minItems": 1, "maxItems": most,
+        }),
         Kind::Token | Kind::After | Kind::Place => json!({"type": "string"}),
         Kind::Moment => json!({"anyOf": [
             {"type": "string", "format": "date-time"}, {"type": "string", "format": "date"},
@@ -99,6 +102,7 @@ pub fn components() -> Map<String, Value> {
         ("Party", party()),
         ("Payment", payment()),
         ("Refund", refund()),
+        ("PaymentResults", payment_results()),
         ("Cash", cash()),
         ("Receipt", receipt()),
         ("Checkpoint", checkpoint()),
@@ -396,6 +400,31 @@ fn hash() -> Value {
     json!({"type": "string", "pattern": "^[0-9a-f]{64}$"})
 }
 
+/// What may be null in an answer.
+fn or_null(schema: &Value) -> Value {
+    json!({"anyOf": [schema, {"type": "null"}]})
+}
+
+fn payment_results() -> Value {
+    let result = object(&[
+        ("index", json!({"type": "integer", "minimum": 0}), "Its place in the request, from 0 on."),
+        ("idempotency_key", json!({"type": "string"}), "Its key."),
+        (
+            "status",
+            json!({"type": "integer", "minimum": 200}),
+            "What it would have been answered with alone.",
+        ),
+        ("replayed", json!({"type": "boolean"}), "Whether this is an earlier answer, given again."),
+        ("payment", or_null(&reference("Payment")), "The payment; null if there is none."),
+        (
+            "error",
+            json!({"type": ["object", "null"]}),
+            "The problem without its request_id; null if there is none.",
+        ),
+    ]);
+    object(&[("results", json!({"type": "array", "items": result}), "One for each payment, in their order.")])
+}
+
 fn decline() -> Value {
     object(&[
         ("code", one_of(&["insufficient_funds"]), "The reason."),
@@ -456,8 +485,8 @@ fn wallet() -> Value {
     object(&[
         ("currency", currency(), "ISO 4217."),
         ("balance", amount(), "All of it."),
-        ("available", amount(), "What can be spent."),
-        ("held", amount(), "What is set aside for authorised payments."),
+        ("available", or_null(&amount()), "What can be spent; null of a past time."),
+        ("held", or_null(&amount()), "What is set aside for authorised payments; null of a past time."),
     ])
 }
 

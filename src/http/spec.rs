@@ -115,6 +115,11 @@ pub struct Route {
     pub doc: Doc,
 }
 
+/// The most bytes that a body may have.
+pub const MAX_BODY: usize = 64 * 1024;
+/// The most bytes that a body with a list of objects may have.
+pub const MAX_BULK: usize = 1024 * 1024;
+
 /// The documentation of a route, and the fields that it takes.
 pub struct Doc {
     /// The part of the docs page that lists it.
@@ -137,6 +142,13 @@ pub struct Doc {
     pub errors: &'static [Code],
     /// A body that works, as JSON text; empty where there is none.
     pub example: &'static str,
+}
+
+impl Doc {
+    /// The most bytes that a body may have.
+    pub fn body_limit(&self) -> usize {
+        if self.body.iter().any(|field| matches!(field.kind, Kind::Items(..))) { MAX_BULK } else { MAX_BODY }
+    }
 }
 
 /// The parts of the docs page.
@@ -224,6 +236,7 @@ pub enum Content {
 }
 
 /// A field of a body or a parameter of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
     /// Its name.
     pub name: &'static str,
@@ -286,4 +299,6 @@ pub enum Kind {
     Words(usize),
     /// An RFC 3339 time or a date.
     Moment,
+    /// A list of at most so many objects with these fields.
+    Items(&'static [Field], usize),
 }

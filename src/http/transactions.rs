@@ -6,10 +6,11 @@ use super::call::Call;
 use super::extract::Cursor;
 use super::problem::{Code, Problem};
 use super::reply::{self, List};
+use super::search;
 use super::spec::Answer;
 use super::views::TransactionView;
-use crate::ledger::MovementType;
-use crate::store::{HistoryFilter, Listing, Page, PageRequest};
+use crate::ledger::{MovementType, PaymentStatus};
+use crate::store::{Listing, Page, PageRequest};
 
 /// What a movement can be.
 pub(crate) const TYPES: &[&str] = &["payment", "topup", "deposit", "withdrawal", "refund", "grant"];
@@ -29,31 +30,19 @@ pub(super) const STATUSES: &[&str] = &[
 pub(super) async fn list(call: Call) -> Answer {
     let mut query = call.query();
     let page = PageRequest { limit: query.limit(), after: query.after() };
-    let (kind, status) = (query.word("type"), query.word("status"));
-    let currency = query.currency("currency");
-    let (from, to) = (query.from("from"), query.until("to"));
+    let kind = query.word("type").and_then(MovementType::from_name);
+    let mut search = search::read(&mut query);
     let pairs = query.pairs();
     query.finish(())?;
     let who = call.who()?;
-    let page = match status.map(declined) {
-        // Those are states of payments, and no movement is in one.
-        Some(None) => Page { rows: Vec::new(), next: None },
-        declined => {
-            let (kind, declined) = (kind.and_then(MovementType::from_name), declined.flatten());
-            let filter = HistoryFilter { listing: Listing::Movements(kind), currency, declined, from, to };
-            call.teller().transactions(who, page, filter).await?
-        }
+    search.filter.listing = Listing::Movements(kind);
+    let page = match search.status.take() {
+        // The others are states of payments, and no movement is in one.
+        Some(status) if status != PaymentStatus::Succeeded => Page { rows: Vec::new(), next: None },
+        _ => call.teller().transactions(who, page, search).await?,
     };
     let rows = page.rows.iter().map(|movement| TransactionView::new(movement, who.user.id)).collect();
     Ok(List::new(rows, page.next.map(Cursor::new)).into_reply("/transactions", &pairs))
-}
-
-fn declined(status: &str) -> Option<bool> {
-    match status {
-        "succeeded" => Some(false),
-        "declined" => Some(true),
-        _ => None,
-    }
 }
 
 pub(super) async fn get(call: Call) -> Answer {

@@ -23,17 +23,30 @@ pub(crate) const METHODS: &[&str] =
 struct WalletView {
     currency: Currency,
     balance: Text<Balance>,
-    available: Text<Balance>,
-    held: Text<Balance>,
+    available: Option<Text<Balance>>,
+    held: Option<Text<Balance>>,
 }
 
 pub(super) async fn list(call: Call) -> Answer {
     let mut query = call.query();
     let page = PageRequest { limit: query.limit(), after: query.after() };
+    let time = query.until("at");
     let pairs = query.pairs();
     query.finish(())?;
-    let accounts = call.teller().wallets(call.who()?).await?;
-    let wallets = wallets(&accounts).into_iter().map(|wallet| (position(wallet.currency), wallet));
+    let wallets = match time {
+        None => wallets(&call.teller().wallets(call.who()?).await?),
+        Some(time) => {
+            let balances = call.teller().wallets_before(call.who()?, time).await?;
+            let then = |balance: Balance| WalletView {
+                currency: balance.currency,
+                balance: Text(balance),
+                available: None,
+                held: None,
+            };
+            balances.into_iter().map(then).collect()
+        }
+    };
+    let wallets = wallets.into_iter().map(|wallet| (position(wallet.currency), wallet));
     Ok(List::page_of(wallets, page).into_reply("/wallets", &pairs))
 }
 
@@ -56,8 +69,8 @@ fn wallets(accounts: &[AccountBalance]) -> Vec<WalletView> {
         WalletView {
             currency,
             balance: of(available.saturating_add(held)),
-            available: of(available),
-            held: of(held),
+            available: Some(of(available)),
+            held: Some(of(held)),
         }
     };
     by_currency.into_iter().map(view).collect()

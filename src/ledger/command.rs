@@ -8,7 +8,7 @@ use super::{
     AccountKey, Amount, ApiKey, Caller, CancelRequest, Capture, CashDirection, CashRequest, Currency,
     Deadline, DeliveryCommand, Email, EndSchedule, EventDraft, IdempotencyKey, Lifetime, MakeRequest,
     MakeSchedule, Memo, Money, Move, Origin, PasswordHash, PayRequested, PaymentId, PaymentRequest,
-    PaymentShape, Permission, RecordKey, RecordKind, ResetLink, Review, Role, RunSchedule, Schedule,
+    PaymentShape, Permission, RecordKey, RecordKind, Refusal, ResetLink, Review, Role, RunSchedule, Schedule,
     SessionId, Shown, Timestamp, TokenHash, TopupMethod, TransactionId, UserId, WebhookCommand,
 };
 
@@ -60,6 +60,10 @@ pub enum Action {
     Rename(Rename),
     /// Pay somebody.
     Pay(Pay),
+    /// Make many payments at once.
+    PayMany(PayMany),
+    /// Find what an idempotency key stands for.
+    FindKey(FindKey),
     /// Take a payment a step further.
     Settle(Settle),
     /// Release what a payment held too long.
@@ -344,6 +348,28 @@ pub struct Pay {
     pub key: Option<IdempotencyKey>,
 }
 
+/// Make many payments at once.
+#[derive(Debug, Clone)]
+pub struct PayMany {
+    /// Who pays.
+    pub caller: Caller,
+    /// The payments, each with a key of its own, in their order; or why one cannot be asked for.
+    pub pays: Vec<Result<Pay, Refusal>>,
+    /// Whether none is made if any is refused.
+    pub all_or_nothing: bool,
+    /// What was shown for a second factor, once for all of them.
+    pub shown: Shown,
+}
+
+/// Find what an idempotency key stands for.
+#[derive(Debug, Clone)]
+pub struct FindKey {
+    /// Who asks, for a key of their own.
+    pub caller: Caller,
+    /// The key.
+    pub key: IdempotencyKey,
+}
+
 impl Pay {
     /// What it is compared by when it has no key.
     pub fn shape(&self) -> PaymentShape {
@@ -592,6 +618,8 @@ impl Command {
             }
             Action::Rename(rename) => add_caller(&rename.caller, needs),
             Action::Pay(pay) => add_payment(pay, needs),
+            Action::PayMany(many) => add_payments(many, needs),
+            Action::FindKey(find) => add_key(find, needs),
             Action::MakeSchedule(make) => {
                 add_caller(&make.caller, needs);
                 needs.users.push(make.schedule.payee);
@@ -667,6 +695,16 @@ fn add_authority(by: &Authority, user: UserId, needs: &mut Needs) {
     if let Some(caller) = by.caller() {
         add_caller(caller, needs);
     }
+}
+
+fn add_payments(many: &PayMany, needs: &mut Needs) {
+    add_caller(&many.caller, needs);
+    many.pays.iter().flatten().for_each(|pay| add_payment(pay, needs));
+}
+
+fn add_key(find: &FindKey, needs: &mut Needs) {
+    add_caller(&find.caller, needs);
+    needs.keys.push((find.caller.user, find.key.clone()));
 }
 
 fn add_payment(pay: &Pay, needs: &mut Needs) {

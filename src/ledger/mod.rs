@@ -36,9 +36,9 @@ mod working_set;
 pub use account::{AccountKey, AccountKind};
 pub use command::{
     Action, Authority, BeginFactor, Cash, ChangePassword, ChangeUser, Command, ConfirmFactor, DecideCash,
-    EndSession, EndUserSessions, Expire, MakeApiKey, MakeResetLink, MoveClock, Needs, OpenSession, Pay,
-    RefreshSession, Register, RemoveFactor, Rename, ResetFactor, ResetPassword, RotateApiKey, Settle,
-    Settlement, TokenPair, Topup,
+    EndSession, EndUserSessions, Expire, FindKey, MakeApiKey, MakeResetLink, MoveClock, Needs, OpenSession,
+    Pay, PayMany, RefreshSession, Register, RemoveFactor, Rename, ResetFactor, ResetPassword, RotateApiKey,
+    Settle, Settlement, TokenPair, Topup,
 };
 pub use decide::{Outcome, Reply, check_session, decide, may_use};
 pub use delivery::{

@@ -113,6 +113,11 @@ pub enum Refusal {
         /// What there is to be paid out, in minor units of the same currency.
         available_minor: i64,
     },
+    /// Of many payments that were to be made together, these cannot be: by place, why.
+    BatchRefused {
+        /// The place of each, from 0 on, and its own refusal.
+        refusals: Vec<(usize, Refusal)>,
+    },
     /// The simulated method said no.
     TopupFailed {
         /// Why.

@@ -111,7 +111,7 @@ pub struct KnownPayment {
 }
 
 /// What a batch changed, in the order in which it happened.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Changes {
     /// Users that are new or not as they were; their last state is in the working set.
     pub users: Vec<UserId>,
@@ -143,7 +143,7 @@ impl Changes {
 }
 
 /// The rows that a batch may touch.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct WorkingSet {
     /// The batch's time.
     pub now: Timestamp,

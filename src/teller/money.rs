@@ -9,10 +9,9 @@ use crate::ledger::{
     TransactionKind, UserId, may_use,
 };
 use crate::proof::Receipt;
-use crate::store::{
-    AccountBalance, HistoryFilter, HistoryQuery, Listing, Movement, Page, PageRequest, StoreError,
-};
+use crate::store::{AccountBalance, Movement, Page, PageRequest, StoreError};
 
+use super::search::{Search, Whose};
 use super::{Identity, Teller, TellerError, unexpected};
 
 /// Who is to be paid, as the payer says it.
@@ -205,9 +204,9 @@ impl Teller {
         &self,
         who: &Identity,
         page: PageRequest,
-        filter: HistoryFilter,
+        wanted: impl Into<Search>,
     ) -> Result<Page<Movement>, TellerError> {
-        Ok(self.store.history(HistoryQuery { user: who.user.id, page, filter }).await?)
+        self.search(Whose::Of(who.user.id), &wanted.into(), page).await
     }
 
     /// One of the caller's own transactions, if there is one of that id.
@@ -255,10 +254,10 @@ impl Teller {
         &self,
         who: &Identity,
         page: PageRequest,
-        filter: HistoryFilter,
+        wanted: impl Into<Search>,
     ) -> Result<Page<PaymentNow>, TellerError> {
-        let filter = HistoryFilter { listing: Listing::Payments, ..filter };
-        let page = self.store.history(HistoryQuery { user: who.user.id, page, filter }).await?;
+        let wanted = wanted.into().of_payments();
+        let page = self.search(Whose::Of(who.user.id), &wanted, page).await?;
         let firsts = page.rows.into_iter().map(|movement| movement.transaction).collect();
         Ok(Page { rows: self.as_they_stand(firsts).await?, next: page.next })
     }

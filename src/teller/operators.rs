@@ -10,9 +10,10 @@ use crate::ledger::{
     UserId,
 };
 use crate::store::journal::Head;
-use crate::store::oversight::{EventQuery, Statistics, TransactionQuery, UserQuery};
-use crate::store::{HistoryFilter, HistoryQuery, Listing, Page, PageRequest};
+use crate::store::oversight::{EventQuery, Statistics, UserQuery};
+use crate::store::{Page, PageRequest};
 
+use super::search::{Search, Whose};
 use super::{Identity, PaymentNow, Teller, TellerError, expect_user};
 
 /// Over which time statistics count payments, in milliseconds: a day.
@@ -137,16 +138,16 @@ impl Teller {
         who: &Identity,
         origin: Origin,
         user: Option<UserId>,
-        filter: HistoryFilter,
+        search: Search,
         page: PageRequest,
     ) -> Result<Page<PaymentNow>, TellerError> {
-        let filter = HistoryFilter { listing: Listing::Payments, ..filter };
         let own = who.user.id;
-        let mut found = match user {
-            None => self.store.find_transactions(TransactionQuery { not_of: own, filter, page }).await?,
+        let whose = match user {
+            None => Whose::NotOf(own),
             Some(user) if user == own => return Err(self.refuse_own(who, origin).await),
-            Some(user) => self.store.history(HistoryQuery { user, page, filter }).await?,
+            Some(user) => Whose::Of(user),
         };
+        let mut found = self.search(whose, &search.of_payments(), page).await?;
         found.rows.retain(|movement| !movement.transaction.is_party(own));
         let firsts = found.rows.into_iter().map(|movement| movement.transaction).collect();
         Ok(Page { rows: self.as_they_stand(firsts).await?, next: found.next })

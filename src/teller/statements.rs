@@ -1,6 +1,8 @@
 //! Statements: where a span of a wallet's history begins and ends, and its movements, a piece at a time.
 
-use crate::ledger::{Currency, Timestamp, UserId};
+use std::collections::BTreeSet;
+
+use crate::ledger::{Balance, Currency, Timestamp, UserId};
 use crate::store::{HistoryFilter, HistoryQuery, Movement, PageRequest, WalletQuery};
 
 use super::{Identity, Teller, TellerError};
@@ -79,6 +81,24 @@ impl Teller {
         let StatementBounds { user, currency, after, to, .. } = *bounds;
         let query = WalletQuery { user, currency, after: behind.unwrap_or(after), to, limit: PIECE };
         Ok(self.store.wallet_movements(query).await?)
+    }
+
+    /// What the caller's wallets held right before that time; those that had no movement by then are left out.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn wallets_before(&self, who: &Identity, time: Timestamp) -> Result<Vec<Balance>, TellerError> {
+        let user = who.user.id;
+        let accounts = self.store.wallets(user).await?;
+        let currencies: BTreeSet<Currency> =
+            accounts.iter().map(|account| account.balance.currency).collect();
+        let mut balances = Vec::new();
+        for currency in currencies {
+            let last = self.newest_movement(user, currency, Some(time)).await?;
+            let amount_minor = last.and_then(|movement| movement.balance_after_minor);
+            balances.extend(amount_minor.map(|amount_minor| Balance { amount_minor, currency }));
+        }
+        Ok(balances)
     }
 
     async fn newest_movement(

@@ -10,10 +10,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Errors, currency, parse_start};
+use super::{Errors, Recipient, currency, parse_start};
 use crate::http::problem::{Code, Problem};
 use crate::http::spec::{Field, Kind};
-use crate::ledger::{Amount, Currency, Email, Money, MoneyError, Timestamp, UserId};
+use crate::ledger::{Amount, Currency, Email, Money, MoneyError, Timestamp};
 
 /// The most pairs that metadata may have.
 pub const MAX_METADATA_PAIRS: usize = 50;
@@ -145,22 +145,48 @@ impl<'a> Form<'a> {
     /// Whom to pay: a user id or an email address.
     pub fn recipient(&mut self, name: &'static str) -> Option<Recipient> {
         let text = self.string(name)?;
-        if text.trim() == "house" {
-            return Some(Recipient::House);
-        }
-        if let Ok(user) = text.trim().parse::<UserId>() {
-            return Some(Recipient::User(user));
-        }
-        if let Ok(email) = Email::parse(&text) {
-            Some(Recipient::Email(email))
-        } else {
+        let recipient = Recipient::parse(&text);
+        if recipient.is_none() {
             self.errors.push(
                 name,
                 "invalid_recipient",
                 "must be an email address, a user id or \"house\"; leave it out to pay the house",
             );
-            None
         }
+        recipient
+    }
+
+    /// A list of objects, each read as a body of its own; what is wrong in one is told with its place.
+    pub fn items<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(&mut Form<'a>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let Some(Kind::Items(fields, most)) = self.kind(name) else { return None };
+        let Some(raw) = self.raw(name) else {
+            self.errors.push(name, "required", "is required");
+            return None;
+        };
+        let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
+            self.errors.push(name, "wrong_type", "must be a list of objects");
+            return None;
+        };
+        if items.is_empty() || items.len() > most {
+            self.errors.push(name, "wrong_count", format!("must have 1 to {most} items"));
+            return None;
+        }
+        let mut values = Vec::with_capacity(items.len());
+        for (place, item) in items.into_iter().enumerate() {
+            let Ok(mut form) = Form::read(item.get().as_bytes(), fields) else {
+                self.errors.push(&format!("{name}[{place}]"), "wrong_type", "must be a JSON object");
+                continue;
+            };
+            values.extend(read(&mut form));
+            for error in form.errors.0 {
+                self.errors.push(&format!("{name}[{place}].{}", error.field), error.code, error.message);
+            }
+        }
+        Some(values)
     }
 
     /// One of the words that the route's field lists.
@@ -335,17 +361,6 @@ impl<'a> Form<'a> {
         }
         inside
     }
-}
-
-/// Whom a payment goes to, as the client names them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Recipient {
-    /// The house, by its name in answers.
-    House,
-    /// By id.
-    User(UserId),
-    /// By email.
-    Email(Email),
 }
 
 fn check_pair(

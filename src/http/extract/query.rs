@@ -7,10 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Serialize, Serializer};
 
-use super::{Errors, currency};
+use super::{Errors, Recipient, currency};
 use crate::http::problem::Problem;
 use crate::http::spec::{Field, Kind};
-use crate::ledger::{Currency, FeedPosition, Timestamp};
+use crate::ledger::{Currency, FeedPosition, Money, Timestamp};
 
 /// The most rows that one page may have.
 pub const MAX_LIMIT: usize = 100;
@@ -200,6 +200,29 @@ impl<'a> Query<'a> {
     pub fn currency(&mut self, name: &'static str) -> Option<Currency> {
         let text = self.get(name)?.to_owned();
         currency(&mut self.errors, name, &text)
+    }
+
+    /// An amount of the currency that another parameter names.
+    pub fn money(&mut self, name: &'static str, currency: Option<Currency>) -> Option<Money> {
+        let text = self.get(name)?;
+        let Some(currency) = currency else {
+            if self.get("currency").is_none() {
+                self.errors.push("currency", "required", format!("is required where {name} is given"));
+            }
+            return None;
+        };
+        let money = Money::parse(text, currency);
+        money.map_err(|error| self.errors.push(name, error.code(), error.to_string())).ok()
+    }
+
+    /// Somebody with whom there are payments: an email address, a user id or the house.
+    pub fn recipient(&mut self, name: &'static str) -> Option<Recipient> {
+        let recipient = Recipient::parse(self.get(name)?);
+        if recipient.is_none() {
+            let message = "must be an email address, a user id or \"house\"";
+            self.errors.push(name, "invalid_recipient", message);
+        }
+        recipient
     }
 
     /// Text as the route's parameter bounds it; absent and empty are both none.

@@ -5,6 +5,7 @@
 //! has passed, so that a refused command costs its neighbours nothing.
 
 mod api_keys;
+mod bulk;
 mod cash;
 mod deliveries;
 mod factors;
@@ -53,6 +54,8 @@ pub enum Reply {
         /// The step.
         step: Arc<Transaction>,
     },
+    /// The answer to each of many payments, in their order.
+    Many(Vec<Outcome>),
     /// The record as it stands now.
     Record(Arc<Record>),
     /// An event was told; its id, without its prefix.
@@ -98,6 +101,8 @@ pub fn decide(rules: &Rules, set: &mut WorkingSet, command: &Command) -> Outcome
         Action::ResetPassword(reset) => resets::reset_password(set, command, reset).into(),
         Action::Rename(rename) => users::rename(set, command, rename).into(),
         Action::Pay(pay) => payments::pay(rules, set, command, pay),
+        Action::PayMany(many) => bulk::pay_many(rules, set, command, many),
+        Action::FindKey(find) => payments::find_key(set, find).into(),
         Action::MakeSchedule(make) => schedules::make(rules, set, make).into(),
         Action::EndSchedule(end) => schedules::end(set, end).into(),
         Action::RunSchedule(run) => schedules::run(rules, set, command, run).into(),

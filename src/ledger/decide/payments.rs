@@ -4,12 +4,23 @@ use std::sync::Arc;
 
 use super::super::{
     AccountKey, BalancesAfter, Capture, Command, Currency, Deadline, Decline, Entry, EventDraft, EventKind,
-    Filing, Hold, IdempotencyKey, Memo, Mode, Money, Party, Pay, Refusal, Rules, Stage, Topup, TopupMethod,
-    Transaction, TransactionKind, User, UserId, WorkingSet,
+    Filing, FindKey, Hold, IdempotencyKey, Memo, Mode, Money, Party, Pay, Refusal, Rules, Stage, Topup,
+    TopupMethod, Transaction, TransactionKind, User, UserId, WorkingSet,
 };
 use super::{Outcome, Reply, caller_user, factors};
 
 pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, pay: &Pay) -> Outcome {
+    pay_after(rules, set, command, pay, |set, payer| step_up(rules, set, payer, pay))
+}
+
+/// Pays once everything but the second factor was looked at, and then that.
+pub(super) fn pay_after(
+    rules: &Rules,
+    set: &mut WorkingSet,
+    command: &Command,
+    pay: &Pay,
+    step_up: impl FnOnce(&mut WorkingSet, &Arc<User>) -> Result<(), Refusal>,
+) -> Outcome {
     let payer = match caller_user(set, &pay.caller) {
         Ok(payer) => payer,
         Err(refusal) => return refusal.into(),
@@ -19,7 +30,7 @@ pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, pay: &
     }
     match check_payment(rules, set, &payer, pay) {
         Ok(payee) => {
-            if let Err(refusal) = step_up(rules, set, &payer, pay) {
+            if let Err(refusal) = step_up(set, &payer) {
                 return refusal.into();
             }
             write_payment(rules, set, command, pay, &payer, payee).into()
@@ -33,6 +44,12 @@ pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, pay: &
             refusal.into()
         }
     }
+}
+
+/// What a key of the caller's stands for.
+pub(super) fn find_key(set: &WorkingSet, find: &FindKey) -> Result<Reply, Refusal> {
+    let owner = caller_user(set, &find.caller)?;
+    answered(set, owner.id, Some(&find.key)).map(Reply::Transaction).ok_or(Refusal::PaymentNotFound)
 }
 
 /// The rules that stand before the money itself, in the order of [`Refusal`].

@@ -220,6 +220,12 @@ fn finish(shared: &Shared, decided: Decided, committed: Option<Committed>, took:
 
 /// A transaction of this batch says the time that its row got. One that was replayed keeps its own.
 fn restamp(outcome: &mut Outcome, decided: Timestamp, written: Timestamp) {
+    if let Ok(Reply::Many(outcomes)) = &mut outcome.result {
+        for outcome in outcomes {
+            restamp(outcome, decided, written);
+        }
+        return;
+    }
     if let Ok(Reply::Transaction(transaction) | Reply::Step { step: transaction, .. }) = &mut outcome.result
         && !outcome.replayed
         && transaction.created_at == decided

@@ -60,6 +60,7 @@ fn locked_user(action: &Action) -> Option<UserId> {
         Action::RotateApiKey(rotate) => Some(rotate.caller.user),
         // Of two that show the same code at the same moment one is to find it used.
         Action::Pay(pay) if matches!(pay.shown, Shown::Proof(_)) => Some(pay.caller.user),
+        Action::PayMany(many) if matches!(many.shown, Shown::Proof(_)) => Some(many.caller.user),
         Action::ChangeUser(change) => Some(change.user),
         Action::EndUserSessions(end) => Some(end.user),
         Action::ResetFactor(reset) => Some(reset.user),
@@ -70,6 +71,8 @@ fn locked_user(action: &Action) -> Option<UserId> {
         | Action::Register(_)
         | Action::TouchSession(_)
         | Action::Pay(_)
+        | Action::PayMany(_)
+        | Action::FindKey(_)
         | Action::MakeSchedule(_)
         | Action::EndSchedule(_)
         | Action::RunSchedule(_)

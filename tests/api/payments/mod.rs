@@ -1,7 +1,9 @@
 //! `POST /payment`, `GET /payments`, `GET /payment/{id}`.
 
+mod bulk;
 mod idempotency;
 mod races;
+mod search;
 mod steps;
 
 use serde_json::{Value, json};

@@ -1,0 +1,42 @@
+//! Many payments in one command: each is decided as it would be alone, in their order. One second factor counts for all of
+//! them; where all or nothing was asked for, one refusal takes everything back.
+
+use std::sync::Arc;
+
+use super::super::{Command, Pay, PayMany, Refusal, Rules, WorkingSet};
+use super::payments::{answered, pay_after};
+use super::{Outcome, Reply, caller_user, factors};
+
+pub(super) fn pay_many(rules: &Rules, set: &mut WorkingSet, command: &Command, many: &PayMany) -> Outcome {
+    let payer = match caller_user(set, &many.caller) {
+        Ok(payer) => payer,
+        Err(refusal) => return refusal.into(),
+    };
+    let before = many.all_or_nothing.then(|| set.clone());
+    let is_large_and_new = |pay: &Pay| {
+        rules.step_up_above.is_asked_for(pay.money) && answered(set, payer.id, pay.key.as_ref()).is_none()
+    };
+    if many.pays.iter().flatten().any(is_large_and_new)
+        && let Err(refusal) = factors::take(set, Arc::clone(&payer), many.shown)
+    {
+        return refusal.into();
+    }
+    let outcomes: Vec<Outcome> = many
+        .pays
+        .iter()
+        .map(|pay| match pay {
+            Ok(pay) => pay_after(rules, set, command, pay, |_, _| Ok(())),
+            Err(refusal) => refusal.clone().into(),
+        })
+        .collect();
+    let refused = outcomes.iter().any(|outcome| outcome.result.is_err());
+    match before.filter(|_| refused) {
+        None => Ok(Reply::Many(outcomes)).into(),
+        Some(before) => {
+            *set = before;
+            let refusals =
+                (0..).zip(outcomes).filter_map(|(place, outcome)| Some((place, outcome.result.err()?)));
+            Refusal::BatchRefused { refusals: refusals.collect() }.into()
+        }
+    }
+}
