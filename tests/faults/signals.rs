@@ -138,7 +138,7 @@ const MEMORY_LEFT_MIB: [u64; 3] = [0, 2, 25];
 fn running_out_of_memory_loses_nothing() {
     let mut random = Random::new(Random::seed_of_this_run());
     // With a limit from the beginning, no room is set aside for later.
-    let mut server = Server::builder().behind(&["prlimit", "--as=536870912:"]).start();
+    let mut server = Server::builder().behind(&["prlimit", "--as=314572800:"]).start();
     let mut world = World::new(&server, 8);
     let mut died = 0;
     for left in MEMORY_LEFT_MIB {
