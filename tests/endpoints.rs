@@ -80,6 +80,11 @@ fn good_call(route: &Route, user: &mut User) -> Request {
         }
         "POST /admin/cash/{id}/approve" | "POST /admin/cash/{id}/reject" => json!({"note": "counted"}),
         "GET /statement" => return Request::get("/statement?currency=USD"),
+        "POST /admin/reconciliations" => {
+            return Request::new("POST", "/admin/reconciliations?from=2026-01-01&to=2026-01-31")
+                .header("Content-Type", "text/csv")
+                .bytes(b"amount,currency,reference\n1,USD,slip 1\n");
+        }
         "GET /payment" => return Request::get("/payment?idempotency_key=good"),
         "POST /payments/batch" => json!({"payments": [
             {"idempotency_key": "good call", "amount": "0.02", "currency": "USD"},

@@ -8,12 +8,14 @@
 //! Signs are the ledger's: a wallet above zero holds its owner's money, and the outside world (`cash`, `sandbox`) is
 //! below zero by what it brought. In plain-text accounting wallets and holds are therefore assets, the outside is equity.
 
+pub mod bank;
 pub mod beancount;
 pub mod camt053;
 pub mod csv;
 pub mod export;
 pub mod hledger;
 pub mod json;
+pub mod reconciliation;
 pub mod statement;
 mod text;
 

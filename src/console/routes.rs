@@ -38,6 +38,7 @@ const fn doc(summary: &'static str, query: &'static [Field], body: &'static [Fie
         summary,
         description: "",
         body,
+        file: &[],
         query,
         idempotent: false,
         success: &[],

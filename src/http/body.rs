@@ -9,7 +9,7 @@ use hyper::body::{Body, Bytes};
 use super::problem::{Code, Problem};
 
 /// The most bytes of a refused body that are read and thrown away so that the client gets to see the answer.
-const MAX_DISCARDED: usize = 8 * 1024 * 1024;
+const MAX_DISCARDED: usize = 16 * 1024 * 1024;
 /// How long a refused body is read.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 

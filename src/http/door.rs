@@ -5,6 +5,7 @@ use hyper::http::request::Parts;
 
 use super::extract;
 use super::problem::{Code, Problem};
+use super::reconciliations;
 use super::reply::Reply;
 use super::spec::{Asked, Door, Route};
 use crate::ledger::RequestId;
@@ -19,6 +20,10 @@ impl Door for ApiDoor {
 
     /// Whether the body is there and declared as what the route needs.
     fn body(&self, route: &Route, parts: &Parts, body: Bytes) -> Result<Bytes, Problem> {
+        if !route.doc.file.is_empty() {
+            return reconciliations::check_file(&parts.headers, route.doc.file, body.is_empty())
+                .map(|()| body);
+        }
         let may_be_absent = route.doc.body.iter().all(|field| !field.required);
         if extract::is_json(&parts.headers) {
             if body.is_empty() && !may_be_absent {

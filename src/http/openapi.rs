@@ -62,7 +62,12 @@ fn operation(route: &Route, order: usize) -> Value {
         "security": security(route),
         "x-order": order,
     });
-    let body = (!doc.body.is_empty()).then(|| request_body(doc.body, doc.example));
+    let body = if doc.file.is_empty() {
+        (!doc.body.is_empty()).then(|| request_body(doc.body, doc.example))
+    } else {
+        let media = |kind: &&str| ((*kind).to_owned(), json!({"schema": {"type": "string"}}));
+        Some(json!({"required": true, "content": doc.file.iter().map(media).collect::<Map<_, _>>()}))
+    };
     if let (Some(body), Some(operation)) = (body, operation.as_object_mut()) {
         operation.insert("requestBody".into(), body);
     }

@@ -2,6 +2,7 @@
 
 use super::operators::{self, ROLES, SEVERITIES, YES_OR_NO};
 use super::problem::Code;
+use super::reconciliations;
 use super::routes::{AFTER, LIMIT, NO_CONTENT, handler, ok, plain};
 use super::search::{self, FROM, TO};
 use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success, Tag, Verb};
@@ -237,4 +238,30 @@ pub(super) const STATISTICS: Route = Route {
         "Users and sessions now, payments of the last 24 hours.",
         &[ok(Content::Json("Statistics"), "The figures.")],
     ),
+};
+
+pub(super) const RECONCILE: Route = Route {
+    verb: Verb::Post,
+    path: "/admin/reconciliations",
+    access: Access::Needs(Permission::MoveCash),
+    handler: handler!(reconciliations::make),
+    doc: Doc {
+        file: reconciliations::TYPES,
+        query: &[
+            Field::required("from", Kind::Moment, "The period: from this time or date (UTC) on …"),
+            Field::required("to", Kind::Moment, "… and before this time, or up to the end of this date."),
+        ],
+        ..plain(
+            Tag::Operators,
+            "reconcile",
+            "Compare a bank's file with the ledger",
+            "Send a statement of the bank as it is: CSV with the columns amount (above zero in, below out), currency, reference \
+             and date, or camt.053. Its lines are matched with deposits and withdrawals by reference and amount. Nothing is \
+             changed by it. Deposits of your own are not looked at.",
+            &[ok(
+                Content::Json("Reconciliation"),
+                "What is the same, what differs, and what only one side has.",
+            )],
+        )
+    },
 };

@@ -103,6 +103,7 @@ pub fn components() -> Map<String, Value> {
         ("Payment", payment()),
         ("Refund", refund()),
         ("PaymentResults", payment_results()),
+        ("Reconciliation", reconciliation()),
         ("Cash", cash()),
         ("Receipt", receipt()),
         ("Checkpoint", checkpoint()),
@@ -423,6 +424,40 @@ fn payment_results() -> Value {
         ),
     ]);
     object(&[("results", json!({"type": "array", "items": result}), "One for each payment, in their order.")])
+}
+
+fn reconciliation() -> Value {
+    let count = || json!({"type": "integer", "minimum": 0});
+    let list = |of: Value| json!({"type": "array", "items": of});
+    let optional = || json!({"type": ["string", "null"]});
+    let signed = || json!({"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+)?$"});
+    let line = || {
+        object(&[
+            ("line", count(), "The line of a CSV file, or the number of the entry."),
+            ("date", optional(), "As the file writes it."),
+            ("amount", signed(), "Above zero what came in, below what went out."),
+            ("currency", currency(), "ISO 4217."),
+            ("reference", optional(), "What it is matched by."),
+        ])
+    };
+    let booking = || {
+        object(&[
+            ("transaction", id("txn"), "The deposit or withdrawal."),
+            ("amount", signed(), "Above zero what came in, below what went out."),
+            ("currency", currency(), "ISO 4217."),
+            ("reference", optional(), "For the books."),
+        ])
+    };
+    let pair = || object(&[("bank", line(), "The bank's side."), ("ledger", booking(), "Ours.")]);
+    let counts =
+        ["lines", "matched", "differing", "missing", "extra"].map(|name| (name, count(), "How many."));
+    object(&[
+        ("counts", object(&counts), "How many of each."),
+        ("matched", list(pair()), "The same reference and amount."),
+        ("differing", list(pair()), "The same reference and another amount."),
+        ("missing", list(line()), "Only the bank has these."),
+        ("extra", list(booking()), "Only the ledger has these, within the period."),
+    ])
 }
 
 fn decline() -> Value {

@@ -119,6 +119,8 @@ pub struct Route {
 pub const MAX_BODY: usize = 64 * 1024;
 /// The most bytes that a body with a list of objects may have.
 pub const MAX_BULK: usize = 1024 * 1024;
+/// The most bytes that a file may have.
+pub const MAX_FILE: usize = 10 * 1024 * 1024;
 
 /// The documentation of a route, and the fields that it takes.
 pub struct Doc {
@@ -132,6 +134,8 @@ pub struct Doc {
     pub description: &'static str,
     /// The fields of the body. None: the body is empty or `{}`.
     pub body: &'static [Field],
+    /// The types of the file that the body is instead of JSON; none for JSON.
+    pub file: &'static [&'static str],
     /// The parameters of the query.
     pub query: &'static [Field],
     /// Whether it takes an `Idempotency-Key`.
@@ -147,7 +151,13 @@ pub struct Doc {
 impl Doc {
     /// The most bytes that a body may have.
     pub fn body_limit(&self) -> usize {
-        if self.body.iter().any(|field| matches!(field.kind, Kind::Items(..))) { MAX_BULK } else { MAX_BODY }
+        if !self.file.is_empty() {
+            MAX_FILE
+        } else if self.body.iter().any(|field| matches!(field.kind, Kind::Items(..))) {
+            MAX_BULK
+        } else {
+            MAX_BODY
+        }
     }
 }
 

@@ -49,7 +49,8 @@ impl HistoryFilter {
 
     /// The one kind of transactions that is listed, if it is one.
     pub fn kind(&self) -> Option<TransactionKind> {
-        (self.listing == Listing::Payments).then_some(TransactionKind::Payment)
+        let mut kinds = self.kinds();
+        kinds.next().filter(|_| kinds.next().is_none())
     }
 
     /// Whether what only holds money is listed, too.

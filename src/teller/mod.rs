@@ -17,6 +17,7 @@ mod limits;
 mod money;
 mod operators;
 pub mod proofs;
+mod reconcile;
 mod requests;
 mod sandbox;
 mod schedules;

@@ -18,6 +18,7 @@ mod lists;
 mod monitoring;
 mod operators;
 mod payments;
+mod reconciliations;
 mod requests;
 mod sandbox;
 mod schedules;

@@ -4,8 +4,10 @@ use std::str::FromStr as _;
 
 use farthing::auth::ledger_key::LedgerKey;
 use farthing::auth::throttle::ClassQuotas;
+use farthing::books::bank;
 use farthing::cli::backup::manifest::Manifest;
 use farthing::config::{Networks, Passphrase};
+use farthing::ledger::Money;
 
 use crate::target;
 
@@ -84,6 +86,25 @@ target!(
     a_passphrase, &["a passphrase that is long", "short", "            "], |text: &str| {
         if let Some(passphrase) = Passphrase::parse(text) {
             assert!(passphrase.expose().chars().count() >= 12);
+        }
+    }
+);
+
+target!(
+    /// A bank file is read or refused with the line that is wrong; no line has an amount that money cannot have.
+    a_bank_file, &[
+        "date,amount,currency,reference\n2026-01-02,12.50,EUR,\"Till 2, slip 17\"\n",
+        "amount;currency;reference\r\n-3;jpy;r\r\n",
+        "<a><BkToCstmrStmt><Ntry><Amt Ccy=\"EUR\">1.5</Amt><CdtDbtInd>DBIT</CdtDbtInd><NtryRef>&amp;&#x31;</NtryRef></Ntry></BkToCstmrStmt></a>",
+        "<Ntry><NtryDtls><TxDtls><Amt Ccy=\"EUR\">1</Amt></TxDtls><TxDtls><Amt Ccy=\"EUR\">2</Amt></TxDtls></NtryDtls></Ntry>",
+    ], |text: &str| {
+        for read in [bank::read_csv, bank::read_camt053] {
+            match read(text) {
+                Ok(lines) => for line in lines {
+                    assert!(Money::from_minor(line.amount_minor.abs(), line.currency).is_ok(), "{line:?}");
+                },
+                Err(fault) => assert!(!fault.what.is_empty() && fault.line <= u64::try_from(text.len()).unwrap() + 1),
+            }
         }
     }
 );

@@ -28,6 +28,7 @@ const BASE: Doc = Doc {
     summary: "",
     description: "",
     body: &[],
+    file: &[],
     query: &[],
     idempotent: false,
     success: &[],

@@ -1,0 +1,166 @@
+//! Reconciliation: a bank's file beside the ledger's deposits and withdrawals.
+
+use std::ops::Range;
+
+use hyper::StatusCode;
+use hyper::header::CONTENT_TYPE;
+use serde::Serialize;
+
+use super::call::Call;
+use super::problem::{Code, Problem};
+use super::reply;
+use super::spec::Answer;
+use super::views::Text;
+use crate::books::bank::{self, BankLine};
+use crate::books::reconciliation::{Booking, reconcile};
+use crate::ledger::{Balance, Currency, MovementType, Timestamp, Transaction, TransactionId};
+
+/// What a bank file may be declared as.
+pub(super) const TYPES: &[&str] = &["text/csv", "application/xml", "text/xml"];
+
+#[derive(Serialize)]
+struct ReconciliationView<'a> {
+    counts: CountsView,
+    matched: Vec<PairView<'a>>,
+    differing: Vec<PairView<'a>>,
+    missing: Vec<LineView<'a>>,
+    extra: Vec<BookingView<'a>>,
+}
+
+#[derive(Serialize)]
+struct CountsView {
+    lines: usize,
+    matched: usize,
+    differing: usize,
+    missing: usize,
+    extra: usize,
+}
+
+#[derive(Serialize)]
+struct PairView<'a> {
+    bank: LineView<'a>,
+    ledger: BookingView<'a>,
+}
+
+#[derive(Serialize)]
+struct LineView<'a> {
+    line: u64,
+    date: Option<&'a str>,
+    amount: Text<Balance>,
+    currency: Currency,
+    reference: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct BookingView<'a> {
+    transaction: TransactionId,
+    amount: Text<Balance>,
+    currency: Currency,
+    reference: Option<&'a str>,
+}
+
+fn or_null(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+impl<'a> LineView<'a> {
+    fn new(told: &'a BankLine) -> Self {
+        let BankLine { line, date, amount_minor, currency, reference } = told;
+        Self {
+            line: *line,
+            date: or_null(date),
+            amount: Text(Balance { amount_minor: *amount_minor, currency: *currency }),
+            currency: *currency,
+            reference: or_null(reference),
+        }
+    }
+}
+
+impl<'a> BookingView<'a> {
+    fn new(booking: &'a Booking) -> Self {
+        let Booking { transaction, amount_minor, currency, reference, .. } = booking;
+        Self {
+            transaction: *transaction,
+            amount: Text(Balance { amount_minor: *amount_minor, currency: *currency }),
+            currency: *currency,
+            reference: or_null(reference),
+        }
+    }
+}
+
+pub(super) async fn make(call: Call) -> Answer {
+    let mut query = call.query();
+    query.require("from");
+    query.require("to");
+    let period = query.from("from").zip(query.until("to"));
+    query.finish(())?;
+    let (from, to) = period.ok_or_else(|| Problem::internal("a period was refused without an error"))?;
+    let lines = read(&call)?;
+    let cash = call.teller().cash_around(call.who()?, from, to).await?;
+    let bookings: Vec<Booking> =
+        cash.iter().map(|movement| booked(&movement.transaction, from..to)).collect();
+    let found = reconcile(&lines, &bookings);
+    let line = |place: &usize| lines.get(*place).map(LineView::new);
+    let booking = |place: &usize| bookings.get(*place).map(BookingView::new);
+    let pair = |(of_bank, of_ledger): &(usize, usize)| {
+        Some(PairView { bank: line(of_bank)?, ledger: booking(of_ledger)? })
+    };
+    let view = ReconciliationView {
+        counts: CountsView {
+            lines: lines.len(),
+            matched: found.matched.len(),
+            differing: found.differing.len(),
+            missing: found.missing.len(),
+            extra: found.extra.len(),
+        },
+        matched: found.matched.iter().filter_map(pair).collect(),
+        differing: found.differing.iter().filter_map(pair).collect(),
+        missing: found.missing.iter().filter_map(line).collect(),
+        extra: found.extra.iter().filter_map(booking).collect(),
+    };
+    Ok(reply::json(StatusCode::OK, &view))
+}
+
+fn booked(transaction: &Transaction, period: Range<Timestamp>) -> Booking {
+    let minor = transaction.money.amount_minor();
+    let is_out = transaction.movement() == Some(MovementType::Withdrawal);
+    Booking {
+        transaction: transaction.id,
+        amount_minor: if is_out { minor.saturating_neg() } else { minor },
+        currency: transaction.money.currency(),
+        reference: transaction.memo.reference.clone(),
+        is_of_period: period.contains(&transaction.created_at),
+    }
+}
+
+fn read(call: &Call) -> Result<Vec<BankLine>, Problem> {
+    let refused = |what: &str| Problem::field("body", "bank_file", what);
+    let text =
+        std::str::from_utf8(&call.body).map_err(|_| refused("must be UTF-8; save the file as such"))?;
+    let declared = call.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_csv = declared.trim_start().to_ascii_lowercase().starts_with("text/csv");
+    let lines = if is_csv { bank::read_csv(text) } else { bank::read_camt053(text) };
+    lines.map_err(|fault| refused(&fault.to_string()))
+}
+
+/// Whether a request declares a file of one of these types.
+pub(super) fn is_declared(headers: &hyper::HeaderMap, types: &[&str]) -> bool {
+    let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = declared.split(';').next().unwrap_or_default().trim();
+    types.iter().any(|kind| essence.eq_ignore_ascii_case(kind))
+}
+
+/// What is said of a file that is not there or of another type.
+///
+/// # Errors
+/// 415 `unsupported_media_type`; 422 if it is empty.
+pub(super) fn check_file(headers: &hyper::HeaderMap, types: &[&str], is_empty: bool) -> Result<(), Problem> {
+    if !is_declared(headers, types) {
+        let detail = format!("Send a file with Content-Type {}.", types.join(" or "));
+        Err(Problem::with_detail(Code::UnsupportedMediaType, detail))
+    } else if is_empty {
+        Err(Problem::field("body", "required", "is empty; send the file as the body"))
+    } else {
+        Ok(())
+    }
+}
