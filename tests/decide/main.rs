@@ -11,6 +11,7 @@
 #[allow(dead_code, clippy::expect_used, reason = "test code, of which other tests use the rest")]
 mod random;
 
+mod life;
 mod model;
 mod order;
 mod world;
