@@ -52,6 +52,21 @@ fn a_rate_is_kept_and_no_more_than_falls_due_is_asked() {
 }
 
 #[test]
+fn pairs_of_requests_are_counted_and_the_ledger_is_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    for (mix, statuses) in
+        [("captures", ["200", "201"]), ("refunds", ["201", "201"]), ("links", ["201", "201"])]
+    {
+        let report = bench(folder.path(), &["--mix", mix]);
+        assert_eq!((&report["mix"], &report["verified"]), (&Value::from(mix), &Value::from(true)));
+        assert!(report["requests_per_second"].as_u64().unwrap() > 0, "{report}");
+        let told: Vec<&String> = report["statuses"].as_object().unwrap().keys().collect();
+        assert!(told.iter().all(|status| statuses.contains(&status.as_str())), "{report}");
+        assert!(statuses.iter().all(|status| told.iter().any(|one| one == status)), "{report}");
+    }
+}
+
+#[test]
 fn a_named_folder_is_kept_and_never_taken_twice() {
     let folder = tempfile::tempdir().unwrap();
     let args = [&SMALL[..], &["--data", "ledger"]].concat();

@@ -86,9 +86,9 @@ impl Model {
         }
         self.wallets[payer] -= minor;
         if is_held {
-            self.held[payer] += minor
+            self.held[payer] += minor;
         } else {
-            self.wallets[payee] += minor
+            self.wallets[payee] += minor;
         }
         "yes"
     }
@@ -268,7 +268,7 @@ impl World {
     }
 
     fn pay_many(&mut self, payer: usize, now: i64, hold_ms: i64) -> &'static str {
-        let orders: Vec<Order> = (0..1 + self.below(5)).map(|_| self.order()).collect();
+        let orders: Vec<Order> = (0..=self.below(5)).map(|_| self.order()).collect();
         let pays = orders.iter().map(|order| Ok(self.command_of(payer, order))).collect();
         let all_or_nothing = self.dice.below(2) == 0;
         let many = PayMany { caller: self.callers[payer], pays, all_or_nothing, shown: Shown::Nothing };

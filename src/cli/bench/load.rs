@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::BenchError;
 use super::request::{Random, Traffic};
+use super::steps::Turn;
 use super::wire::{Connection, WireError};
 use crate::cli::progress::Progress;
 
@@ -207,6 +208,7 @@ async fn drive_connection(
     random: &mut Random,
 ) -> Result<(), WireError> {
     let mut connection = Connection::open(authority).await?;
+    let mut turn = Turn::default();
     if pace.interval.is_none() {
         pace.due = Instant::now();
     }
@@ -214,9 +216,11 @@ async fn drive_connection(
         if pace.interval.is_some() {
             tokio::time::sleep_until(pace.due.into()).await;
         }
-        let answer = connection.exchange(run.traffic.next(buffer, random)).await?;
+        let was_first = turn.is_first();
+        let answer = connection.exchange(run.traffic.next(buffer, &mut turn, random)).await?;
         let done = Instant::now();
         run.count_answer(pace.due, done, answer.status, answer.body);
+        run.traffic.answered(&mut turn, was_first, answer.body);
         pace.step(done);
     }
     Ok(())

@@ -10,6 +10,7 @@ pub mod report;
 pub mod request;
 pub mod seed;
 pub mod server;
+pub mod steps;
 pub mod wire;
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -28,6 +29,7 @@ use report::{Report, Setting};
 use request::{Pages, Payments, Random, Traffic};
 use seed::{HISTORY_ROWS, Prefill, Seeded};
 use server::{Folder, Server};
+use steps::{Step, Steps};
 
 /// How long to run before anything counts.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -85,6 +87,34 @@ pub enum BenchMix {
     Payments,
     /// `GET /transactions`: random pages of one long history.
     Transactions,
+    /// `POST /payment` with manual capture, then its capture by the payee.
+    Captures,
+    /// `POST /payment`, then its refund by the payee.
+    Refunds,
+    /// `POST /requests`, then its payment by somebody else.
+    Links,
+}
+
+impl BenchMix {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Payments => "payments",
+            Self::Transactions => "transactions",
+            Self::Captures => "captures",
+            Self::Refunds => "refunds",
+            Self::Links => "links",
+        }
+    }
+
+    /// What the second request of each pair does, if there are pairs.
+    const fn step(self) -> Option<Step> {
+        match self {
+            Self::Payments | Self::Transactions => None,
+            Self::Captures => Some(Step::Capture),
+            Self::Refunds => Some(Step::Refund),
+            Self::Links => Some(Step::Link),
+        }
+    }
 }
 
 /// Why there is no result.
@@ -178,8 +208,8 @@ async fn measure_throw_away(args: &BenchArgs, random: &mut Random) -> Result<(Re
         .map_err(|error| BenchError::Server(error.to_string()))?
         .fingerprint();
     let history = match args.mix {
-        BenchMix::Payments => 0,
         BenchMix::Transactions => HISTORY_ROWS,
+        _ => 0,
     };
     let prefill = Prefill { spread: args.prefill, history };
     let seeded = seed::seed(&location, key, rules, args.users, prefill, random).await?;
@@ -236,15 +266,16 @@ async fn load(
 ) -> Result<Load, BenchError> {
     let authority = authorities.first().map(String::as_str).unwrap_or_default();
     let Seeded { tokens, user_ids } = seeded;
-    let traffic = match args.mix {
-        BenchMix::Payments if args.hot => Traffic::Payments(Payments::to_the_house(authority, tokens)?),
-        BenchMix::Payments => Traffic::Payments(Payments::between_users(authority, tokens, user_ids)?),
-        BenchMix::Transactions => {
+    let traffic = match (args.mix, args.mix.step()) {
+        (_, Some(step)) => Traffic::Steps(Steps::between_users(step, authority, tokens, user_ids)?),
+        (BenchMix::Transactions, None) => {
             let token =
                 tokens.first().ok_or_else(|| BenchError::Usage("a load needs at least one user".into()))?;
             let cursors = remote::cursors(authority, token, PAGES).await?;
             Traffic::Pages(Pages::behind(authority, token, &cursors)?)
         }
+        (_, None) if args.hot => Traffic::Payments(Payments::to_the_house(authority, tokens)?),
+        (_, None) => Traffic::Payments(Payments::between_users(authority, tokens, user_ids)?),
     };
     Ok(Load {
         traffic,
@@ -254,19 +285,13 @@ async fn load(
         warm_up: WARM_UP,
         duration: Duration::from_secs(args.duration.max(1)),
         random: random.fork(),
-        unit: match args.mix {
-            BenchMix::Payments => "payments",
-            BenchMix::Transactions => "requests",
-        },
+        unit: if args.mix == BenchMix::Payments { "payments" } else { "requests" },
     })
 }
 
 fn setting(args: &BenchArgs, users: usize, engine: &'static str, warning: Option<&'static str>) -> Setting {
     Setting {
-        mix: match args.mix {
-            BenchMix::Payments => "payments",
-            BenchMix::Transactions => "transactions",
-        },
+        mix: args.mix.name(),
         connections: args.connections,
         rate: args.rate,
         users,

@@ -58,7 +58,7 @@ pub struct Latency {
 /// What was run, so that a figure is never seen without it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Setting {
-    /// `payments` or `transactions`.
+    /// `payments`, `transactions`, or what pairs of requests did.
     pub mix: &'static str,
     /// Connections, each with one request under way.
     pub connections: usize,

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::BenchError;
+use super::steps::{Steps, Turn};
 
 /// A fast generator of random numbers (xoshiro256++ by Blackman and Vigna), not for secrets.
 ///
@@ -157,14 +158,20 @@ impl Pages {
 pub enum Traffic {
     /// `POST /payment`.
     Payments(Payments),
+    /// Two requests in turn.
+    Steps(Steps),
     /// `GET /transactions`.
     Pages(Pages),
 }
 
 impl Traffic {
-    /// The next request; `buffer` is empty or the last one of the same traffic.
-    pub fn next<'a>(&'a self, buffer: &'a mut Vec<u8>, random: &mut Random) -> &'a [u8] {
+    /// The next request; `buffer` is empty or the last one of the same traffic, and `turn` the connection's own.
+    pub fn next<'a>(&'a self, buffer: &'a mut Vec<u8>, turn: &mut Turn, random: &mut Random) -> &'a [u8] {
         match self {
+            Self::Steps(steps) => {
+                steps.write(buffer, turn, random);
+                buffer
+            }
             Self::Payments(payments) => {
                 payments.write(buffer, random);
                 buffer
@@ -172,6 +179,15 @@ impl Traffic {
             Self::Pages(pages) => {
                 pages.requests.get(random.below(pages.requests.len())).map(Vec::as_slice).unwrap_or_default()
             }
+        }
+    }
+}
+
+impl Traffic {
+    /// Takes in what the last request was answered with; it was the first of two if `was_first`.
+    pub fn answered(&self, turn: &mut Turn, was_first: bool, body: &[u8]) {
+        if let Self::Steps(steps) = self {
+            steps.answered(turn, was_first, body);
         }
     }
 }
@@ -203,6 +219,11 @@ fn overwrite(request: &mut [u8], at: &Range<usize>, part: &[u8]) {
 }
 
 const KEY_LENGTH: usize = 36;
+
+/// A random key as text.
+pub fn key(random: &mut Random) -> String {
+    String::from_utf8_lossy(&uuid_v4(random)).into_owned()
+}
 
 /// A random UUID of version 4 (RFC 9562) as text.
 fn uuid_v4(random: &mut Random) -> [u8; KEY_LENGTH] {
@@ -245,7 +266,7 @@ mod tests {
         let (mut random, mut buffer) = (Random::new([7; 32]), Vec::new());
         let (mut keys, mut pairs) = (HashSet::new(), HashSet::new());
         for _ in 0..2_000 {
-            let (headers, body) = parse(traffic.next(&mut buffer, &mut random));
+            let (headers, body) = parse(traffic.next(&mut buffer, &mut Turn::default(), &mut random));
             let from =
                 headers["authorization"].strip_prefix("Bearer fat_").unwrap().parse::<usize>().unwrap();
             let to = body["to"].as_str().unwrap().strip_prefix("usr_").unwrap().parse::<usize>().unwrap();
@@ -262,7 +283,7 @@ mod tests {
     #[test]
     fn payments_to_the_house_name_nobody() {
         let traffic = Traffic::Payments(Payments::to_the_house("localhost:1", users().0).unwrap());
-        let (_, body) = parse(traffic.next(&mut Vec::new(), &mut Random::new([7; 32])));
+        let (_, body) = parse(traffic.next(&mut Vec::new(), &mut Turn::default(), &mut Random::new([7; 32])));
         assert_eq!(body, serde_json::json!({"amount": "0.01", "currency": "USD"}));
     }
 
