@@ -60,8 +60,10 @@ fn a_generated_client_compiles_and_pays() {
     }
     let server = Server::start();
     let folder = tempfile::tempdir().unwrap();
-    let document = server.client().get("/openapi.json").expect(200).body;
-    fs::write(folder.path().join("openapi.json"), document).unwrap();
+    let mut document = server.client().get("/openapi.json").expect(200).json();
+    // This generator makes no call whose body is a text that is no JSON; any other warning is a fault.
+    document["paths"].as_object_mut().unwrap().remove("/admin/reconciliations").expect("the one with a file");
+    fs::write(folder.path().join("openapi.json"), document.to_string()).unwrap();
     fs::write(folder.path().join("pay.py"), PAY).unwrap();
     // It looks for the formatter that is installed beside it.
     let path = format!("{}:{}", tool("").display(), std::env::var("PATH").unwrap());

@@ -273,8 +273,8 @@ fn a_wrong_method_is_told_the_right_ones() {
     for (method, path, allowed) in [
         ("GET", "/register", &["POST"][..]),
         ("GET", "/login", &["POST"]),
-        ("PUT", "/payment", &["POST"]),
-        ("GET", "/payment", &["POST"]),
+        ("PUT", "/payment", &["GET", "POST"]),
+        ("GET", "/payments/batch", &["POST"]),
         ("DELETE", "/payment/pay_01h455vb4pex5vsknk084sn02q", &["GET"]),
         ("POST", "/payments", &["GET"]),
         ("POST", "/transactions", &["GET"]),
