@@ -183,6 +183,13 @@ impl Verification {
             while waiting.next_if(|(number, _)| *number < of).is_some() {}
             match waiting.peek_mut() {
                 Some((number, transaction)) if *number == of => {
+                    // They are numbered without gaps, so that one which was moved within its transaction is found.
+                    let place = i64::try_from(transaction.entries.len()).unwrap_or(i64::MAX);
+                    if no.rem_euclid(ENTRIES_PER_TRANSACTION) != place {
+                        self.wrong(format!(
+                            "entries row {no}: it is not the next one of transactions row {of}"
+                        ));
+                    }
                     transaction.entries.push(Entry { account: key, amount_minor, balance_after_minor });
                 }
                 _ => self.wrong(format!("entries row {no}: there is no transactions row {of}")),

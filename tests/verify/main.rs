@@ -65,6 +65,7 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE entries SET balance_after = balance_after + 1 WHERE no = 25", "entries row 25"),
     ("UPDATE entries SET account = 1 WHERE no = 25", "transactions row 3"),
     ("DELETE FROM entries WHERE no = 24", "transactions row 3"),
+    ("UPDATE entries SET no = 29 WHERE no = 25", "entries row 29"),
     ("INSERT INTO entries VALUES (26, 1, 5, 5)", "transactions row 3"),
     ("INSERT INTO entries VALUES (40, 2, 5, 5)", "transactions row 5"),
     ("UPDATE security_events SET detail = '{}' WHERE no = 1", "security_events row 1"),
