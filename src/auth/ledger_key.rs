@@ -2,11 +2,11 @@
 //! knows its own.
 
 use std::fmt;
-use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
 use crate::clock::{Clock, RandomError};
+use crate::ledger::hexadecimal;
 
 /// What the fingerprint is a hash of, beside the key: it is of no use for anything else that the key will be used for.
 const FINGERPRINT_LABEL: &[u8] = b"farthing ledger key fingerprint\0";
@@ -25,13 +25,13 @@ impl LedgerKey {
     }
 
     /// Reads the 64 hexadecimal digits of a key.
-    pub fn parse(hexadecimal: &str) -> Option<Self> {
-        parse(hexadecimal).map(Self)
+    pub fn parse(text: &str) -> Option<Self> {
+        hexadecimal::read(text).map(Self)
     }
 
     /// The 64 hexadecimal digits: for the key file and the backup, never for a message.
     pub fn expose(&self) -> String {
-        hexadecimal(&self.0)
+        hexadecimal::write(&self.0)
     }
 
     /// What other keys are derived from.
@@ -57,36 +57,15 @@ pub struct KeyFingerprint([u8; 32]);
 
 impl KeyFingerprint {
     /// Reads the 64 hexadecimal digits of a fingerprint.
-    pub fn parse(hexadecimal: &str) -> Option<Self> {
-        parse(hexadecimal).map(Self)
+    pub fn parse(text: &str) -> Option<Self> {
+        hexadecimal::read(text).map(Self)
     }
 }
 
 impl fmt::Display for KeyFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hexadecimal(&self.0))
+        f.write_str(&hexadecimal::write(&self.0))
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn parse<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    let mut bytes = [0; N];
-    if digits.len() != N.checked_mul(2)? {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = [*pair.first()?, *pair.get(1)?].map(|digit| char::from(digit).to_digit(16));
-        *byte = u8::try_from(high?.checked_mul(16)?.checked_add(low?)?).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -54,8 +54,8 @@ pub fn read_csv(text: &str) -> Result<Vec<BankLine>, BankFault> {
     let delimiter = if head.matches(';').count() > head.matches(',').count() { b';' } else { b',' };
     let mut reader =
         csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text.as_bytes());
-    let head = &mut Counted { text, to: 0, line: 1 };
-    let names = reader.headers().map_err(|error| csv_fault(&error, head))?.clone();
+    let mut counted = Counted { text, to: 0, line: 1 };
+    let names = reader.headers().map_err(|error| csv_fault(&error, &mut counted))?.clone();
     let place = |name: &str| names.iter().position(|column| column.eq_ignore_ascii_case(name));
     let needed = |name: &str| match place(name) {
         Some(place) => Ok(place),
@@ -63,7 +63,7 @@ pub fn read_csv(text: &str) -> Result<Vec<BankLine>, BankFault> {
     };
     let (amount, currency, reference) = (needed("amount")?, needed("currency")?, needed("reference")?);
     let date = place("date");
-    let (mut lines, mut counted) = (Vec::new(), Counted { text, to: 0, line: 1 });
+    let mut lines = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| csv_fault(&error, &mut counted))?;
         let line = counted.line_of(record.position());

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use super::export::{Book, Sheet};
 use super::statement::{Line, Moved, Statement};
-use super::{Totals, party, text};
+use super::{Totals, text};
 use crate::ledger::{AccountKey, Balance, Currency, Entry, Party, Timestamp, Total, Transaction, UserId};
 
 const SCHEMA: &str = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08";
@@ -120,7 +120,7 @@ impl super::statement::Sheet for Wallet {
     fn begin(&mut self, statement: &Statement, out: &mut Vec<u8>) -> io::Result<()> {
         let account = AccountKey::wallet(statement.user, statement.currency);
         let to = statement.span.to.unwrap_or(statement.at);
-        document(&party(statement.user), statement.at, out)?;
+        document(&statement.user.told(), statement.at, out)?;
         let head = Head {
             id: &format!("{}-{}", statement.currency, statement.at.as_millis()),
             sequence: 1,
@@ -172,7 +172,7 @@ struct Head<'a> {
 impl Head<'_> {
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self { id, sequence, account, from, to, opening_minor, closing_minor } = self;
-        let (owner, kind, currency) = (party(account.owner), account.kind.name(), account.currency);
+        let (owner, kind, currency) = (account.owner.told(), account.kind.name(), account.currency);
         writeln!(out, "<Stmt><Id>{id}</Id><ElctrncSeqNb>{sequence}</ElctrncSeqNb><CreDtTm>{to}</CreDtTm>")?;
         writeln!(out, "<FrToDt><FrDtTm>{from}</FrDtTm><ToDtTm>{to}</ToDtTm></FrToDt>")?;
         write!(out, "<Acct><Id><Othr><Id>{owner}</Id></Othr></Id><Tp><Prtry>{kind}</Prtry></Tp>")?;
@@ -238,7 +238,7 @@ fn side(name: &str, who: &Party, out: &mut dyn Write) -> io::Result<()> {
     if let Some(known) = who.name.as_deref().map(str::trim).filter(|known| !known.is_empty()) {
         write!(out, "<Nm>{}</Nm>", text::xml(text::cut(known, NAME)))?;
     }
-    write!(out, "<Id><PrvtId><Othr><Id>{}</Id></Othr></PrvtId></Id></Pty></{name}>", party(who.id))
+    write!(out, "<Id><PrvtId><Othr><Id>{}</Id></Othr></PrvtId></Id></Pty></{name}>", who.id.told())
 }
 
 /// What was said of a payment, in lines as long as the schema lets them be.

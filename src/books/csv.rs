@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use super::export::{Book, Sheet};
 use super::statement::{Line, Statement};
-use super::{Totals, party, text};
+use super::{Totals, text};
 use crate::ledger::{AccountKey, Balance, Currency, Entry, Total, Transaction};
 
 /// The whole journal.
@@ -106,7 +106,7 @@ fn record(no: i64, transaction: &Transaction, entry: Option<&Entry>) -> Record {
         Some(entry) => {
             let of = |amount_minor| Balance { amount_minor, currency: entry.account.currency };
             record
-                .value(party(entry.account.owner))
+                .value(entry.account.owner.told())
                 .value(entry.account.kind.name())
                 .value(entry.account.currency)
                 .value(of(entry.amount_minor))
@@ -115,9 +115,9 @@ fn record(no: i64, transaction: &Transaction, entry: Option<&Entry>) -> Record {
         None => record.empty(2).value(transaction.money.currency()).value(transaction.money).empty(1),
     };
     record
-        .value(party(transaction.from.id))
+        .value(transaction.from.id.told())
         .text(transaction.from.name.as_deref().unwrap_or_default())
-        .value(party(transaction.to.id))
+        .value(transaction.to.id.told())
         .text(transaction.to.name.as_deref().unwrap_or_default())
         .text(&transaction.memo.description)
         .text(&transaction.memo.reference)
@@ -128,7 +128,7 @@ fn balances(kind: &str, balances: &BTreeMap<AccountKey, i64>, out: &mut dyn Writ
     for (key, amount_minor) in balances.iter().filter(|(_, amount_minor)| **amount_minor != 0) {
         Record::new(kind)
             .empty(5)
-            .value(party(key.owner))
+            .value(key.owner.told())
             .value(key.kind.name())
             .value(key.currency)
             .empty(1)
@@ -158,7 +158,7 @@ impl super::statement::Sheet for Wallet {
             .value(if line.amount_minor < 0 { "out" } else { "in" })
             .value(of(line.amount_minor))
             .value(statement.currency)
-            .value(party(line.counterparty.id))
+            .value(line.counterparty.id.told())
             .text(line.counterparty.name.as_deref().unwrap_or_default())
             .text(&transaction.memo.description)
             .text(&transaction.memo.reference)

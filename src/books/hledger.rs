@@ -144,7 +144,7 @@ impl super::statement::Sheet for Wallet {
         let Transaction { id, created_at, memo, .. } = line.transaction();
         let described = (memo.description.as_str(), line.kind());
         head(*created_at, &id.to_string(), described, &memo.reference, out)?;
-        writeln!(out, "    ; counterparty: {}", super::party(line.counterparty.id))?;
+        writeln!(out, "    ; counterparty: {}", line.counterparty.id.told())?;
         posting(WALLET, statement.currency, line.amount_minor, line.balance_after_minor, out)?;
         writeln!(out, "    {OTHERS}")
     }

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::Totals;
 use super::export::{Book, Sheet};
-use super::{Totals, party};
 use crate::ledger::{
     AccountKey, Balance, Currency, Decline, Money, Party, Timestamp, Total, Transaction, TransactionId,
 };
@@ -143,11 +143,11 @@ fn row(no: i64, transaction: &Transaction) -> Row<'_> {
 }
 
 fn side(party_of: &Party) -> Side<'_> {
-    Side { id: party(party_of.id), name: party_of.name.as_deref() }
+    Side { id: party_of.id.told(), name: party_of.name.as_deref() }
 }
 
 fn account(key: &AccountKey) -> Account {
-    Account { owner: party(key.owner), kind: key.kind.name(), currency: key.currency }
+    Account { owner: key.owner.told(), kind: key.kind.name(), currency: key.currency }
 }
 
 /// What accounts hold, those that hold nothing left out.

@@ -64,16 +64,6 @@ impl Totals {
     }
 }
 
-/// A party as clients know it.
-pub fn party(id: UserId) -> String {
-    match id {
-        UserId::HOUSE => "house".to_owned(),
-        UserId::SANDBOX => "sandbox".to_owned(),
-        UserId::CASH => "cash".to_owned(),
-        user => user.to_string(),
-    }
-}
-
 /// An account's name in plain-text accounting. `user` writes the id of a user as the format allows.
 fn account_name(account: &AccountKey, user: impl Fn(UserId) -> String) -> String {
     match (account.owner, account.kind) {

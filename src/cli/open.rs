@@ -129,14 +129,13 @@ pub fn ledger(loaded: &Loaded, lock: Option<FolderLock>) -> Result<Ledger, Failu
     let hasher = Hasher::start(settings.passwords.hash_threads, settings.passwords.hash_queue, clock.clone())
         .map_err(|error| Failure::Database(error.to_string()))?;
     let throttle = Throttle::new(settings.rate_limits.throttle());
-    let proofs = proofs(&runtime, &store, &settings, key_file.keys())?;
+    let proofs = Some(proofs(&runtime, &store, &settings, key_file.keys())?);
     let sealer = Sealer::new(key_file.keys().clone(), clock.clone());
     let targets = targets(&settings);
     let sender = Sender::new(targets.clone(), Arc::new(SystemResolver), Sender::system_roots())
         .map_err(|error| Failure::Usage(format!("TLS to webhooks: {error}")))?;
     let place = location(&settings);
     let verifier: Verifier = Arc::new(move || store::verify(&place).map_err(|error| error.to_string()));
-    let proofs = Some(proofs);
     let parts =
         TellerParts { store, clock, rules, hasher, policy, throttle, sealer, proofs, verifier, targets };
     let teller = Arc::new(Teller::new(parts));

@@ -8,8 +8,6 @@
 //! A form carries a token that follows from the cookie's secret, masked anew on each page: an answer that is compressed
 //! never repeats it (BREACH), and nobody without the cookie can make one.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::HeaderMap;
@@ -17,6 +15,7 @@ use hyper::header::{COOKIE, HOST, HeaderValue};
 use sha2::{Digest, Sha256};
 
 use crate::clock::{Clock, RandomError};
+use crate::ledger::hexadecimal;
 
 const DIGEST: usize = 32;
 const MASKED: usize = 2 * DIGEST;
@@ -145,10 +144,8 @@ pub(super) fn fingerprint(parts: &[&str]) -> String {
         hasher.update(part.as_bytes());
     }
     let bytes: [u8; DIGEST] = hasher.finalize().into();
-    bytes.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let (half, _) = bytes.split_at(DIGEST.div_euclid(2));
+    hexadecimal::write(half)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 
 use super::call::Call;
-use super::extract::{Cursor, Recipient};
+use super::extract::Cursor;
 use super::payments::mark_replay;
 use super::problem::{Code, Problem};
 use super::reply::{self, List};
@@ -11,7 +11,7 @@ use super::spec::Answer;
 use super::views::CashView;
 use crate::ledger::CashDirection;
 use crate::store::PageRequest;
-use crate::teller::{self, CashAnswer, CashOrder};
+use crate::teller::{CashAnswer, CashOrder, Recipient};
 
 pub(super) async fn deposit(call: Call) -> Answer {
     order(call, CashDirection::Deposit).await
@@ -29,9 +29,7 @@ async fn order(call: Call, direction: CashDirection) -> Answer {
             form.refuse("user", "invalid_recipient", "must be a user; the house has no cash desk");
             None
         }
-        Some(Recipient::User(id)) => Some(teller::Recipient::Id(id)),
-        Some(Recipient::Email(email)) => Some(teller::Recipient::Email(email)),
-        None => None,
+        user => user,
     };
     let reference = form.text("reference");
     let (money, user, reference) =

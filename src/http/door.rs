@@ -5,7 +5,6 @@ use hyper::http::request::Parts;
 
 use super::extract;
 use super::problem::{Code, Problem};
-use super::reconciliations;
 use super::reply::Reply;
 use super::spec::{Asked, Door, Route};
 use crate::ledger::RequestId;
@@ -21,8 +20,7 @@ impl Door for ApiDoor {
     /// Whether the body is there and declared as what the route needs.
     fn body(&self, route: &Route, parts: &Parts, body: Bytes) -> Result<Bytes, Problem> {
         if !route.doc.file.is_empty() {
-            return reconciliations::check_file(&parts.headers, route.doc.file, body.is_empty())
-                .map(|()| body);
+            return file(route.doc.file, parts, body);
         }
         let may_be_absent = route.doc.body.iter().all(|field| !field.required);
         if extract::is_json(&parts.headers) {
@@ -41,4 +39,16 @@ impl Door for ApiDoor {
     fn refuse(&self, problem: Problem, _: &Asked, request_id: RequestId) -> Reply {
         problem.into_reply(request_id)
     }
+}
+
+/// The file that the body is, if it is there and declared as one of these types.
+fn file(types: &[&str], parts: &Parts, body: Bytes) -> Result<Bytes, Problem> {
+    if !extract::is_one_of(&parts.headers, types) {
+        let detail = format!("Send a file with Content-Type {}.", types.join(" or "));
+        return Err(Problem::with_detail(Code::UnsupportedMediaType, detail));
+    }
+    if body.is_empty() {
+        return Err(Problem::field("body", "required", "is empty; send the file as the body"));
+    }
+    Ok(body)
 }

@@ -4,7 +4,7 @@ use super::operators::{self, ROLES, SEVERITIES, YES_OR_NO};
 use super::problem::Code;
 use super::reconciliations;
 use super::routes::{AFTER, LIMIT, NO_CONTENT, handler, ok, plain};
-use super::search::{self, FROM, TO};
+use super::search::{self, FROM, TO, searched};
 use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success, Tag, Verb};
 use crate::ledger::EventKind;
 
@@ -145,20 +145,12 @@ pub(super) const PAYMENTS: Route = Route {
     access: READ_USERS,
     handler: handler!(operators::payments),
     doc: Doc {
-        query: &[
+        query: searched![
             LIMIT,
             AFTER,
             Field::optional("user", Kind::UserId, "Only this user's, as they see them."),
             search::CURRENCY,
             search::STATUS,
-            search::COUNTERPARTY,
-            search::REFERENCE,
-            search::MIN_AMOUNT,
-            search::MAX_AMOUNT,
-            search::METADATA_KEY,
-            search::METADATA_VALUE,
-            search::FROM,
-            search::TO,
         ],
         ..plain(
             Tag::Operators,

@@ -1,20 +1,19 @@
 //! What operators see and do: users, everybody's payments, security events, the chain, figures.
 
-use std::fmt::Write as _;
-
 use hyper::StatusCode;
 use serde::Serialize;
 
 use super::call::Call;
 use super::extract::Cursor;
-use super::problem::{Code, Problem};
+use super::payments::{show, show_page};
+use super::problem::Problem;
 use super::reply::{self, List};
 use super::search;
 use super::spec::Answer;
-use super::views::{EventView, PaymentView, Text};
+use super::views::{EventView, Text};
 use crate::auth::password::Password;
 use crate::ledger::{
-    Authority, Currency, EventKind, ResetLink, Role, Severity, Timestamp, Total, User, UserId,
+    Authority, Currency, EventKind, ResetLink, Role, Severity, Timestamp, Total, User, UserId, hexadecimal,
 };
 use crate::store::PageRequest;
 use crate::store::oversight::{EventQuery, Statistics, UserQuery};
@@ -123,14 +122,11 @@ pub(super) async fn payments(call: Call) -> Answer {
     let pairs = query.pairs();
     query.finish(())?;
     let page = call.teller().find_payments(call.who()?, call.origin.clone(), user, search, page).await?;
-    let rows = page.rows.iter().map(|payment| PaymentView::new(&payment.first, payment.state)).collect();
-    Ok(List::new(rows, page.next.map(Cursor::new)).into_reply("/admin/payments", &pairs))
+    Ok(show_page(&page, "/admin/payments", &pairs))
 }
 
 pub(super) async fn payment(call: Call) -> Answer {
-    let payment = call.teller().find_payment(call.who()?, call.origin.clone(), call.id()?).await?;
-    let payment = payment.ok_or_else(|| Problem::new(Code::NotFound))?;
-    Ok(reply::json(StatusCode::OK, &PaymentView::new(&payment.first, payment.state)))
+    show(call.teller().find_payment(call.who()?, call.origin.clone(), call.id()?).await?)
 }
 
 pub(super) async fn events(call: Call) -> Answer {
@@ -166,18 +162,10 @@ pub(super) async fn audit(call: Call) -> Answer {
         blocks: head.block,
         transactions: head.transaction,
         security_events: head.event,
-        head: hexadecimal(&head.hash),
+        head: hexadecimal::write(&head.hash),
         at: (head.block > 0).then_some(Text(head.at)),
     };
     Ok(reply::json(StatusCode::OK, &view))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[derive(Serialize)]

@@ -2,11 +2,13 @@
 
 mod bulk;
 
+use std::borrow::Cow;
+
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
 use super::call::Call;
-use super::extract::{Cursor, Form, Recipient};
+use super::extract::{Cursor, Form};
 use super::problem::{Code, Problem, REPLAYED};
 use super::reply::{self, List, Reply};
 use super::search;
@@ -15,11 +17,14 @@ use super::views::{PaymentView, RefundView};
 use crate::ledger::{
     Capture, IdempotencyKey, Memo, PaymentRequestId, PaymentStatus, Refusal, Settlement, Transaction,
 };
-use crate::store::PageRequest;
+use crate::store::{Page, PageRequest};
 use crate::telemetry::PaymentOutcome;
-use crate::teller::{self, PayRequest, SettleRequest, StepAnswer, TellerError};
+use crate::teller::{self, PayRequest, PaymentNow, SettleRequest, StepAnswer, TellerError};
 
 pub(super) use bulk::{MODES, MOST, pay_many};
+
+/// What a key must be where it is no header.
+const KEY_RULE: &str = "must be 1 to 255 printable ASCII characters";
 
 pub(super) async fn pay(call: Call) -> Answer {
     let request = read_payment(&call, call.idempotency_key()?)?;
@@ -47,13 +52,11 @@ pub(super) async fn by_key(call: Call) -> Answer {
     let text = query.text("idempotency_key");
     let key = text.as_deref().map(IdempotencyKey::parse);
     if let Some(Err(_)) = key {
-        query.refuse("idempotency_key", "invalid", "must be 1 to 255 printable ASCII characters");
+        query.refuse("idempotency_key", "invalid", KEY_RULE);
     }
     query.finish(())?;
     let key = key.and_then(Result::ok).ok_or_else(|| Problem::new(Code::NotFound))?;
-    let payment = call.teller().payment_by_key(call.who()?, call.origin.clone(), key).await?;
-    let payment = payment.ok_or_else(|| Problem::new(Code::NotFound))?;
-    Ok(reply::json(StatusCode::OK, &PaymentView::new(&payment.first, payment.state)))
+    show(call.teller().payment_by_key(call.who()?, call.origin.clone(), key).await?)
 }
 
 pub(super) async fn capture(call: Call) -> Answer {
@@ -139,7 +142,7 @@ pub(super) fn read_fields(
 
 /// Whom the field `to` names; the house if it names nobody.
 pub(super) fn recipient(form: &mut Form<'_>) -> teller::Recipient {
-    form.recipient("to").unwrap_or(Recipient::House).into()
+    form.recipient("to").unwrap_or(teller::Recipient::House)
 }
 
 /// Says that an answer is the first one to its key, given again.
@@ -173,8 +176,7 @@ pub(super) async fn list(call: Call) -> Answer {
     let pairs = query.pairs();
     query.finish(())?;
     let page = call.teller().payments(call.who()?, page, search).await?;
-    let rows = page.rows.iter().map(|payment| PaymentView::new(&payment.first, payment.state)).collect();
-    Ok(List::new(rows, page.next.map(Cursor::new)).into_reply("/payments", &pairs))
+    Ok(show_page(&page, "/payments", &pairs))
 }
 
 pub(super) async fn receipt(call: Call) -> Answer {
@@ -184,7 +186,17 @@ pub(super) async fn receipt(call: Call) -> Answer {
 }
 
 pub(super) async fn get(call: Call) -> Answer {
-    let payment = call.teller().payment(call.who()?, call.id()?).await?;
+    show(call.teller().payment(call.who()?, call.id()?).await?)
+}
+
+/// The payment as it stands, if there is one.
+pub(super) fn show(payment: Option<PaymentNow>) -> Answer {
     let payment = payment.ok_or_else(|| Problem::new(Code::NotFound))?;
     Ok(reply::json(StatusCode::OK, &PaymentView::new(&payment.first, payment.state)))
+}
+
+/// A page of payments as they stand.
+pub(super) fn show_page(page: &Page<PaymentNow>, path: &str, query: &[(&str, Cow<'_, str>)]) -> Reply {
+    let rows = page.rows.iter().map(|payment| PaymentView::new(&payment.first, payment.state)).collect();
+    List::new(rows, page.next.map(Cursor::new)).into_reply(path, query)
 }

@@ -3,20 +3,21 @@
 use std::ops::Range;
 
 use hyper::StatusCode;
-use hyper::header::CONTENT_TYPE;
 use serde::Serialize;
 
 use super::call::Call;
-use super::problem::{Code, Problem};
+use super::extract::is_one_of;
+use super::problem::Problem;
 use super::reply;
 use super::spec::Answer;
-use super::views::Text;
+use super::views::{Text, text_or_null};
 use crate::books::bank::{self, BankLine};
 use crate::books::reconciliation::{Booking, reconcile};
 use crate::ledger::{Balance, Currency, MovementType, Timestamp, Transaction, TransactionId};
 
 /// What a bank file may be declared as.
-pub(super) const TYPES: &[&str] = &["text/csv", "application/xml", "text/xml"];
+pub(super) const TYPES: &[&str] = &[CSV, "application/xml", "text/xml"];
+const CSV: &str = "text/csv";
 
 #[derive(Serialize)]
 struct ReconciliationView<'a> {
@@ -59,19 +60,15 @@ struct BookingView<'a> {
     reference: Option<&'a str>,
 }
 
-fn or_null(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
-}
-
 impl<'a> LineView<'a> {
     fn new(told: &'a BankLine) -> Self {
         let BankLine { line, date, amount_minor, currency, reference } = told;
         Self {
             line: *line,
-            date: or_null(date),
+            date: text_or_null(date),
             amount: Text(Balance { amount_minor: *amount_minor, currency: *currency }),
             currency: *currency,
-            reference: or_null(reference),
+            reference: text_or_null(reference),
         }
     }
 }
@@ -83,7 +80,7 @@ impl<'a> BookingView<'a> {
             transaction: *transaction,
             amount: Text(Balance { amount_minor: *amount_minor, currency: *currency }),
             currency: *currency,
-            reference: or_null(reference),
+            reference: text_or_null(reference),
         }
     }
 }
@@ -137,30 +134,7 @@ fn read(call: &Call) -> Result<Vec<BankLine>, Problem> {
     let refused = |what: &str| Problem::field("body", "bank_file", what);
     let text =
         std::str::from_utf8(&call.body).map_err(|_| refused("must be UTF-8; save the file as such"))?;
-    let declared = call.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let is_csv = declared.trim_start().to_ascii_lowercase().starts_with("text/csv");
-    let lines = if is_csv { bank::read_csv(text) } else { bank::read_camt053(text) };
+    let lines =
+        if is_one_of(&call.headers, &[CSV]) { bank::read_csv(text) } else { bank::read_camt053(text) };
     lines.map_err(|fault| refused(&fault.to_string()))
-}
-
-/// Whether a request declares a file of one of these types.
-pub(super) fn is_declared(headers: &hyper::HeaderMap, types: &[&str]) -> bool {
-    let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = declared.split(';').next().unwrap_or_default().trim();
-    types.iter().any(|kind| essence.eq_ignore_ascii_case(kind))
-}
-
-/// What is said of a file that is not there or of another type.
-///
-/// # Errors
-/// 415 `unsupported_media_type`; 422 if it is empty.
-pub(super) fn check_file(headers: &hyper::HeaderMap, types: &[&str], is_empty: bool) -> Result<(), Problem> {
-    if !is_declared(headers, types) {
-        let detail = format!("Send a file with Content-Type {}.", types.join(" or "));
-        Err(Problem::with_detail(Code::UnsupportedMediaType, detail))
-    } else if is_empty {
-        Err(Problem::field("body", "required", "is empty; send the file as the body"))
-    } else {
-        Ok(())
-    }
 }

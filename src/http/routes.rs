@@ -3,7 +3,7 @@
 use super::credential_routes as credential;
 use super::operator_routes as operator;
 use super::problem::Code;
-use super::search;
+use super::search::{self, searched};
 use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success, Tag, Verb};
 use super::statements::{FORMAT_TYPES, FORMATS};
 use super::transactions::TYPES;
@@ -383,21 +383,7 @@ pub static ROUTES: &[Route] = &[
         access: OWN,
         handler: handler!(payments::list),
         doc: Doc {
-            query: &[
-                LIMIT,
-                AFTER,
-                search::CURRENCY,
-                search::STATUS,
-                search::DIRECTION,
-                search::COUNTERPARTY,
-                search::REFERENCE,
-                search::MIN_AMOUNT,
-                search::MAX_AMOUNT,
-                search::METADATA_KEY,
-                search::METADATA_VALUE,
-                search::FROM,
-                search::TO,
-            ],
+            query: searched![LIMIT, AFTER, search::CURRENCY, search::STATUS, search::DIRECTION,],
             ..plain(
                 Tag::Payments,
                 "payments",
@@ -747,21 +733,13 @@ pub static ROUTES: &[Route] = &[
         access: OWN,
         handler: handler!(transactions::list),
         doc: Doc {
-            query: &[
+            query: searched![
                 LIMIT,
                 AFTER,
                 search::CURRENCY,
                 Field::optional("type", Kind::OneOf(TYPES), "Only this type."),
                 search::STATUS,
                 search::DIRECTION,
-                search::COUNTERPARTY,
-                search::REFERENCE,
-                search::MIN_AMOUNT,
-                search::MAX_AMOUNT,
-                search::METADATA_KEY,
-                search::METADATA_VALUE,
-                search::FROM,
-                search::TO,
             ],
             ..plain(
                 Tag::Wallets,

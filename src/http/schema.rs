@@ -343,7 +343,7 @@ fn payment() -> Value {
             json!({"type": "object", "additionalProperties": {"type": "string"}}),
             "The payer's own pairs.",
         ),
-        ("decline", json!({"anyOf": [decline(), {"type": "null"}]}), "Why nothing moved; null if it did."),
+        ("decline", or_null(&decline()), "Why nothing moved; null if it did."),
         ("created_at", time(), "When it was made."),
     ])
 }
@@ -381,7 +381,6 @@ fn receipt() -> Value {
 }
 
 fn checkpoint() -> Value {
-    let count = || json!({"type": "integer", "minimum": 0});
     object(&[
         ("version", json!({"const": 1}), "The version of this form."),
         ("ledger", json!({"type": "string", "format": "uuid"}), "Which ledger."),
@@ -408,7 +407,7 @@ fn or_null(schema: &Value) -> Value {
 
 fn payment_results() -> Value {
     let result = object(&[
-        ("index", json!({"type": "integer", "minimum": 0}), "Its place in the request, from 0 on."),
+        ("index", count(), "Its place in the request, from 0 on."),
         ("idempotency_key", json!({"type": "string"}), "Its key."),
         (
             "status",
@@ -427,17 +426,15 @@ fn payment_results() -> Value {
 }
 
 fn reconciliation() -> Value {
-    let count = || json!({"type": "integer", "minimum": 0});
     let list = |of: Value| json!({"type": "array", "items": of});
-    let optional = || json!({"type": ["string", "null"]});
     let signed = || json!({"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+)?$"});
     let line = || {
         object(&[
             ("line", count(), "The line of a CSV file, or the number of the entry."),
-            ("date", optional(), "As the file writes it."),
+            ("date", text_or_null(), "As the file writes it."),
             ("amount", signed(), "Above zero what came in, below what went out."),
             ("currency", currency(), "ISO 4217."),
-            ("reference", optional(), "What it is matched by."),
+            ("reference", text_or_null(), "What it is matched by."),
         ])
     };
     let booking = || {
@@ -445,7 +442,7 @@ fn reconciliation() -> Value {
             ("transaction", id("txn"), "The deposit or withdrawal."),
             ("amount", signed(), "Above zero what came in, below what went out."),
             ("currency", currency(), "ISO 4217."),
-            ("reference", optional(), "For the books."),
+            ("reference", text_or_null(), "For the books."),
         ])
     };
     let pair = || object(&[("bank", line(), "The bank's side."), ("ledger", booking(), "Ours.")]);
@@ -571,8 +568,8 @@ fn schedule() -> Value {
         ("rrule", text_or_null(), "The rule, if it runs more than once."),
         ("missed", one_of(&missed), "What is done about missed runs."),
         ("next_at", time_or_null(), "When it runs next; null if it does not."),
-        ("runs", json!({"type": "integer", "minimum": 0}), "How often it ran."),
-        ("last", json!({"anyOf": [last, {"type": "null"}]}), "What became of the last run."),
+        ("runs", count(), "How often it ran."),
+        ("last", or_null(&last), "What became of the last run."),
         ("created_at", time(), "When it was made."),
     ])
 }
@@ -590,7 +587,7 @@ fn statement() -> Value {
         ("opening_balance", amount(), "What the wallet held before."),
         ("closing_balance", amount(), "What it holds after the last movement."),
         ("movements", json!({"type": "array", "items": reference("Transaction")}), "Oldest first."),
-        ("rows", json!({"type": "integer", "minimum": 0}), "How many movements there are."),
+        ("rows", count(), "How many movements there are."),
         ("total_in", amount(), "What came in."),
         ("total_out", amount(), "What went out."),
     ])

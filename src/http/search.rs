@@ -30,6 +30,24 @@ pub(super) const METADATA_KEY: Field =
 pub(super) const METADATA_VALUE: Field =
     Field::optional("metadata_value", Kind::Text(500), "And with this value of that key.");
 
+/// These parameters and those that every search takes.
+macro_rules! searched {
+    ($($field:expr),* $(,)?) => {
+        &[
+            $($field,)*
+            $crate::http::search::COUNTERPARTY,
+            $crate::http::search::REFERENCE,
+            $crate::http::search::MIN_AMOUNT,
+            $crate::http::search::MAX_AMOUNT,
+            $crate::http::search::METADATA_KEY,
+            $crate::http::search::METADATA_VALUE,
+            $crate::http::search::FROM,
+            $crate::http::search::TO,
+        ]
+    };
+}
+pub(super) use searched;
+
 /// Reads what is searched for. A parameter that the route does not have is absent.
 pub(super) fn read(query: &mut Query<'_>) -> Search {
     let currency = query.currency("currency");
@@ -51,7 +69,7 @@ pub(super) fn read(query: &mut Query<'_>) -> Search {
         filter,
         status: status.filter(|status| *status != PaymentStatus::Declined),
         is_out: query.word("direction").map(|word| word == "out"),
-        counterparty: query.recipient("counterparty").map(Into::into),
+        counterparty: query.recipient("counterparty"),
         reference: query.text("reference"),
         least_minor: minor(least),
         most_minor: minor(most),

@@ -125,11 +125,9 @@ struct PartyName(UserId);
 
 impl Serialize for PartyName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            UserId::HOUSE => serializer.serialize_str("house"),
-            UserId::SANDBOX => serializer.serialize_str("sandbox"),
-            UserId::CASH => serializer.serialize_str("cash"),
-            user => user.serialize(serializer),
+        match self.0.system_name() {
+            Some(name) => serializer.serialize_str(name),
+            None => self.0.serialize(serializer),
         }
     }
 }

@@ -103,6 +103,21 @@ impl UserId {
     /// The parties that every ledger has, in the order in which engines number them from 1.
     pub const SYSTEM: [Self; 3] = [Self::HOUSE, Self::SANDBOX, Self::CASH];
 
+    /// The name by which clients know a party of [`Self::SYSTEM`]; a user is known by their id.
+    pub fn system_name(self) -> Option<&'static str> {
+        match self {
+            Self::HOUSE => Some("house"),
+            Self::SANDBOX => Some("sandbox"),
+            Self::CASH => Some("cash"),
+            _ => None,
+        }
+    }
+
+    /// The party as clients know it: a system party's name, or the user's id.
+    pub fn told(self) -> String {
+        self.system_name().map_or_else(|| self.to_string(), str::to_owned)
+    }
+
     /// Whether this party stands for the outside world, so that its account may be below zero and has no history page.
     pub fn is_outside(self) -> bool {
         self == Self::SANDBOX || self == Self::CASH

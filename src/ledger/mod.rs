@@ -15,6 +15,7 @@ mod decide;
 mod delivery;
 mod event;
 mod feed;
+pub mod hexadecimal;
 mod id;
 mod key;
 mod money;

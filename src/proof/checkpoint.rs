@@ -6,10 +6,11 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{hexadecimal, parse_hexadecimal};
+use super::parse_hash;
 use crate::auth::sign::{PublicKey, Signer};
 use crate::ledger::Timestamp;
 use crate::ledger::chain::Hash;
+use crate::ledger::hexadecimal;
 
 /// The version of a checkpoint's form.
 const FORM: u64 = 1;
@@ -75,10 +76,10 @@ impl Checkpoint {
             ledger: position.ledger.to_string(),
             epoch: position.epoch,
             transactions: position.transactions,
-            root: hexadecimal(&position.root),
+            root: hexadecimal::write(&position.root),
             events: position.events,
             blocks: position.blocks,
-            head: hexadecimal(&position.head),
+            head: hexadecimal::write(&position.head),
             at: position.at.to_string(),
             key: signer.public().to_string(),
             signature: String::new(),
@@ -155,12 +156,12 @@ impl Checkpoint {
 
     /// The root of the Merkle tree.
     pub fn root(&self) -> Option<Hash> {
-        parse_hexadecimal(&self.root)
+        parse_hash(&self.root)
     }
 
     /// The hash of the last block.
     pub fn head(&self) -> Option<Hash> {
-        parse_hexadecimal(&self.head)
+        parse_hash(&self.head)
     }
 
     /// The line that it is in a file.

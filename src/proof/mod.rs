@@ -12,34 +12,16 @@ pub mod receipt;
 pub mod statement;
 pub mod tree;
 
-use std::fmt::Write as _;
-
 use crate::ledger::chain::Hash;
+use crate::ledger::hexadecimal;
 
 pub use checkpoint::{Checkpoint, Position};
 pub use receipt::{Receipt, ReceiptFault};
 pub use statement::Statement;
 pub use tree::Tree;
 
-/// A hash as 64 hexadecimal digits in lower-case.
-pub fn hexadecimal(hash: &Hash) -> String {
-    hash.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Reads what [`hexadecimal`] writes, and nothing else.
-pub fn parse_hexadecimal(text: &str) -> Option<Hash> {
-    let digits = text.as_bytes();
-    let mut hash = Hash::default();
-    if digits.len() != hash.len().checked_mul(2)? || text.bytes().any(|digit| digit.is_ascii_uppercase()) {
-        return None;
-    }
-    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = [*pair.first()?, *pair.get(1)?].map(|digit| char::from(digit).to_digit(16));
-        *byte = u8::try_from(high?.checked_mul(16)?.checked_add(low?)?).ok()?;
-    }
-    Some(hash)
+/// Reads a hash of 64 hexadecimal digits in lower-case, and nothing else.
+fn parse_hash(text: &str) -> Option<Hash> {
+    let is_lower = !text.bytes().any(|digit| digit.is_ascii_uppercase());
+    is_lower.then(|| hexadecimal::read(text)).flatten()
 }

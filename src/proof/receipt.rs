@@ -6,11 +6,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, CheckpointFault};
+use super::parse_hash;
 use super::statement::Statement;
 use super::tree::root_of_proof;
-use super::{hexadecimal, parse_hexadecimal};
 use crate::auth::sign::PublicKey;
 use crate::ledger::chain::Hash;
+use crate::ledger::hexadecimal;
 
 /// The version of a receipt's form.
 const FORM: u64 = 1;
@@ -42,7 +43,7 @@ pub struct Row {
 impl Row {
     /// A row with its proof.
     pub fn new(statement: Statement, path: &[Hash]) -> Self {
-        Self { statement, path: path.iter().map(hexadecimal).collect() }
+        Self { statement, path: path.iter().map(|hash| hexadecimal::write(hash)).collect() }
     }
 }
 
@@ -94,7 +95,7 @@ impl Receipt {
             if !statement.is_about(&self.payment) {
                 return Err(ReceiptFault::OtherPayment);
             }
-            let path = path.iter().map(|hash| parse_hexadecimal(hash)).collect::<Option<Vec<_>>>();
+            let path = path.iter().map(|hash| parse_hash(hash)).collect::<Option<Vec<_>>>();
             let path = path.ok_or(ReceiptFault::Unreadable)?;
             let (leaf, size) = (statement.leaf(), self.checkpoint.transactions());
             let index = statement.sequence.checked_sub(1);

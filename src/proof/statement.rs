@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tree::leaf_hash;
 use crate::ledger::chain::Hash;
-use crate::ledger::{Party, TopupMethod, Transaction, UserId};
+use crate::ledger::{Party, TopupMethod, Transaction};
 
 /// One row of the journal, as its two sides may see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,12 +132,6 @@ fn status(transaction: &Transaction) -> &'static str {
 
 impl Side {
     fn of(party: &Party) -> Self {
-        let id = match party.id {
-            UserId::HOUSE => "house".to_owned(),
-            UserId::SANDBOX => "sandbox".to_owned(),
-            UserId::CASH => "cash".to_owned(),
-            user => user.to_string(),
-        };
-        Self { id, name: party.name.clone() }
+        Self { id: party.id.told(), name: party.name.clone() }
     }
 }

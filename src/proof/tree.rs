@@ -275,7 +275,11 @@ mod tests {
             (3, "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77"),
             (8, "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"),
         ] {
-            assert_eq!(crate::proof::hexadecimal(&tree.root(size, &Tiles::new()).unwrap()), root, "{size}");
+            assert_eq!(
+                crate::ledger::hexadecimal::write(&tree.root(size, &Tiles::new()).unwrap()),
+                root,
+                "{size}"
+            );
         }
     }
 

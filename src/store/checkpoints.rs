@@ -197,13 +197,12 @@ impl Comparison {
     pub fn transaction(&mut self, no: i64, transaction: &Transaction) {
         // Behind the last checkpoint nothing is compared.
         if !self.due.is_empty() {
-            self.tree.push(Statement::of(u64::try_from(no).unwrap_or_default(), transaction).leaf());
+            self.tree.push(Statement::of(number(no), transaction).leaf());
         }
     }
 
     /// Compares what was signed when the journal ended with this block.
     pub fn block(&mut self, head: &Head) {
-        let number = |number: i64| u64::try_from(number).unwrap_or_default();
         while self.due.front().is_some_and(|checkpoint| checkpoint.blocks() <= number(head.block)) {
             let Some(checkpoint) = self.due.pop_front() else { return };
             let signed = (checkpoint.blocks(), checkpoint.transactions(), checkpoint.events());
@@ -269,23 +268,35 @@ pub fn position(location: &Location) -> Result<Position, OpenError> {
     while after < head.transaction {
         let to = after.saturating_add(verification::PIECE).min(head.transaction);
         for (no, transaction) in reader.transactions(after, to)?.rows {
-            tree.push(Statement::of(u64::try_from(no).unwrap_or_default(), &transaction).leaf());
+            tree.push(Statement::of(number(no), &transaction).leaf());
         }
         after = to;
     }
-    let number = |number: i64| u64::try_from(number).unwrap_or_default();
-    let transactions = number(head.transaction);
-    let damaged = |_| OpenError::Unusable("rows of the journal are missing".into());
-    Ok(Position {
+    let root = tree.root(number(head.transaction), &Tiles::new());
+    Ok(position_at(
+        name,
+        &head,
+        root.map_err(|_| OpenError::Unusable("rows of the journal are missing".into()))?,
+    ))
+}
+
+/// What is signed of a journal that ends there, with that root.
+pub fn position_at(name: LedgerName, head: &Head, root: Hash) -> Position {
+    Position {
         ledger: name.ledger,
         epoch: name.epoch,
-        transactions,
-        root: tree.root(transactions, &Tiles::new()).map_err(damaged)?,
+        transactions: number(head.transaction),
+        root,
         events: number(head.event),
         blocks: number(head.block),
         head: head.hash,
         at: head.at,
-    })
+    }
+}
+
+/// A number of the journal, which are none below zero.
+pub fn number(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
 }
 
 fn name_of(properties: &Properties) -> Result<LedgerName, OpenError> {

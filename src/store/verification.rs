@@ -17,8 +17,7 @@ use super::journal::{
 };
 use super::{OpenError, VerifyReport};
 use crate::ledger::chain::{BlockDigest, GENESIS, Hash, Mark, link};
-use crate::ledger::{AccountKey, Entry, SecurityEvent, Timestamp, Transaction};
-use crate::proof::hexadecimal;
+use crate::ledger::{AccountKey, Entry, SecurityEvent, Timestamp, Transaction, hexadecimal};
 use lives::Lives;
 
 /// Transactions and events that are read at a time.
@@ -115,7 +114,7 @@ impl Verification {
                 self.wrong(what);
             }
         }
-        self.report.head = hexadecimal(&self.hash);
+        self.report.head = hexadecimal::write(&self.hash);
         let balances = self.accounts.values().map(|account| (account.stored.key, account.sum)).collect();
         let accounts = self.accounts.into_iter().map(|(row, account)| (row, account.stored.key)).collect();
         Ok(Audit { report: self.report, head: self.end, balances, accounts })

@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Answer, Identity, PayRequest, PaymentNow, Recipient, Teller, TellerError, unexpected};
-use crate::ledger::{
-    Action, Email, FindKey, IdempotencyKey, Origin, Pay, PayMany, PaymentId, Refusal, Reply, UserId,
-};
+use super::{Answer, Identity, PayRequest, PaymentNow, Teller, TellerError, unexpected};
+use crate::ledger::{Action, FindKey, IdempotencyKey, Origin, Pay, PayMany, PaymentId, Refusal, Reply};
 
 /// Many payments that somebody wants to make.
 #[derive(Debug, Clone)]
@@ -34,10 +32,13 @@ impl Teller {
         let mut known = HashMap::new();
         let mut pays = Vec::with_capacity(payments.len());
         for PayRequest { to, money, memo, capture, key, .. } in payments {
-            let payee = match to {
-                Recipient::House => Some(UserId::HOUSE),
-                Recipient::Id(id) => Some(id),
-                Recipient::Email(email) => self.user_of(&email, &mut known).await?,
+            // Each is looked up once, however often they are paid.
+            let payee = if let Some(found) = known.get(&to) {
+                *found
+            } else {
+                let found = self.user_of(&to).await?;
+                known.insert(to, found);
+                found
             };
             let payment = PaymentId::new(self.clock.uuid()?);
             let pay = |payee| Pay { caller: who.caller, payment, payee, money, memo, capture, shown, key };
@@ -57,20 +58,6 @@ impl Teller {
                 .collect()),
             (other, _) => Err(unexpected(&other)),
         }
-    }
-
-    /// Who has this email; asked once for each.
-    async fn user_of(
-        &self,
-        email: &Email,
-        known: &mut HashMap<String, Option<UserId>>,
-    ) -> Result<Option<UserId>, TellerError> {
-        if let Some(found) = known.get(email.folded()) {
-            return Ok(*found);
-        }
-        let found = self.store.user_by_email(email.folded().to_owned()).await?.map(|user| user.id);
-        known.insert(email.folded().to_owned(), found);
-        Ok(found)
     }
 
     /// The payment that a key of the caller's stands for, or is about; none if it is none of a payment.

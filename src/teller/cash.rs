@@ -48,14 +48,10 @@ impl Teller {
         origin: Origin,
         order: CashOrder,
     ) -> Result<(CashAnswer, bool), TellerError> {
-        let user = match order.user {
-            Recipient::House => return Err(Refusal::RecipientNotFound.into()),
-            Recipient::Id(id) => id,
-            Recipient::Email(email) => {
-                let found = self.store.user_by_email(email.folded().to_owned()).await?;
-                found.ok_or(Refusal::RecipientNotFound)?.id
-            }
-        };
+        if order.user == Recipient::House {
+            return Err(Refusal::RecipientNotFound.into());
+        }
+        let user = self.user_of(&order.user).await?.ok_or(Refusal::RecipientNotFound)?;
         let operator = self.operator(who, Permission::MoveCash).ok_or(Refusal::PermissionDenied)?;
         let CashOrder { direction, money, reference, key, .. } = order;
         let transaction = TransactionId::new(self.clock.uuid()?);

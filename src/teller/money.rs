@@ -15,7 +15,7 @@ use super::search::{Search, Whose};
 use super::{Identity, Teller, TellerError, unexpected};
 
 /// Who is to be paid, as the payer says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Recipient {
     /// Nobody was named: the house.
     House,
@@ -104,19 +104,23 @@ impl Teller {
         origin: Origin,
         request: PayRequest,
     ) -> Result<Answer, TellerError> {
-        let payee = match request.to {
-            Recipient::House => UserId::HOUSE,
-            Recipient::Id(id) => id,
-            Recipient::Email(email) => {
-                let found = self.store.user_by_email(email.folded().to_owned()).await?;
-                found.ok_or(Refusal::RecipientNotFound)?.id
-            }
-        };
+        let payee = self.user_of(&request.to).await?.ok_or(Refusal::RecipientNotFound)?;
         let payment = PaymentId::new(self.clock.uuid()?);
         let PayRequest { money, memo, capture, key, otp, .. } = request;
         let shown = self.look_at_otp(who, otp.as_deref(), &origin).await?;
         let pay = Pay { caller: who.caller, payment, payee, money, memo, capture, shown, key };
         self.move_money(origin, Action::Pay(pay)).await
+    }
+
+    /// Who that is. Whether there is a user of an id is the decision's to say.
+    pub(super) async fn user_of(&self, recipient: &Recipient) -> Result<Option<UserId>, StoreError> {
+        Ok(match recipient {
+            Recipient::House => Some(UserId::HOUSE),
+            Recipient::Id(id) => Some(*id),
+            Recipient::Email(email) => {
+                self.store.user_by_email(email.folded().to_owned()).await?.map(|user| user.id)
+            }
+        })
     }
 
     /// Who would be paid, by the name that the payment would show.

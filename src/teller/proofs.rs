@@ -16,7 +16,7 @@ use crate::ledger::{PaymentId, Timestamp, Transaction};
 use crate::proof::receipt::Row;
 use crate::proof::tree::{MissingLeaves, TILE, Tiles};
 use crate::proof::{Checkpoint, Position, Receipt, Statement, Tree};
-use crate::store::checkpoints::{CheckpointFile, TreeFile, kept_tree};
+use crate::store::checkpoints::{CheckpointFile, TreeFile, kept_tree, number, position_at};
 use crate::store::journal::Head;
 use crate::store::{JournalQuery, LedgerName, Store, StoreError};
 
@@ -244,16 +244,7 @@ impl Proofs {
                 Err(error) => tracing::debug!(%error, "the tree's file cannot be written: {error}"),
             }
         }
-        Ok(Some(Position {
-            ledger: state.name.ledger,
-            epoch: state.name.epoch,
-            transactions,
-            root: tree.root(transactions, &Tiles::new())?,
-            events: number(head.event),
-            blocks: number(head.block),
-            head: head.hash,
-            at: head.at,
-        }))
+        Ok(Some(position_at(state.name, &head, tree.root(transactions, &Tiles::new())?)))
     }
 
     /// The tree as it was kept, if it leads to what was signed last; else made anew from the journal. And how many tiles
@@ -356,8 +347,4 @@ fn compare(signed: &Checkpoint, name: LedgerName, head: Option<&Head>) -> Result
         ));
     }
     Ok(())
-}
-
-fn number(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
 }

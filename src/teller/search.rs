@@ -5,6 +5,8 @@
 //! [`MOST_LOOKED_AT`] rows at most and then says where to go on, so that a rare wish costs its asker more calls and nobody
 //! else anything.
 
+use std::sync::Arc;
+
 use serde_json::Map;
 
 use super::{Recipient, Teller, TellerError};
@@ -73,10 +75,11 @@ impl Search {
             Whose::Of(_) => transaction.from.id == user,
             Whose::NotOf(_) => transaction.is_party(user),
         };
-        let is_out = |own: UserId| transaction.from.id == own;
         let minor = transaction.money.amount_minor();
         counterparty.is_none_or(is_party)
-            && self.is_out.is_none_or(|out| matches!(whose, Whose::Of(own) if is_out(own) == out))
+            && self
+                .is_out
+                .is_none_or(|out| matches!(whose, Whose::Of(own) if (transaction.from.id == own) == out))
             && self.reference.as_ref().is_none_or(|reference| *reference == transaction.memo.reference)
             && self.least_minor.is_none_or(|least| minor >= least)
             && self.most_minor.is_none_or(|most| minor <= most)
@@ -106,14 +109,10 @@ impl Teller {
         }
         let counterparty = match &search.counterparty {
             None => None,
-            Some(Recipient::House) => Some(UserId::HOUSE),
-            Some(Recipient::Id(id)) => Some(*id),
-            Some(Recipient::Email(email)) => {
-                match self.store.user_by_email(email.folded().to_owned()).await? {
-                    Some(user) => Some(user.id),
-                    None => return Ok(Page { rows: Vec::new(), next: None }),
-                }
-            }
+            Some(named) => match self.user_of(named).await? {
+                None => return Ok(Page { rows: Vec::new(), next: None }),
+                found => found,
+            },
         };
         let (mut rows, mut after): (Vec<Movement>, _) = (Vec::new(), page.after);
         for _ in 0..MOST_LOOKED_AT.div_euclid(PIECE) {
@@ -154,19 +153,15 @@ impl Teller {
     /// Those whose payment stands so now; all of them if it does not matter.
     async fn standing(
         &self,
-        mut rows: Vec<Movement>,
+        rows: Vec<Movement>,
         status: Option<PaymentStatus>,
-    ) -> Result<Vec<Movement>, StoreError> {
-        if let Some(status) = status {
-            let ids = rows.iter().map(|movement| movement.transaction.id.into()).collect();
-            let states = self.store.payment_states(ids).await?;
-            rows.retain(|movement| {
-                let later = states.get(&movement.transaction.id.into()).copied();
-                let state = later.or_else(|| movement.transaction.payment_state());
-                state.is_some_and(|state| state.status == status)
-            });
-        }
-        Ok(rows)
+    ) -> Result<Vec<Movement>, TellerError> {
+        let Some(status) = status else { return Ok(rows) };
+        let firsts = rows.iter().map(|movement| Arc::clone(&movement.transaction)).collect();
+        let now = self.as_they_stand(firsts).await?;
+        let standing = rows.into_iter().zip(now);
+        let standing = standing.filter(|(_, now)| now.state.is_some_and(|state| state.status == status));
+        Ok(standing.map(|(movement, _)| movement).collect())
     }
 }
 

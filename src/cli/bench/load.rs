@@ -2,8 +2,9 @@
 //!
 //! The loop is closed: a connection asks again when it has its answer, so the rate is what the server gives and latency
 //! is what a client of this many sees. With a rate it is open: requests fall due by the clock, and latency counts from
-//! then, whatever kept the connection from sending (Tene's "coordinated omission"). Only answers that come within the measured time count; the warm-up before it and
-//! the last answers after it do not. Failures count whenever they come: a run that fails while it warms up is no good run.
+//! then, whatever kept the connection from sending (Tene's "coordinated omission"). Only answers that come within the
+//! measured time count; the warm-up before it and the last answers after it do not. Failures count whenever they come: a
+//! run that fails while it warms up is no good run.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;

@@ -42,11 +42,25 @@ impl Random {
         result
     }
 
+    /// A random number below `bound` that is not this one.
+    pub fn other(&mut self, than: usize, bound: usize) -> usize {
+        let other = self.below(bound.saturating_sub(1));
+        if other >= than { other.saturating_add(1) } else { other }
+    }
+
     /// A random number below `bound`; 0 where `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         let bound = u128::try_from(bound).unwrap_or_default();
         usize::try_from((u128::from(self.number()) * bound) >> 64).unwrap_or_default()
     }
+}
+
+/// Whether these are tokens and ids of users who can pay each other.
+pub fn check_users(tokens: &[String], user_ids: &[String]) -> Result<(), BenchError> {
+    if user_ids.len() < 2 || user_ids.len() != tokens.len() {
+        return Err(BenchError::Usage("payments between users need at least two users".into()));
+    }
+    Ok(())
 }
 
 /// Payments between users.
@@ -72,9 +86,7 @@ impl Payments {
         tokens: Vec<String>,
         user_ids: Vec<String>,
     ) -> Result<Self, BenchError> {
-        if user_ids.len() < 2 || user_ids.len() != tokens.len() {
-            return Err(BenchError::Usage("payments between users need at least two users".into()));
-        }
+        check_users(&tokens, &user_ids)?;
         Self::new(authority, tokens, user_ids)
     }
 
@@ -122,12 +134,10 @@ impl Payments {
             overwrite(request, &self.token_at, token.as_bytes());
         }
         overwrite(request, &self.key_at, &uuid_v4(random));
-        if let Some(payee_at) = &self.payee_at {
-            let other = random.below(self.user_ids.len().saturating_sub(1));
-            let to = if other >= from { other.saturating_add(1) } else { other };
-            if let Some(id) = self.user_ids.get(to) {
-                overwrite(request, payee_at, id.as_bytes());
-            }
+        if let Some(payee_at) = &self.payee_at
+            && let Some(id) = self.user_ids.get(random.other(from, self.user_ids.len()))
+        {
+            overwrite(request, payee_at, id.as_bytes());
         }
     }
 }
@@ -181,9 +191,7 @@ impl Traffic {
             }
         }
     }
-}
 
-impl Traffic {
     /// Takes in what the last request was answered with; it was the first of two if `was_first`.
     pub fn answered(&self, turn: &mut Turn, was_first: bool, body: &[u8]) {
         if let Self::Steps(steps) = self {

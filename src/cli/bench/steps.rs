@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use super::BenchError;
-use super::request::{Random, key};
+use super::request::{Random, check_users, key};
 
 /// What the second request does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +51,7 @@ impl Steps {
         tokens: Vec<String>,
         user_ids: Vec<String>,
     ) -> Result<Self, BenchError> {
-        if user_ids.len() < 2 || user_ids.len() != tokens.len() {
-            return Err(BenchError::Usage("payments between users need at least two users".into()));
-        }
+        check_users(&tokens, &user_ids)?;
         Ok(Self { step, authority: authority.to_owned(), tokens, user_ids })
     }
 
@@ -77,8 +75,7 @@ impl Steps {
 
     fn first(&self, turn: &mut Turn, random: &mut Random) -> (usize, String, String) {
         let one = random.below(self.tokens.len());
-        let other = random.below(self.tokens.len().saturating_sub(1));
-        let other = if other >= one { other.saturating_add(1) } else { other };
+        let other = random.other(one, self.tokens.len());
         turn.second = other;
         let payee = self.user_ids.get(other).map(String::as_str).unwrap_or_default();
         let (path, more) = match self.step {

@@ -10,10 +10,12 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Errors, Recipient, currency, parse_start};
+use super::recipient::recipient;
+use super::{Errors, currency, parse_start};
 use crate::http::problem::{Code, Problem};
 use crate::http::spec::{Field, Kind};
 use crate::ledger::{Amount, Currency, Email, Money, MoneyError, Timestamp};
+use crate::teller::Recipient;
 
 /// The most pairs that metadata may have.
 pub const MAX_METADATA_PAIRS: usize = 50;
@@ -145,7 +147,7 @@ impl<'a> Form<'a> {
     /// Whom to pay: a user id or an email address.
     pub fn recipient(&mut self, name: &'static str) -> Option<Recipient> {
         let text = self.string(name)?;
-        let recipient = Recipient::parse(&text);
+        let recipient = recipient(&text);
         if recipient.is_none() {
             self.errors.push(
                 name,

@@ -58,6 +58,13 @@ pub fn is_json(headers: &HeaderMap) -> bool {
     is_json && is_utf8 && is_plain
 }
 
+/// Whether a body is declared as one of these types.
+pub fn is_one_of(headers: &HeaderMap, types: &[&str]) -> bool {
+    let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = declared.split(';').next().unwrap_or_default().trim();
+    types.iter().any(|kind| essence.eq_ignore_ascii_case(kind))
+}
+
 /// What the client calls itself: at most 200 characters, without control characters.
 pub fn user_agent(headers: &HeaderMap) -> Option<String> {
     let text = String::from_utf8_lossy(headers.get(USER_AGENT)?.as_bytes());

@@ -8,10 +8,9 @@ mod query;
 mod recipient;
 
 pub use form::{Form, MAX_METADATA_PAIRS};
-pub use headers::{bearer_token, idempotency_key, is_json, user_agent};
+pub use headers::{bearer_token, idempotency_key, is_json, is_one_of, user_agent};
 pub use moment::{parse_end, parse_start};
 pub use query::{Cursor, MAX_LIMIT, Place, Query, decode_form};
-pub use recipient::Recipient;
 
 use super::problem::{FieldError, Problem};
 use crate::ledger::{Currency, MoneyError};

@@ -7,10 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Serialize, Serializer};
 
-use super::{Errors, Recipient, currency};
+use super::recipient::recipient;
+use super::{Errors, currency};
 use crate::http::problem::Problem;
 use crate::http::spec::{Field, Kind};
 use crate::ledger::{Currency, FeedPosition, Money, Timestamp};
+use crate::teller::Recipient;
 
 /// The most rows that one page may have.
 pub const MAX_LIMIT: usize = 100;
@@ -217,7 +219,7 @@ impl<'a> Query<'a> {
 
     /// Somebody with whom there are payments: an email address, a user id or the house.
     pub fn recipient(&mut self, name: &'static str) -> Option<Recipient> {
-        let recipient = Recipient::parse(self.get(name)?);
+        let recipient = recipient(self.get(name)?);
         if recipient.is_none() {
             let message = "must be an email address, a user id or \"house\"";
             self.errors.push(name, "invalid_recipient", message);

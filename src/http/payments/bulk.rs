@@ -10,9 +10,9 @@ use super::super::problem::Problem;
 use super::super::reply;
 use super::super::spec::Answer;
 use super::super::views::PaymentView;
-use super::{count, read_fields, status_of};
+use super::{KEY_RULE, count, read_fields, status_of};
 use crate::ledger::IdempotencyKey;
-use crate::teller::{BulkRequest, PayRequest};
+use crate::teller::{self, BulkRequest, PayRequest, TellerError};
 
 /// The most payments in one call.
 pub(in crate::http) const MOST: usize = 1_000;
@@ -66,10 +66,10 @@ pub(in crate::http) async fn pay_many(call: Call) -> Answer {
     Ok(reply::json(StatusCode::OK, &BulkView { results: results.collect() }))
 }
 
-fn replayed(answer: &Result<crate::teller::Answer, crate::teller::TellerError>) -> bool {
+fn replayed(answer: &Result<teller::Answer, TellerError>) -> bool {
     match answer {
         Ok(answer) => answer.replayed,
-        Err(crate::teller::TellerError::Refused { replayed, .. }) => *replayed,
+        Err(TellerError::Refused { replayed, .. }) => *replayed,
         Err(_) => false,
     }
 }
@@ -78,7 +78,7 @@ fn replayed(answer: &Result<crate::teller::Answer, crate::teller::TellerError>) 
 fn read_payment(form: &mut Form<'_>) -> Option<PayRequest> {
     let key = form.text("idempotency_key").and_then(|text| IdempotencyKey::parse(&text).ok());
     if key.is_none() && form.has("idempotency_key") {
-        form.refuse("idempotency_key", "invalid", "must be 1 to 255 printable ASCII characters");
+        form.refuse("idempotency_key", "invalid", KEY_RULE);
     }
     read_fields(form, key, None).filter(|payment| payment.key.is_some())
 }
