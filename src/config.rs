@@ -19,7 +19,7 @@ use std::thread::available_parallelism;
 use unicode_normalization::UnicodeNormalization;
 
 pub use crate::auth::throttle::ClassQuotas;
-pub use crate::ledger::{Mode, StepUp};
+pub use crate::ledger::{AmountLimits, AmountRule, CountRule, Mode, RiskRules};
 pub use crate::telemetry::LogFormat;
 pub use keys::{KEYS, Key};
 pub use limits::RateLimits;
@@ -41,7 +41,7 @@ pub struct Settings {
     /// `[rate_limits]`
     pub rate_limits: RateLimits,
     /// `[risk]`
-    pub risk: Risk,
+    pub risk: RiskRules,
     /// `[tokens]`
     pub tokens: Tokens,
     /// `[payments]`
@@ -200,25 +200,12 @@ pub struct Security {
     /// Above how much of any currency, in whole major units, cash waits for a second operator; none for never.
     pub four_eyes_above: Option<u64>,
     /// Above which amounts a payment asks for a fresh second factor.
-    pub step_up_above: StepUp,
+    pub step_up_above: AmountLimits,
 }
 
 impl Default for Security {
     fn default() -> Self {
-        Self { four_eyes_above: None, step_up_above: "1000".parse().unwrap_or(StepUp::OFF) }
-    }
-}
-
-/// Risk rules.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Risk {
-    /// Off for load tests only.
-    pub enabled: bool,
-}
-
-impl Default for Risk {
-    fn default() -> Self {
-        Self { enabled: true }
+        Self { four_eyes_above: None, step_up_above: "1000".parse().unwrap_or(AmountLimits::OFF) }
     }
 }
 

@@ -79,6 +79,9 @@ fn good_call(route: &Route, user: &mut User) -> Request {
             json!({"user": user.id, "amount": "1.23", "currency": "USD", "reference": "slip 1"})
         }
         "POST /admin/cash/{id}/approve" | "POST /admin/cash/{id}/reject" => json!({"note": "counted"}),
+        "POST /admin/reviews/{id}/approve" | "POST /admin/reviews/{id}/reject" => {
+            json!({"note": "looked at"})
+        }
         "GET /statement" => return Request::get("/statement?currency=USD"),
         "POST /admin/reconciliations" => {
             return Request::new("POST", "/admin/reconciliations?from=2026-01-01&to=2026-01-31")
@@ -119,6 +122,10 @@ fn own_object(call: &str, user: &mut User) -> String {
     if call.starts_with("POST /admin/cash/") {
         // Cash waits only where a second operator is asked for, which other tests do.
         return "txn_01h455vb4pex5vsknk084sn02q".to_owned();
+    }
+    if call.starts_with("POST /admin/reviews/") {
+        // A payment waits only where a rule holds it, likewise.
+        return "pay_01h455vb4pex5vsknk084sn02q".to_owned();
     }
     let waits_for = match call {
         "POST /payment/{id}/capture" | "POST /payment/{id}/void" => Some("authorized"),
@@ -365,11 +372,13 @@ fn somebody_with(server: &Server, role: Role) -> User {
 
 /// Calls that use their object up, or the whole ledger: whom they let in is in the tests of each.
 /// What cash is, a cashier may not do for themselves.
-const ONCE: [&str; 9] = [
+const ONCE: [&str; 11] = [
     "POST /admin/deposits",
     "POST /admin/withdrawals",
     "POST /admin/cash/{id}/approve",
     "POST /admin/cash/{id}/reject",
+    "POST /admin/reviews/{id}/approve",
+    "POST /admin/reviews/{id}/reject",
     "POST /payment/{id}/capture",
     "POST /payment/{id}/void",
     "POST /payment/{id}/refund",

@@ -353,6 +353,7 @@ mod tests {
                 created_at: Timestamp::from_millis(1_700_000_000_123),
                 password_changed_at: Timestamp::from_millis(1_700_000_000_123),
                 second_factor: None,
+                new_address_at: None,
             })
         };
         vec![

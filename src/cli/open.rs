@@ -261,6 +261,7 @@ pub fn rules(settings: &Settings) -> Result<Rules, Failure> {
             schedule_ms: settings.webhooks.retry_schedule_seconds.0.iter().copied().map(millis).collect(),
         },
         step_up_above: settings.security.step_up_above.clone(),
+        risk: settings.risk.clone(),
     })
 }
 

@@ -311,6 +311,97 @@ pub static KEYS: &[Key] = &[
     ),
     key!(risk.enabled, yes_or_no, "true or false", "true", "Risk rules. Switch off for load tests only."),
     key!(
+        risk.window_seconds,
+        |text| number(text, 60, DAY_SECONDS),
+        "seconds, from 60 to 86400",
+        "3600",
+        "How far back risk rules count payments, and for how long a password or a network is new."
+    ),
+    key!(
+        risk.payer_payments,
+        |text: &str| text.parse().ok(),
+        "\"off\", or an action and a count up to 31 such as \"review above 30\"",
+        "allow above 30",
+        "More payments of one payer within the window than this."
+    ),
+    key!(
+        risk.payer_sum,
+        |text: &str| text.parse().ok(),
+        "\"off\", or an action and amounts such as \"review above 1000, JPY 150000\"",
+        "allow above 10000",
+        "More money of one payer in one currency within the window than this."
+    ),
+    key!(
+        risk.payee_payments,
+        |text: &str| text.parse().ok(),
+        "\"off\", or an action and a count up to 31 such as \"review above 30\"",
+        "allow above 30",
+        "More payments to one payee other than the house within the window than this."
+    ),
+    key!(
+        risk.payee_sum,
+        |text: &str| text.parse().ok(),
+        "\"off\", or an action and amounts such as \"review above 1000, JPY 150000\"",
+        "allow above 10000",
+        "More money to one payee other than the house in one currency within the window than this."
+    ),
+    key!(
+        risk.new_payee,
+        |text: &str| text.parse().ok(),
+        "\"off\", or an action and amounts such as \"review above 1000, JPY 150000\"",
+        "review above 2000",
+        "A first payment to a payee other than the house of more than this."
+    ),
+    key!(
+        risk.habit,
+        |text: &str| text.parse().ok(),
+        "\"off\", or an action and a count up to 31 such as \"review above 30\"",
+        "allow above 20",
+        "A payment of more times than this the payer's largest so far in that currency, from the sixth on."
+    ),
+    key!(
+        risk.declines,
+        |text: &str| text.parse().ok(),
+        "\"off\", or an action and a count up to 31 such as \"review above 30\"",
+        "allow above 10",
+        "A payment after more declined ones of its payer within the window than this."
+    ),
+    key!(
+        risk.new_password,
+        |text: &str| text.parse().ok(),
+        "\"off\", or an action and amounts such as \"review above 1000, JPY 150000\"",
+        "review above 500",
+        "A payment of more than this within the window after its payer changed the password."
+    ),
+    key!(
+        risk.new_address,
+        |text: &str| text.parse().ok(),
+        "\"off\", or an action and amounts such as \"review above 1000, JPY 150000\"",
+        "step_up above 500",
+        "A payment of more than this within the window after its payer logged in from a new network."
+    ),
+    key!(
+        risk.fan_out,
+        |text: &str| text.parse().ok(),
+        "\"off\", or an action and a count up to 31 such as \"review above 30\"",
+        "allow above 20",
+        "Payments to more payees within the window than this."
+    ),
+    key!(
+        risk.fan_in,
+        |text: &str| text.parse().ok(),
+        "\"off\", or an action and a count up to 31 such as \"review above 30\"",
+        "allow above 20",
+        "Payments from more payers to one payee other than the house within the window than this."
+    ),
+    key!(
+        risk.same_payment,
+        |text: &str| text.parse().ok(),
+        "\"off\", or an action and a count up to 31 such as \"review above 30\"",
+        "allow above 0",
+        "A payment after more that say the same than this, within payments.duplicate_window_seconds, under other keys."
+    ),
+    key!(
         tokens.access_ttl_seconds,
         |text| number(text, 1, DAY_SECONDS),
         "seconds, from 1 to 86400",

@@ -76,6 +76,19 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         ("rate_limits.login_failures", "3"),
         ("rate_limits.longest_wait_seconds", "60"),
         ("risk.enabled", "false"),
+        ("risk.window_seconds", "60"),
+        ("risk.payer_payments", "review above 3"),
+        ("risk.payer_sum", "decline above 5000, JPY 700000"),
+        ("risk.payee_payments", "off"),
+        ("risk.payee_sum", "review above 5000"),
+        ("risk.new_payee", "decline above 0"),
+        ("risk.habit", "step_up above 2"),
+        ("risk.declines", "decline above 3"),
+        ("risk.new_password", "off"),
+        ("risk.new_address", "review above 1"),
+        ("risk.fan_out", "review above 31"),
+        ("risk.fan_in", "review above 4"),
+        ("risk.same_payment", "decline above 1"),
         ("tokens.access_ttl_seconds", "7"),
         ("tokens.refresh_ttl_seconds", "86399"),
         ("payments.duplicate_window_seconds", "0"),
@@ -112,7 +125,7 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         }
     }
     // And the passphrase, which is not shown again, and the two of TLS, which go together.
-    assert_eq!(KEYS.len(), 54, "a new key belongs into this test");
+    assert_eq!(KEYS.len(), 67, "a new key belongs into this test");
 }
 
 #[test]

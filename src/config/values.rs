@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::{
-    ClassQuotas, DatabaseUrl, LogFormat, Mode, Networks, Origins, Passphrase, Ports, ProxyHeader, Schedule,
-    StepUp,
+    AmountLimits, AmountRule, ClassQuotas, CountRule, DatabaseUrl, LogFormat, Mode, Networks, Origins,
+    Passphrase, Ports, ProxyHeader, Schedule,
 };
 
 /// How a value is written in a TOML file; `None` where there is nothing to write.
@@ -41,7 +41,9 @@ show! {
     Ports: value => quoted(&value.to_string());
     Origins: value => quoted(&value.to_string());
     Schedule: value => quoted(&value.to_string());
-    StepUp: value => quoted(&value.to_string());
+    AmountLimits: value => quoted(&value.to_string());
+    AmountRule: value => quoted(&value.to_string());
+    CountRule: value => quoted(&value.to_string());
     ProxyHeader: value => quoted(value.name());
     SocketAddr: value => quoted(&value.to_string());
     PathBuf: value => quoted(&value.to_string_lossy());

@@ -67,6 +67,9 @@ fn declined(decline: Decline, transaction: &Transaction) -> Markup {
                 Decline::InsufficientFunds { available_minor } => {
                     p { strong { "Declined: not enough money." } " There was " (format::money(available_minor, currency, Sign::Plain)) ", and nothing has moved." }
                 }
+                Decline::Risk => {
+                    p { strong { "Declined: a rule against fraud does not let it through." } " Nothing has moved. Ask the operator." }
+                }
                 Decline::Topup(failure) => {
                     p { strong { "The top-up failed" } " with “" (failure.name()) "”, as its method asks for. Nothing has moved." }
                 }

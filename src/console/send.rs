@@ -115,7 +115,7 @@ async fn pay(call: &Call, request: PayRequest) -> Result<PaymentId, Problem> {
 
 /// The payment that a refusal left in the history.
 fn kept_payment(problem: &Problem) -> Option<PaymentId> {
-    let is_kept = matches!(problem.code(), Code::InsufficientFunds);
+    let is_kept = matches!(problem.code(), Code::InsufficientFunds | Code::PaymentDeclined);
     problem.find_member("payment").filter(|_| is_kept)?.as_str()?.parse().ok()
 }
 

@@ -13,6 +13,6 @@ pub(super) async fn list(call: Call) -> Answer {
     let pairs = query.pairs();
     query.finish(())?;
     let page = call.teller().activity(call.who()?, page).await?;
-    let rows = page.rows.iter().map(EventView::new).collect();
+    let rows = page.rows.iter().map(EventView::own).collect();
     Ok(List::new(rows, page.next.map(Cursor::new)).into_reply("/me/activity", &pairs))
 }

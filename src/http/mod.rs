@@ -35,6 +35,7 @@ pub mod proxy;
 pub mod reconciliations;
 pub mod reply;
 mod requests;
+mod reviews;
 pub mod router;
 pub mod routes;
 mod sandbox;

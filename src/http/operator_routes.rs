@@ -3,6 +3,7 @@
 use super::operators::{self, ROLES, SEVERITIES, YES_OR_NO};
 use super::problem::Code;
 use super::reconciliations;
+use super::reviews;
 use super::routes::{AFTER, LIMIT, NO_CONTENT, handler, ok, plain};
 use super::search::{self, FROM, TO, searched};
 use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success, Tag, Verb};
@@ -230,6 +231,68 @@ pub(super) const STATISTICS: Route = Route {
         "Users and sessions now, payments of the last 24 hours.",
         &[ok(Content::Json("Statistics"), "The figures.")],
     ),
+};
+
+const REVIEW: Access = Access::Needs(Permission::ReviewPayments);
+const REASON: &[Field] = &[Field::required("note", Kind::Text(500), "Why, for whoever looks at it later.")];
+
+pub(super) const REVIEWS: Route = Route {
+    verb: Verb::Get,
+    path: "/admin/reviews",
+    access: REVIEW,
+    handler: handler!(reviews::list),
+    doc: Doc {
+        query: &[LIMIT, AFTER],
+        ..plain(
+            Tag::Operators,
+            "reviews",
+            "List payments under review",
+            "Payments that a risk rule holds until an operator has looked at them, the longest waiting first, each with the \
+             rules that it hit. Your own are not listed.",
+            &[ok(Content::List("Review"), "A page of what waits.")],
+        )
+    },
+};
+
+pub(super) const APPROVE: Route = Route {
+    verb: Verb::Post,
+    path: "/admin/reviews/{id}/approve",
+    access: REVIEW,
+    handler: handler!(reviews::approve),
+    doc: Doc {
+        body: REASON,
+        idempotent: true,
+        errors: &[Code::NotFound, Code::PaymentState, Code::AccountFrozen],
+        example: r#"{"note": "Called the payer, who knows of it"}"#,
+        ..plain(
+            Tag::Operators,
+            "approvePayment",
+            "Let a payment through",
+            "Its payee gets the money; of a payment with `capture: \"manual\"` it stays held, to be captured. Not for a party \
+             to the payment.",
+            &[ok(Content::Json("Payment"), "The payment as it stands now.")],
+        )
+    },
+};
+
+pub(super) const REJECT: Route = Route {
+    verb: Verb::Post,
+    path: "/admin/reviews/{id}/reject",
+    access: REVIEW,
+    handler: handler!(reviews::reject),
+    doc: Doc {
+        body: REASON,
+        idempotent: true,
+        errors: &[Code::NotFound, Code::PaymentState, Code::AccountFrozen],
+        example: r#"{"note": "The payer knows nothing of it"}"#,
+        ..plain(
+            Tag::Operators,
+            "rejectPayment",
+            "Stop a payment under review",
+            "The payer has the money back. Not for a party to the payment.",
+            &[ok(Content::Json("Payment"), "The payment as it stands now.")],
+        )
+    },
 };
 
 pub(super) const RECONCILE: Route = Route {

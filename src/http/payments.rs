@@ -15,7 +15,8 @@ use super::search;
 use super::spec::Answer;
 use super::views::{PaymentView, RefundView};
 use crate::ledger::{
-    Capture, IdempotencyKey, Memo, PaymentRequestId, PaymentStatus, Refusal, Settlement, Transaction,
+    Capture, Hold, IdempotencyKey, Memo, PaymentRequestId, PaymentStatus, Refusal, Settlement, Stage,
+    Transaction,
 };
 use crate::store::{Page, PageRequest};
 use crate::telemetry::PaymentOutcome;
@@ -72,7 +73,7 @@ pub(super) async fn void(call: Call) -> Answer {
 }
 
 /// Takes the payment a step further, and answers with the payment as the step left it.
-async fn settled(call: &Call, settlement: Settlement) -> Answer {
+pub(super) async fn settled(call: &Call, settlement: Settlement) -> Answer {
     let answer = settle(call, settlement).await?;
     let view = PaymentView::new(&answer.first, answer.step.payment_state());
     Ok(mark_replay(reply::json(StatusCode::OK, &view), answer.replayed))
@@ -156,11 +157,16 @@ pub(super) fn mark_replay(mut reply: Reply, replayed: bool) -> Reply {
 fn outcome(paid: &Result<teller::Answer, TellerError>) -> PaymentOutcome {
     match paid {
         Ok(answer) if answer.replayed => PaymentOutcome::Replayed,
-        Ok(_) => PaymentOutcome::Succeeded,
+        Ok(answer) => match answer.transaction.stage {
+            Stage::Held(Hold::ForReview) => PaymentOutcome::PendingReview,
+            Stage::Held(Hold::ForCapture) => PaymentOutcome::Authorized,
+            Stage::Whole | Stage::Step(_) => PaymentOutcome::Succeeded,
+        },
         Err(TellerError::Refused { replayed: true, .. }) => PaymentOutcome::Replayed,
-        Err(TellerError::Refused { refusal: Refusal::InsufficientFunds { .. }, .. }) => {
-            PaymentOutcome::Declined
-        }
+        Err(TellerError::Refused {
+            refusal: Refusal::InsufficientFunds { .. } | Refusal::PaymentDeclined { .. },
+            ..
+        }) => PaymentOutcome::Declined,
         Err(TellerError::Refused { refusal: Refusal::DuplicatePayment { .. }, .. }) => {
             PaymentOutcome::Duplicate
         }

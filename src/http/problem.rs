@@ -111,6 +111,10 @@ catalogue! {
         "There is not enough money in the wallet",
         "The amount is more than what is available in the wallet of this currency. Nothing was moved; the declined payment is kept in your history.",
         "Add money or pay less, with a new Idempotency-Key: this one now stands for the declined payment.";
+    PaymentDeclined = "payment_declined", PAYMENT_REQUIRED,
+        "The payment was declined",
+        "A rule against fraud does not let this payment through. Nothing was moved; the declined payment is kept in your history.",
+        "Ask the operator, who sees which rule it was. A new try needs a new Idempotency-Key: this one now stands for the declined payment.";
     TopupFailed = "topup_failed", PAYMENT_REQUIRED,
         "The top-up failed",
         "The simulated payment method refused, as its name asks for. The member 'reason' says how.",
@@ -508,6 +512,9 @@ impl From<Refusal> for Problem {
                     .member("payment", payment.to_string())
                     .member("available", available.to_string())
                     .member("currency", currency.code())
+            }
+            Refusal::PaymentDeclined { payment } => {
+                Self::new(Code::PaymentDeclined).member("payment", payment.to_string())
             }
             Refusal::TopupFailed { reason } => Self::new(Code::TopupFailed).member("reason", reason.name()),
         }

@@ -52,6 +52,12 @@ const CASH_ANSWERS: &[Success] = &[
     Success { status: 202, content: Content::Json("Cash"), about: "It waits for a second operator." },
 ];
 
+const UNDER_REVIEW: Success = Success {
+    status: 202,
+    content: Content::Json("Payment"),
+    about: "The payment, which an operator is to look at; until then its money is held.",
+};
+
 pub(super) const fn ok(content: Content, about: &'static str) -> Success {
     Success { status: 200, content, about }
 }
@@ -299,6 +305,7 @@ pub static ROUTES: &[Route] = &[
             idempotent: true,
             errors: &[
                 Code::InsufficientFunds,
+                Code::PaymentDeclined,
                 Code::OtpRequired,
                 Code::OtpInvalid,
                 Code::AccountFrozen,
@@ -315,11 +322,7 @@ pub static ROUTES: &[Route] = &[
                  little money nothing moves, and the declined payment is kept in your history.",
                 &[
                     Success { status: 201, content: Content::Json("Payment"), about: "The payment." },
-                    Success {
-                        status: 202,
-                        content: Content::Json("Payment"),
-                        about: "The payment, which an operator is to look at; until then its money is held.",
-                    },
+                    UNDER_REVIEW,
                 ],
             )
         },
@@ -558,6 +561,7 @@ pub static ROUTES: &[Route] = &[
                 Code::OtpInvalid,
                 Code::RequestState,
                 Code::InsufficientFunds,
+                Code::PaymentDeclined,
                 Code::AccountFrozen,
                 Code::DuplicatePayment,
             ],
@@ -566,12 +570,16 @@ pub static ROUTES: &[Route] = &[
                 Tag::Payments,
                 "payRequest",
                 "Pay a payment request",
-                "As a whole and at most once, whoever else pays it at the same moment. With too little money it stays open.",
-                &[Success {
-                    status: 201,
-                    content: Content::Json("Payment"),
-                    about: "The payment; its reference is the request's id.",
-                }],
+                "As a whole and at most once, whoever else pays it at the same moment. With too little money it stays open; \
+                 if an operator stops the payment, it is open again.",
+                &[
+                    Success {
+                        status: 201,
+                        content: Content::Json("Payment"),
+                        about: "The payment; its reference is the request's id.",
+                    },
+                    UNDER_REVIEW,
+                ],
             )
         },
     },
@@ -860,6 +868,9 @@ pub static ROUTES: &[Route] = &[
     operator::MAKE_RESET_LINK,
     operator::PAYMENTS,
     operator::PAYMENT,
+    operator::REVIEWS,
+    operator::APPROVE,
+    operator::REJECT,
     operator::RECONCILE,
     operator::EVENTS,
     operator::AUDIT,

@@ -104,6 +104,7 @@ pub fn components() -> Map<String, Value> {
         ("Refund", refund()),
         ("PaymentResults", payment_results()),
         ("Reconciliation", reconciliation()),
+        ("Review", review()),
         ("Cash", cash()),
         ("Receipt", receipt()),
         ("Checkpoint", checkpoint()),
@@ -459,8 +460,25 @@ fn reconciliation() -> Value {
 
 fn decline() -> Value {
     object(&[
-        ("code", one_of(&["insufficient_funds"]), "The reason."),
-        ("available", amount(), "What the payer could have spent."),
+        ("code", one_of(&["insufficient_funds", "payment_declined"]), "The reason."),
+        (
+            "available",
+            json!({"anyOf": [amount(), {"type": "null"}]}),
+            "Of insufficient_funds: what the payer could have spent.",
+        ),
+    ])
+}
+
+fn review() -> Value {
+    let reason = object(&[
+        ("rule", text(), "The rule, by its name in the settings."),
+        ("figure", text(), "What it counted: a number, or an amount in the payment's currency."),
+        ("limit", text(), "What that was above."),
+    ]);
+    object(&[
+        ("payment", reference("Payment"), "The payment."),
+        ("reasons", json!({"type": "array", "items": reason}), "The rules that hold it."),
+        ("expires_at", time(), "When the payer has the money back if nobody looks at it."),
     ])
 }
 
@@ -709,7 +727,7 @@ fn problem() -> Value {
             "request_id": id("req"),
             "errors": {"type": "array", "items": reference("FieldError"), "description": "Of validation_failed: every wrong field."},
             "fields": {"type": "array", "items": {"type": "string"}, "description": "Of idempotency_key_reused: what differs."},
-            "payment": {"type": "string", "description": "Of insufficient_funds: the declined payment, or the payment that was to be refunded; of duplicate_payment: the first one."},
+            "payment": {"type": "string", "description": "Of insufficient_funds and payment_declined: the declined payment, or the payment that was to be refunded; of duplicate_payment: the first one."},
             "payment_status": {"type": "string", "description": "Of payment_state: how the payment stands."},
             "transaction": {"type": "string", "description": "Of insufficient_funds: the declined withdrawal."},
             "available": {"type": "string", "description": "Of insufficient_funds: what could have been spent."},

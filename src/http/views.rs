@@ -9,9 +9,9 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::ledger::{
-    Balance, CashDirection, CashRequest, Currency, Decline, MovementType, Party, PaymentId, PaymentState,
-    PaymentStatus, Record, RefundId, Role, SecurityEvent, Session, SessionId, Timestamp, Transaction,
-    TransactionId, TransactionKind, User, UserId,
+    Balance, CashDirection, CashRequest, Currency, Decline, EventKind, MovementType, Party, PaymentId,
+    PaymentState, PaymentStatus, Record, RefundId, Role, SecurityEvent, Session, SessionId, Timestamp,
+    Transaction, TransactionId, TransactionKind, User, UserId,
 };
 use crate::store::Movement;
 
@@ -73,7 +73,7 @@ impl<'a> SessionView<'a> {
     }
 }
 
-/// A security event, as the user whom it concerns sees it.
+/// A security event.
 #[derive(Debug, Serialize)]
 pub(super) struct EventView<'a> {
     id: crate::ledger::SecurityEventId,
@@ -100,6 +100,12 @@ impl<'a> EventView<'a> {
             request_id: event.request,
             detail: object(&event.detail),
         }
+    }
+
+    /// The event as the user whom it concerns sees it: where the limits of risk rules are is for operators to know.
+    pub(super) fn own(event: &'a SecurityEvent) -> Self {
+        let view = Self::new(event);
+        if event.kind == EventKind::PaymentSuspicious { Self { detail: object(""), ..view } } else { view }
     }
 }
 
@@ -178,7 +184,7 @@ impl<'a> PaymentView<'a> {
                 code: decline.name(),
                 available: match decline {
                     Decline::InsufficientFunds { available_minor } => Some(of(available_minor)),
-                    Decline::Topup(_) => None,
+                    Decline::Risk | Decline::Topup(_) => None,
                 },
             }),
             created_at: Text(transaction.created_at),

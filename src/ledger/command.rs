@@ -8,8 +8,9 @@ use super::{
     AccountKey, Amount, ApiKey, Caller, CancelRequest, Capture, CashDirection, CashRequest, Currency,
     Deadline, DeliveryCommand, Email, EndSchedule, EventDraft, IdempotencyKey, Lifetime, MakeRequest,
     MakeSchedule, Memo, Money, Move, Origin, PasswordHash, PayRequested, PaymentId, PaymentRequest,
-    PaymentShape, Permission, RecordKey, RecordKind, Refusal, ResetLink, Review, Role, RunSchedule, Schedule,
-    SessionId, Shown, Timestamp, TokenHash, TopupMethod, TransactionId, UserId, WebhookCommand,
+    PaymentRequestId, PaymentShape, Permission, RecordKey, RecordKind, Refusal, ResetLink, Review, Role,
+    RunSchedule, Schedule, SessionId, Shown, Timestamp, TokenHash, TopupMethod, TransactionId, UserId,
+    WebhookCommand,
 };
 
 /// Something asked, and by whom.
@@ -130,6 +131,8 @@ pub struct OpenSession {
     pub tokens: TokenPair,
     /// How long it lasts.
     pub lifetime: Lifetime,
+    /// Whether it comes from a network from which none of the user's earlier ones came.
+    pub is_new_address: bool,
 }
 
 /// The hashes of a new pair of tokens.
@@ -392,6 +395,8 @@ pub struct Settle {
     pub operator: Option<Role>,
     /// Which payment.
     pub payment: PaymentId,
+    /// The payment request that it pays, if it is under review.
+    pub request: Option<PaymentRequestId>,
     /// The id that the step gets.
     pub step: TransactionId,
     /// Which step.
@@ -503,6 +508,8 @@ pub struct DecideCash {
 pub struct Expire {
     /// Which payment.
     pub payment: PaymentId,
+    /// The payment request that it pays, if the record of what falls due says so.
+    pub request: Option<PaymentRequestId>,
     /// The id that the step gets.
     pub step: TransactionId,
 }
@@ -555,6 +562,8 @@ pub struct Needs {
     /// The latest payments of this shape within the duplicate window that did not come to nothing: one more than
     /// there are [`Needs::payments`], any of which this batch may undo.
     pub shapes: Vec<PaymentShape>,
+    /// The last payments of users, which risk rules look at.
+    pub activity: Vec<UserId>,
     /// Records by key.
     pub records: Vec<RecordKey>,
     /// Records by what they are found by.
@@ -562,6 +571,11 @@ pub struct Needs {
 }
 
 impl Needs {
+    /// The last payments of both sides of a payment; the house is paid by everybody, so that its own tell nothing.
+    fn add_activity(&mut self, sides: [UserId; 2]) {
+        self.activity.extend(sides.into_iter().filter(|side| *side != UserId::HOUSE));
+    }
+
     /// The wallets of both sides of a transaction, and what is held of them.
     pub fn add_accounts(&mut self, sides: [UserId; 2], currency: Currency) {
         for side in sides {
@@ -633,6 +647,7 @@ impl Command {
                 let currency = run.money.currency();
                 needs.users.extend([run.owner, run.payee]);
                 needs.add_accounts([run.owner, run.payee], currency);
+                needs.add_activity([run.owner, run.payee]);
                 needs.records.push(RecordKey::of::<Schedule>(run.schedule.uuid()));
             }
             Action::MoveClock(moved) => add_caller(&moved.caller, needs),
@@ -650,7 +665,7 @@ impl Command {
             }
             Action::Settle(settle) => {
                 add_caller(&settle.caller, needs);
-                add_step(settle.payment, needs);
+                add_step(settle.payment, settle.request, needs);
                 needs.keys.extend(settle.key.iter().map(|key| (settle.caller.user, key.clone())));
             }
             Action::Cash(cash) => {
@@ -665,7 +680,7 @@ impl Command {
                 needs.records.push(RecordKey::of::<CashRequest>(decide.transaction.uuid()));
                 needs.add_accounts([decide.user, UserId::CASH], decide.currency);
             }
-            Action::Expire(expire) => add_step(expire.payment, needs),
+            Action::Expire(expire) => add_step(expire.payment, expire.request, needs),
             Action::Topup(topup) => {
                 add_caller(&topup.caller, needs);
                 let (user, currency) = (topup.caller.user, topup.money.currency());
@@ -684,10 +699,11 @@ fn add_caller(caller: &Caller, needs: &mut Needs) {
     needs.sessions.push(caller.session);
 }
 
-fn add_step(payment: PaymentId, needs: &mut Needs) {
+fn add_step(payment: PaymentId, request: Option<PaymentRequestId>, needs: &mut Needs) {
     needs.payments.push(payment);
     let uuid = payment.uuid();
     needs.records.extend([RecordKey::of::<Deadline>(uuid), RecordKey::of::<Review>(uuid)]);
+    needs.records.extend(request.map(|request| RecordKey::of::<PaymentRequest>(request.uuid())));
 }
 
 fn add_authority(by: &Authority, user: UserId, needs: &mut Needs) {
@@ -710,8 +726,9 @@ fn add_key(find: &FindKey, needs: &mut Needs) {
 fn add_payment(pay: &Pay, needs: &mut Needs) {
     add_caller(&pay.caller, needs);
     needs.users.push(pay.payee);
-    let currency = pay.money.currency();
-    needs.add_accounts([pay.caller.user, pay.payee], currency);
+    let sides = [pay.caller.user, pay.payee];
+    needs.add_accounts(sides, pay.money.currency());
+    needs.add_activity(sides);
     match &pay.key {
         Some(key) => needs.keys.push((pay.caller.user, key.clone())),
         None => needs.shapes.push(pay.shape()),

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Command, Decline, Filing, PaymentStatus, RecordKey, Transaction, TransactionKind, User, UserId,
-    WorkingSet,
+    Command, Filing, PaymentStatus, RecordKey, Transaction, TransactionKind, User, UserId, WorkingSet,
 };
 
 /// For how long a notice is kept, in milliseconds: 90 days.
@@ -91,9 +90,7 @@ impl EventType {
             (TransactionKind::Deposit, _) => Self::DepositSucceeded,
             (TransactionKind::Withdrawal, _) => Self::WithdrawalSucceeded,
             (TransactionKind::Topup, None) => Self::TopupSucceeded,
-            (TransactionKind::Topup, Some(Decline::Topup(_) | Decline::InsufficientFunds { .. })) => {
-                Self::TopupFailed
-            }
+            (TransactionKind::Topup, Some(_)) => Self::TopupFailed,
             (TransactionKind::Grant, _) => Self::GrantCreated,
         }
     }

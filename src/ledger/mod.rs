@@ -9,6 +9,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 mod account;
+mod amount_limits;
 pub mod chain;
 mod command;
 mod decide;
@@ -24,10 +25,10 @@ mod permission;
 mod record;
 mod refusal;
 mod request;
+mod risk;
 mod schedule;
 mod second_factor;
 mod session;
-mod step_up;
 mod time;
 mod transaction;
 mod user;
@@ -35,6 +36,7 @@ mod webhook;
 mod working_set;
 
 pub use account::{AccountKey, AccountKind};
+pub use amount_limits::{AmountLimits, AmountLimitsError};
 pub use command::{
     Action, Authority, BeginFactor, Cash, ChangePassword, ChangeUser, Command, ConfirmFactor, DecideCash,
     EndSession, EndUserSessions, Expire, FindKey, MakeApiKey, MakeResetLink, MoveClock, Needs, OpenSession,
@@ -58,16 +60,19 @@ pub use payment::{Capture, Hold, Move, PaymentState, PaymentStatus, Stage, Step}
 pub use permission::{Permission, Scope, ScopeError};
 pub use record::{
     CashDecision, CashDirection, CashRequest, Deadline, Filing, Record, RecordKey, RecordKind, ResetLink,
-    Review, Stored,
+    Review, ReviewReason, Stored,
 };
 pub use refusal::Refusal;
 pub use request::{CancelRequest, MakeRequest, PayRequested, PaymentRequest, RequestEnd, RequestStatus};
+pub use risk::{
+    Activity, AmountRule, Count, CountRule, Facts, Hit, Part, Past, REMEMBERED, RiskAction, RiskRule,
+    RiskRules, RiskSetting, RiskSettingError, assess, digest as memo_digest, strictest,
+};
 pub use schedule::{
     EndSchedule, LastRun, MakeSchedule, Missed, RunOutcome, RunSchedule, Schedule, ScheduleEnd,
 };
 pub use second_factor::{Proof, SecondFactor, Shown};
-pub use session::{ApiKey, Caller, Lifetime, Origin, Session, SessionEnd, SessionKind, network_of};
-pub use step_up::{StepUp, StepUpError};
+pub use session::{ApiKey, Caller, Lifetime, Network, Origin, Session, SessionEnd, SessionKind, network_of};
 pub use time::{Timestamp, date_of};
 pub use transaction::{
     BalancesAfter, Decline, Entry, Memo, MovementType, Party, PaymentShape, TopupFailure, TopupMethod,

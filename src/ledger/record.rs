@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::chain::Hash;
 use super::{
-    Currency, Delivery, FeedCursor, Notice, PaymentRequest, Replay, Schedule, Timestamp, UserId, Webhook,
-    WebhookList,
+    Currency, Delivery, FeedCursor, Notice, PaymentRequest, PaymentRequestId, Replay, Schedule, Timestamp,
+    UserId, Webhook, WebhookList,
 };
 
 macro_rules! records {
@@ -208,8 +208,21 @@ pub struct CashDecision {
 /// A payment that an operator is to look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
-    /// What made it so, such as the names of risk rules.
-    pub reasons: Vec<String>,
+    /// What made it so.
+    pub reasons: Vec<ReviewReason>,
+    /// The payment request that it pays, which is open again if it comes to nothing.
+    pub request: Option<PaymentRequestId>,
+}
+
+/// A risk rule that a payment hit, with its figures as people read them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewReason {
+    /// The rule's name, as in the configuration.
+    pub rule: String,
+    /// What was counted.
+    pub figure: String,
+    /// What it was above.
+    pub limit: String,
 }
 
 /// A link by which a user sets a new password, once, until it is due. It is found by the hash of its secret.

@@ -104,6 +104,11 @@ pub enum Refusal {
         /// What the payer could have spent, in minor units of the same currency.
         available_minor: i64,
     },
+    /// A risk rule said no; the declined payment is kept.
+    PaymentDeclined {
+        /// The declined payment.
+        payment: PaymentId,
+    },
     /// Too little money in the wallet to pay out.
     CashShort {
         /// The declined withdrawal, where one is kept.

@@ -29,6 +29,31 @@ pub fn network_of(ip: IpAddr) -> IpAddr {
     }
 }
 
+/// What the network of an address ([`network_of`]) is to a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// Perhaps the first: no session began from any address.
+    First,
+    /// A session began there.
+    Known,
+    /// Sessions began elsewhere alone.
+    New,
+}
+
+impl Network {
+    /// What the network of `ip` is to somebody whose sessions began at these addresses.
+    pub fn among(known: impl IntoIterator<Item = IpAddr>, ip: IpAddr) -> Self {
+        let mut network = Self::First;
+        for known in known {
+            if network_of(known) == network_of(ip) {
+                return Self::Known;
+            }
+            network = Self::New;
+        }
+        network
+    }
+}
+
 /// Who acts: proved by an access token at the door, and looked at again inside the decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {

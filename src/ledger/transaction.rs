@@ -138,6 +138,8 @@ pub enum Decline {
         /// What the payer could have spent at that moment, in minor units.
         available_minor: i64,
     },
+    /// A risk rule said no.
+    Risk,
     /// The simulated method said no.
     Topup(TopupFailure),
 }
@@ -147,6 +149,7 @@ impl Decline {
     pub const fn name(self) -> &'static str {
         match self {
             Self::InsufficientFunds { .. } => "insufficient_funds",
+            Self::Risk => "payment_declined",
             Self::Topup(failure) => failure.name(),
         }
     }

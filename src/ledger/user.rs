@@ -181,6 +181,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// When the password was last set.
     pub password_changed_at: Timestamp,
+    /// When the user last logged in from a network for the first time; none if never but from the first one.
+    pub new_address_at: Option<Timestamp>,
     /// The second factor, if there is one.
     pub second_factor: Option<SecondFactor>,
 }

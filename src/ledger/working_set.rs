@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use super::chain::Hash;
 use super::{
-    AccountKey, Command, EventDraft, Filing, IdempotencyKey, Money, PaymentId, PaymentShape, PaymentState,
-    Record, RecordKey, RecordKind, SecurityEvent, SecurityEventId, Session, SessionId, Stage, StepUp, Stored,
-    Timestamp, TokenHash, Transaction, User, UserId,
+    AccountKey, Activity, AmountLimits, Command, EventDraft, Filing, IdempotencyKey, Money, PaymentId,
+    PaymentShape, PaymentState, Record, RecordKey, RecordKind, RiskRules, SecurityEvent, SecurityEventId,
+    Session, SessionId, Stage, Stored, Timestamp, TokenHash, Transaction, User, UserId,
 };
 
 /// What kind of money a ledger holds. Fixed when it is made.
@@ -71,7 +71,9 @@ pub struct Rules {
     /// Of webhooks.
     pub webhooks: WebhookRules,
     /// Above which amounts a payment asks for a fresh second factor.
-    pub step_up_above: StepUp,
+    pub step_up_above: AmountLimits,
+    /// What makes a payment suspicious.
+    pub risk: RiskRules,
 }
 
 impl Rules {
@@ -165,6 +167,8 @@ pub struct WorkingSet {
     pub payments: HashMap<PaymentId, KnownPayment>,
     /// The latest payments of each shape within the window, none of which came to nothing, oldest first.
     pub shapes: HashMap<PaymentShape, Vec<RecentPayment>>,
+    /// The last payments of users; of one who is not here nothing is known.
+    pub activity: HashMap<UserId, Activity>,
     /// Records by key.
     pub records: HashMap<RecordKey, Arc<Record>>,
     /// Records' keys by what they are found by.
@@ -262,6 +266,11 @@ impl WorkingSet {
 
     /// Keeps what is known of payments in step with a transaction that was posted.
     fn follow(&mut self, transaction: &Arc<Transaction>) {
+        for side in [transaction.from.id, transaction.to.id] {
+            if let Some(activity) = self.activity.get_mut(&side) {
+                activity.take(side, transaction);
+            }
+        }
         let Some(state) = transaction.payment_state() else { return };
         if let Stage::Step(step) = &transaction.stage {
             if let Some(known) = self.payments.get_mut(&step.payment) {

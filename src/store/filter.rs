@@ -24,6 +24,8 @@ pub enum Listing {
     Movements(Option<MovementType>),
     /// Payments, each once, whatever became of it.
     Payments,
+    /// What risk rules look at: payments, and that operators let them through.
+    Activity,
 }
 
 impl Default for Listing {
@@ -37,12 +39,13 @@ impl HistoryFilter {
     pub fn kinds(&self) -> impl Iterator<Item = TransactionKind> + use<> {
         let types: &'static [MovementType] = match self.listing {
             Listing::Movements(None) => &MovementType::ALL,
-            Listing::Movements(Some(_)) | Listing::Payments => &[],
+            Listing::Movements(Some(_)) | Listing::Payments | Listing::Activity => &[],
         };
         let kinds = match self.listing {
             Listing::Movements(None) => &[],
             Listing::Movements(Some(one)) => one.kinds(),
             Listing::Payments => &[TransactionKind::Payment],
+            Listing::Activity => &[TransactionKind::Payment, TransactionKind::Approval],
         };
         types.iter().flat_map(|kind| kind.kinds()).chain(kinds).copied()
     }
@@ -55,7 +58,7 @@ impl HistoryFilter {
 
     /// Whether what only holds money is listed, too.
     pub fn takes_held(&self) -> bool {
-        self.listing == Listing::Payments
+        matches!(self.listing, Listing::Payments | Listing::Activity)
     }
 
     /// Whether the transaction is one of these.

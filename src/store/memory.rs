@@ -11,10 +11,10 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::ledger::chain::{BlockDigest, Hash, link};
 use crate::ledger::{
-    AccountKey, Balance, Changes, Command, IdempotencyKey, KnownPayment, Needs, Outcome, PaymentId,
-    PaymentShape, PaymentState, RecentPayment, Record, RecordKey, RecordKind, RefreshState, Role, Rules,
-    SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, TransactionId, TransactionKind,
-    User, UserId, WorkingSet, decide, network_of,
+    AccountKey, Activity, Balance, Changes, Command, IdempotencyKey, KnownPayment, Needs, Network, Outcome,
+    PaymentId, PaymentShape, PaymentState, RecentPayment, Record, RecordKey, RecordKind, RefreshState, Role,
+    Rules, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, TransactionId,
+    TransactionKind, User, UserId, WorkingSet, decide,
 };
 
 use super::journal::Head;
@@ -118,10 +118,10 @@ impl Store for MemoryStore {
         })
     }
 
-    fn has_logged_in_from(&self, user: UserId, ip: IpAddr) -> Answer<'_, bool> {
+    fn network(&self, user: UserId, ip: IpAddr) -> Answer<'_, Network> {
         self.answer(|state| {
-            let mut own = state.sessions.values().filter(|session| session.user == user);
-            own.any(|session| session.ip.is_some_and(|known| network_of(known) == network_of(ip)))
+            let own = state.sessions.values().filter(|session| session.user == user);
+            Network::among(own.filter_map(|session| session.ip), ip)
         })
     }
 
@@ -415,6 +415,11 @@ impl State {
         set.accounts.extend(needs.accounts.iter().filter_map(|key| Some((*key, *self.accounts.get(key)?))));
         set.keys
             .extend(needs.keys.iter().filter_map(|key| Some((key.clone(), self.keys.get(key).cloned()?))));
+        for user in &needs.activity {
+            let activity = set.activity.entry(*user).or_default();
+            *activity = Activity::default();
+            self.transactions.iter().for_each(|transaction| activity.take(*user, transaction));
+        }
         for record in self.records.values() {
             let is_looked_up = needs
                 .record_lookups

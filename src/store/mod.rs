@@ -38,9 +38,9 @@ pub use transfer::TransferError;
 
 use crate::ledger::chain::Hash;
 use crate::ledger::{
-    AccountKind, Balance, Command, Currency, Mode, Outcome, PaymentId, PaymentState, Record, RecordKey,
-    RecordKind, Rules, SecurityEvent, Session, Timestamp, TokenHash, Transaction, TransactionId, User,
-    UserId,
+    AccountKind, Balance, Command, Currency, Mode, Network, Outcome, PaymentId, PaymentState, Record,
+    RecordKey, RecordKind, Rules, SecurityEvent, Session, Timestamp, TokenHash, Transaction, TransactionId,
+    User, UserId,
 };
 
 /// A future that an engine answers with.
@@ -314,8 +314,8 @@ pub trait Store: oversight::Oversight {
     /// The user's sessions that still count at that time, newest first.
     fn sessions(&self, user: UserId, now: Timestamp) -> Answer<'_, Vec<Session>>;
 
-    /// Whether the user ever began a session from this address's network ([`network_of`](crate::ledger::network_of)).
-    fn has_logged_in_from(&self, user: UserId, ip: IpAddr) -> Answer<'_, bool>;
+    /// What this address's network is to the user, who may have begun sessions from it.
+    fn network(&self, user: UserId, ip: IpAddr) -> Answer<'_, Network>;
 
     /// What the user's accounts hold, by currency.
     fn wallets(&self, user: UserId) -> Answer<'_, Vec<AccountBalance>>;

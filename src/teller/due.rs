@@ -30,7 +30,8 @@ impl Teller {
         let mut answers: Vec<Answer<'_, crate::ledger::Outcome>> = Vec::with_capacity(due.len());
         for record in due {
             let step = TransactionId::new(self.clock.uuid()?);
-            let expire = Expire { payment: PaymentId::new(record.key.id), step };
+            let request = record.read::<Review>().and_then(|review| review.request);
+            let expire = Expire { payment: PaymentId::new(record.key.id), request, step };
             answers.push(
                 self.store.execute(Command { origin: self.host_origin()?, action: Action::Expire(expire) }),
             );

@@ -157,8 +157,13 @@ impl Teller {
             Settlement::Approve { .. } | Settlement::Reject { .. } => Permission::ReviewPayments,
         };
         let operator = self.operator(who, permission);
+        // What a review is about never changes, and the decision needs it to know which rows to load.
+        let request = match permission {
+            Permission::ReviewPayments => self.review(payment).await?.and_then(|review| review.request),
+            _ => None,
+        };
         let step = TransactionId::new(self.clock.uuid()?);
-        let settle = Settle { caller: who.caller, operator, payment, step, settlement, key };
+        let settle = Settle { caller: who.caller, operator, payment, request, step, settlement, key };
         match self.execute(origin, Action::Settle(settle)).await? {
             (Reply::Step { first, step }, replayed) => Ok(StepAnswer { first, step, replayed }),
             (other, _) => Err(unexpected(&other)),

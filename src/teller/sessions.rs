@@ -7,8 +7,9 @@ use crate::auth::permission::Permission;
 use crate::auth::throttle::{Attempt, Settled};
 use crate::auth::token::{AccessToken, ApiKeyToken, RefreshToken};
 use crate::ledger::{
-    Action, Caller, Email, EndSession, EventDraft, EventKind, Lifetime, OpenSession, Origin, PasswordHash,
-    RefreshSession, Refusal, Reply, Role, Session, SessionId, SessionKind, TokenPair, User, check_session,
+    Action, Caller, Email, EndSession, EventDraft, EventKind, Lifetime, Network, OpenSession, Origin,
+    PasswordHash, RefreshSession, Refusal, Reply, Role, Session, SessionId, SessionKind, TokenPair, User,
+    check_session,
 };
 
 use super::{Teller, TellerError, unexpected};
@@ -116,11 +117,11 @@ impl Teller {
             Some(_) => self.store.user_by_email(account.to_owned()).await?,
             None => None,
         };
-        let known_address = match (&user, origin.ip) {
-            (Some(user), Some(ip)) => self.store.has_logged_in_from(user.id, ip).await?,
-            _ => false,
+        let network = match (&user, origin.ip) {
+            (Some(user), Some(ip)) => self.store.network(user.id, ip).await?,
+            _ => Network::First,
         };
-        let attempt = self.begin_password_attempt(account, known_address, &origin)?;
+        let attempt = self.begin_password_attempt(account, network == Network::Known, &origin)?;
         let (matches, needs_rehash) = if let Some(user) = &user {
             let check = self.hasher.verify(password.clone(), user.password.clone()).await?;
             (check.matches, check.needs_rehash)
@@ -146,6 +147,7 @@ impl Teller {
             session: SessionId::new(self.clock.uuid()?),
             tokens: TokenPair { access: access.hash(), refresh: refresh.hash() },
             lifetime,
+            is_new_address: network == Network::New,
         };
         let (reply, _) = self.execute(origin, Action::OpenSession(open)).await?;
         with_tokens(reply, access, refresh)

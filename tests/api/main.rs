@@ -20,6 +20,7 @@ mod operators;
 mod payments;
 mod reconciliations;
 mod requests;
+mod reviews;
 mod sandbox;
 mod schedules;
 mod sessions;

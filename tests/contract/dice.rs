@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use farthing::ledger::{
     Action, Amount, ApiKey, Authority, BeginFactor, Caller, CancelRequest, Capture, ChangePassword,
     ChangeUser, Command, ConfirmFactor, Currency, Email, EndSession, EndUserSessions, EventDraft, EventKind,
-    Expire, IdempotencyKey, Lifetime, MakeApiKey, MakeRequest, MakeResetLink, Memo, Money, OpenSession,
+    Expire, Hold, IdempotencyKey, Lifetime, MakeApiKey, MakeRequest, MakeResetLink, Memo, Money, OpenSession,
     Origin, Outcome, PasswordHash, Pay, PayRequested, PaymentId, PaymentRequestId, Proof, RefreshSession,
     Register, RemoveFactor, Rename, Reply, RequestId, ResetFactor, ResetPassword, Role, RotateApiKey,
-    SessionId, Settle, Settlement, Shown, TokenHash, TokenPair, Topup, TopupMethod, TransactionId,
+    SessionId, Settle, Settlement, Shown, Stage, TokenHash, TokenPair, Topup, TopupMethod, TransactionId,
     TransactionKind, UserId,
 };
 use uuid::Uuid;
@@ -54,8 +54,20 @@ pub struct World {
     pub transactions: Vec<TransactionId>,
     /// Payments, with their payer and payee.
     pub payments: Vec<(PaymentId, [UserId; 2])>,
+    /// Payments under review, with the request that each pays.
+    pub reviews: Vec<(PaymentId, Option<PaymentRequestId>)>,
+    /// Callers who may look at them.
+    pub operators: Vec<Caller>,
+    /// How many were let through, and how many were stopped.
+    pub reviewed: [u32; 2],
     /// How many later steps of payments were made.
     pub steps: u32,
+}
+
+impl World {
+    fn request_of(&self, payment: PaymentId) -> Option<PaymentRequestId> {
+        self.reviews.iter().find(|(id, _)| *id == payment).and_then(|(_, request)| *request)
+    }
 }
 
 pub fn password(version: u64) -> PasswordHash {
@@ -109,6 +121,7 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
             session: SessionId::new(dice.uuid()),
             tokens,
             lifetime: if dice.below(4) == 0 { Lifetime::Fixed(40_000) } else { Lifetime::Refreshed },
+            is_new_address: dice.below(4) == 0,
         }),
         18..22 => {
             let shown = dice.pick(&world.refresh_tokens).unwrap_or(tokens.access);
@@ -142,7 +155,12 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
             Action::Note(vec![EventDraft::new(EventKind::AuthzFail, Some(user)).with("permission", "test")])
         }
         43..46 => {
-            Action::Expire(Expire { payment: payment(dice, world), step: TransactionId::new(dice.uuid()) })
+            let payment = payment(dice, world);
+            Action::Expire(Expire {
+                payment,
+                request: world.request_of(payment),
+                step: TransactionId::new(dice.uuid()),
+            })
         }
         46..62 => settle(dice, world, caller, key),
         62..66 => request(dice, world, caller, money, key),
@@ -249,6 +267,19 @@ fn request(
 
 fn settle(dice: &mut Dice, world: &World, caller: Caller, key: Option<IdempotencyKey>) -> Action {
     let amount = dice.pick(&["", "", "0.01", "3", "250"]).and_then(|amount| Amount::parse(amount).ok());
+    if let Some((payment, request)) = dice.pick(&world.reviews).filter(|_| dice.below(4) == 0) {
+        let note = dice.pick(&["well", "no"]).unwrap().to_owned();
+        let approves = dice.below(2) == 0;
+        return Action::Settle(Settle {
+            caller: dice.pick(&world.operators).unwrap_or(caller),
+            operator: Some(Role::Support),
+            payment,
+            request,
+            step: TransactionId::new(dice.uuid()),
+            settlement: if approves { Settlement::Approve { note } } else { Settlement::Reject { note } },
+            key,
+        });
+    }
     let settlement = match dice.below(8) {
         0..3 => Settlement::Capture { amount },
         3 => Settlement::Void,
@@ -264,6 +295,7 @@ fn settle(dice: &mut Dice, world: &World, caller: Caller, key: Option<Idempotenc
         caller: by_party.unwrap_or(caller),
         operator: (dice.below(3) == 0).then_some(Role::Support),
         payment,
+        request: None,
         step: TransactionId::new(dice.uuid()),
         settlement,
         key,
@@ -291,7 +323,11 @@ pub fn learn(world: &mut World, command: &Command, outcome: &Outcome) {
             world.reset_links.push((user.id, made.secret));
         }
         (Ok(Reply::Session(session, user)), _) => {
-            world.callers.push(Caller { user: user.id, session: session.id, access: session.access });
+            let caller = Caller { user: user.id, session: session.id, access: session.access };
+            world.callers.push(caller);
+            if user.role == Role::Support {
+                world.operators.push(caller);
+            }
             world.refresh_tokens.push(session.refresh);
         }
         (Ok(Reply::Transaction(transaction)), _) => {
@@ -299,6 +335,10 @@ pub fn learn(world: &mut World, command: &Command, outcome: &Outcome) {
             if transaction.kind == TransactionKind::Payment {
                 let sides = [transaction.from.id, transaction.to.id];
                 world.payments.push((transaction.id.into(), sides));
+                if transaction.stage == Stage::Held(Hold::ForReview) {
+                    let request = transaction.memo.reference.parse().ok();
+                    world.reviews.push((transaction.id.into(), request));
+                }
             }
         }
         (Ok(Reply::Record(record)), Action::MakeRequest(made)) => {
@@ -306,6 +346,11 @@ pub fn learn(world: &mut World, command: &Command, outcome: &Outcome) {
         }
         (Ok(Reply::Step { step, .. }), _) => {
             world.transactions.push(step.id);
+            match step.kind {
+                TransactionKind::Approval => world.reviewed[0] += 1,
+                TransactionKind::Rejection => world.reviewed[1] += 1,
+                _ => {}
+            }
             world.steps += 1;
         }
         _ => {}

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use farthing::auth::ledger_key::{KeyFingerprint, LedgerKey};
 use farthing::clock::Clock;
 use farthing::ledger::{
-    Action, Caller, Capture, Command, Currency, Email, IdempotencyKey, Lifetime, Memo, Mode, Money,
-    OpenSession, Origin, Pay, PaymentId, Register, Reply, RequestId, Role, Rules, SessionId, Shown, StepUp,
-    Timestamp, TokenPair, TransactionId, UserId, WebhookRules,
+    Action, AmountLimits, Caller, Capture, Command, Currency, Email, IdempotencyKey, Lifetime, Memo, Mode,
+    Money, OpenSession, Origin, Pay, PaymentId, Register, Reply, RequestId, RiskRules, Role, Rules,
+    SessionId, Shown, Timestamp, TokenPair, TransactionId, UserId, WebhookRules,
 };
 use farthing::store::memory::MemoryStore;
 use farthing::store::postgres::PostgresStore;
@@ -52,7 +52,16 @@ fn rules() -> Rules {
         grant: Money::from_minor(100_000, Currency::USD).unwrap(),
         house_name: "House".into(),
         webhooks: WebhookRules { most: 16, schedule_ms: vec![0, 5_000] },
-        step_up_above: StepUp::OFF,
+        step_up_above: AmountLimits::OFF,
+        risk: RiskRules {
+            window_seconds: 300,
+            fan_out: "review above 3".parse().unwrap(),
+            payee_sum: "review above 700".parse().unwrap(),
+            new_payee: "review above 299".parse().unwrap(),
+            new_address: "step_up above 4".parse().unwrap(),
+            declines: "decline above 6".parse().unwrap(),
+            ..RiskRules::default()
+        },
     }
 }
 
@@ -190,6 +199,7 @@ async fn pages_stay_whole(place: Place) {
             session: SessionId::new(dice.uuid()),
             tokens: TokenPair { access: dice.hash(), refresh: dice.hash() },
             lifetime: Lifetime::Refreshed,
+            is_new_address: false,
         }),
     };
     let outcome = store.execute(open.clone()).await.unwrap();
@@ -277,6 +287,7 @@ async fn poison_fails_alone(place: Place) {
         session,
         tokens,
         lifetime: Lifetime::Refreshed,
+        is_new_address: false,
     };
     assert!(run(Action::OpenSession(open)).await.unwrap().result.is_ok());
     let pay = |id: u128| {

@@ -21,7 +21,7 @@ pub async fn everything(store: &dyn Store, world: &World, limit: usize) -> Strin
         seen += &format!("{:?}\n", store.wallets(user).await.unwrap());
         for network in 0..6 {
             // A host that never logged in itself.
-            seen += &format!("{} ", store.has_logged_in_from(user, address(network, 7)).await.unwrap());
+            seen += &format!("{:?} ", store.network(user, address(network, 7)).await.unwrap());
         }
         seen += &format!("{:?}\n", store.sessions(user, Timestamp::from_millis(0)).await.unwrap());
         let filters = [

@@ -228,7 +228,7 @@ impl World {
             3 if !self.model.lives.is_empty() => {
                 let place = self.some_life();
                 let (payment, step) = (self.model.lives[place].id, TransactionId::new(self.dice.uuid()));
-                let outcome = self.decide(Action::Expire(Expire { payment, step }));
+                let outcome = self.decide(Action::Expire(Expire { payment, request: None, step }));
                 self.agree(&outcome, |model| model.expire(place, now))
             }
             _ if !self.model.lives.is_empty() => self.settle(user, now),
@@ -259,6 +259,7 @@ impl World {
             caller: self.callers[user],
             operator: None,
             payment: self.model.lives[place].id,
+            request: None,
             step: TransactionId::new(self.dice.uuid()),
             settlement: settlement.clone(),
             key: None,

@@ -17,9 +17,9 @@ mod order;
 mod world;
 
 use farthing::ledger::{
-    Action, Caller, Command, Currency, Email, Lifetime, Mode, Money, OpenSession, Origin, PasswordHash,
-    Register, RequestId, Role, Rules, SessionId, Shown, StepUp, TokenHash, TokenPair, TransactionId, UserId,
-    WebhookRules, WorkingSet, decide,
+    Action, AmountLimits, Caller, Command, Currency, Email, Lifetime, Mode, Money, OpenSession, Origin,
+    PasswordHash, Register, RequestId, RiskRules, Role, Rules, SessionId, Shown, TokenHash, TokenPair,
+    TransactionId, UserId, WebhookRules, WorkingSet, decide,
 };
 use random::Random;
 use uuid::Uuid;
@@ -72,7 +72,9 @@ fn rules() -> Rules {
         grant: Money::from_minor(GRANT_MINOR, Currency::USD).unwrap(),
         house_name: "House".into(),
         webhooks: WebhookRules { most: 16, schedule_ms: vec![0, 5_000] },
-        step_up_above: StepUp::OFF,
+        step_up_above: AmountLimits::OFF,
+        // The models know of none; tests/contract and tests/api look at them.
+        risk: RiskRules { enabled: false, ..RiskRules::default() },
     }
 }
 
@@ -100,6 +102,7 @@ fn make_user(rules: &Rules, set: &mut WorkingSet, dice: &mut Dice, number: usize
         session,
         tokens,
         lifetime: Lifetime::Refreshed,
+        is_new_address: false,
     };
     for action in [Action::Register(register), Action::OpenSession(open)] {
         let command = command(dice, action);

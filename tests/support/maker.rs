@@ -5,10 +5,10 @@ use std::path::Path;
 use farthing::auth::ledger_key::{KeyFingerprint, LedgerKey};
 use farthing::clock::Clock;
 use farthing::ledger::{
-    Action, Authority, Caller, Capture, Command, Currency, Email, EventDraft, EventKind, IdempotencyKey,
-    Lifetime, MakeResetLink, Memo, Mode, Money, OpenSession, Origin, PasswordHash, Pay, PaymentId, Register,
-    RequestId, Role, Rules, SessionId, Shown, StepUp, TokenHash, TokenPair, Topup, TopupMethod,
-    TransactionId, UserId, WebhookRules,
+    Action, AmountLimits, Authority, Caller, Capture, Command, Currency, Email, EventDraft, EventKind,
+    IdempotencyKey, Lifetime, MakeResetLink, Memo, Mode, Money, OpenSession, Origin, PasswordHash, Pay,
+    PaymentId, Register, RequestId, RiskRules, Role, Rules, SessionId, Shown, TokenHash, TokenPair, Topup,
+    TopupMethod, TransactionId, UserId, WebhookRules,
 };
 use farthing::store::{self, Location, Store};
 
@@ -24,7 +24,8 @@ pub fn rules() -> Rules {
         grant: Money::from_minor(100_000, Currency::USD).unwrap(),
         house_name: "House".into(),
         webhooks: WebhookRules { most: 16, schedule_ms: vec![0, 5_000] },
-        step_up_above: StepUp::OFF,
+        step_up_above: AmountLimits::OFF,
+        risk: RiskRules::default(),
     }
 }
 
@@ -83,6 +84,7 @@ impl Maker {
             session,
             tokens,
             lifetime: Lifetime::Refreshed,
+            is_new_address: false,
         }))
         .await;
         Caller { user, session, access }

@@ -117,6 +117,7 @@ impl Seeder<'_> {
                 session,
                 tokens,
                 lifetime: Lifetime::Refreshed,
+                is_new_address: false,
             }))
             .await?;
         }

@@ -1,11 +1,10 @@
 //! Many payments in one command: each is decided as it would be alone, in their order. One second factor counts for all of
 //! them; where all or nothing was asked for, one refusal takes everything back.
 
-use std::sync::Arc;
-
 use super::super::{Command, Pay, PayMany, Refusal, Rules, WorkingSet};
-use super::payments::{answered, pay_after};
-use super::{Outcome, Reply, caller_user, factors};
+use super::factors::Asked;
+use super::payments::{answered, pay_with};
+use super::{Outcome, Reply, caller_user};
 
 pub(super) fn pay_many(rules: &Rules, set: &mut WorkingSet, command: &Command, many: &PayMany) -> Outcome {
     let payer = match caller_user(set, &many.caller) {
@@ -14,10 +13,11 @@ pub(super) fn pay_many(rules: &Rules, set: &mut WorkingSet, command: &Command, m
     };
     let before = many.all_or_nothing.then(|| set.clone());
     let is_large_and_new = |pay: &Pay| {
-        rules.step_up_above.is_asked_for(pay.money) && answered(set, payer.id, pay.key.as_ref()).is_none()
+        rules.step_up_above.is_exceeded_by(pay.money) && answered(set, payer.id, pay.key.as_ref()).is_none()
     };
+    let mut asked = Asked::of(many.shown);
     if many.pays.iter().flatten().any(is_large_and_new)
-        && let Err(refusal) = factors::take(set, Arc::clone(&payer), many.shown)
+        && let Err(refusal) = asked.take(set, payer.id)
     {
         return refusal.into();
     }
@@ -25,7 +25,7 @@ pub(super) fn pay_many(rules: &Rules, set: &mut WorkingSet, command: &Command, m
         .pays
         .iter()
         .map(|pay| match pay {
-            Ok(pay) => pay_after(rules, set, command, pay, |_, _| Ok(())),
+            Ok(pay) => pay_with(rules, set, command, pay, &mut asked),
             Err(refusal) => refusal.clone().into(),
         })
         .collect();

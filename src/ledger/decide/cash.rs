@@ -199,7 +199,7 @@ fn answer(transaction: &Arc<Transaction>) -> Result<Reply, Refusal> {
             asked: transaction.money,
             available_minor,
         }),
-        Some(Decline::Topup(_)) | None => Ok(Reply::Transaction(Arc::clone(transaction))),
+        Some(Decline::Risk | Decline::Topup(_)) | None => Ok(Reply::Transaction(Arc::clone(transaction))),
     }
 }
 

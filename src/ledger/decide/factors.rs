@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::{
     BeginFactor, Command, ConfirmFactor, EventDraft, EventKind, Refusal, RemoveFactor, SecondFactor, Shown,
-    User, WorkingSet,
+    User, UserId, WorkingSet,
 };
 use super::{Reply, caller_user};
 
@@ -58,6 +58,35 @@ pub(super) fn remove(
     let event = EventDraft::new(EventKind::AuthzChange, Some(user.id)).with("second_factor", "removed");
     set.record(command, &event);
     Ok(Reply::Done)
+}
+
+/// What was shown with one command for its caller's second factor: taken at most once, and good for all that the command
+/// does.
+pub(super) struct Asked {
+    shown: Shown,
+    is_taken: bool,
+}
+
+impl Asked {
+    /// What was shown, before it is asked for.
+    pub(super) fn of(shown: Shown) -> Self {
+        Self { shown, is_taken: false }
+    }
+
+    /// Where nobody is there to show anything: what was decided before stands.
+    pub(super) fn nobody() -> Self {
+        Self { shown: Shown::Nothing, is_taken: true }
+    }
+
+    /// Asks for it.
+    pub(super) fn take(&mut self, set: &mut WorkingSet, user: UserId) -> Result<(), Refusal> {
+        if !self.is_taken {
+            let user = set.users.get(&user).cloned().ok_or(Refusal::TokenInvalid)?;
+            take(set, user, self.shown)?;
+            self.is_taken = true;
+        }
+        Ok(())
+    }
 }
 
 /// Takes what was shown for the user's second factor: each code once, whoever else shows it at the same moment. Without a

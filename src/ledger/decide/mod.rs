@@ -13,6 +13,7 @@ mod operators;
 mod payments;
 mod requests;
 mod resets;
+mod risk;
 mod sandbox;
 mod schedules;
 mod steps;

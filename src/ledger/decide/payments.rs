@@ -4,22 +4,23 @@ use std::sync::Arc;
 
 use super::super::{
     AccountKey, BalancesAfter, Capture, Command, Currency, Deadline, Decline, Entry, EventDraft, EventKind,
-    Filing, FindKey, Hold, IdempotencyKey, Memo, Mode, Money, Party, Pay, Refusal, Rules, Stage, Topup,
-    TopupMethod, Transaction, TransactionKind, User, UserId, WorkingSet,
+    Filing, FindKey, Hold, IdempotencyKey, Memo, Mode, Money, Party, Pay, Refusal, Review, RiskAction, Rules,
+    Stage, Topup, TopupMethod, Transaction, TransactionKind, User, UserId, WorkingSet,
 };
-use super::{Outcome, Reply, caller_user, factors};
+use super::factors::Asked;
+use super::{Outcome, Reply, caller_user, risk};
 
 pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, pay: &Pay) -> Outcome {
-    pay_after(rules, set, command, pay, |set, payer| step_up(rules, set, payer, pay))
+    pay_with(rules, set, command, pay, &mut Asked::of(pay.shown))
 }
 
-/// Pays once everything but the second factor was looked at, and then that.
-pub(super) fn pay_after(
+/// Pays with what was shown for a second factor, which may be good for other payments of the command, too.
+pub(super) fn pay_with(
     rules: &Rules,
     set: &mut WorkingSet,
     command: &Command,
     pay: &Pay,
-    step_up: impl FnOnce(&mut WorkingSet, &Arc<User>) -> Result<(), Refusal>,
+    asked: &mut Asked,
 ) -> Outcome {
     let payer = match caller_user(set, &pay.caller) {
         Ok(payer) => payer,
@@ -29,12 +30,7 @@ pub(super) fn pay_after(
         return replay(&first, || differences_from_payment(&first, pay));
     }
     match check_payment(rules, set, &payer, pay) {
-        Ok(payee) => {
-            if let Err(refusal) = step_up(set, &payer) {
-                return refusal.into();
-            }
-            write_payment(rules, set, command, pay, &payer, payee).into()
-        }
+        Ok(payee) => write_payment(rules, set, command, pay, (&payer, payee), asked).into(),
         Err(refusal) => {
             if let Refusal::DuplicatePayment { payment } = &refusal {
                 let event = EventDraft::new(EventKind::PaymentDuplicateBlocked, Some(payer.id))
@@ -82,40 +78,36 @@ pub(super) fn party(rules: &Rules, set: &WorkingSet, id: UserId) -> Option<Party
     set.users.get(&id).map(|user| Party { id, name: user.name.clone() })
 }
 
-/// A large payment asks who has a second factor for a fresh code.
-pub(super) fn step_up(
-    rules: &Rules,
-    set: &mut WorkingSet,
-    payer: &Arc<User>,
-    pay: &Pay,
-) -> Result<(), Refusal> {
-    if rules.step_up_above.is_asked_for(pay.money) {
-        factors::take(set, Arc::clone(payer), pay.shown)?;
-    }
-    Ok(())
-}
-
-/// Moves the money, or keeps the declined attempt where there is too little of it.
+/// Moves the money, or holds it, or keeps the declined attempt.
 pub(super) fn write_payment(
     rules: &Rules,
     set: &mut WorkingSet,
     command: &Command,
     pay: &Pay,
-    payer: &User,
-    payee: Party,
+    (payer, payee): (&User, Party),
+    asked: &mut Asked,
 ) -> Result<Reply, Refusal> {
+    let verdict = risk::look(rules, set, command, pay, (payer, asked))?;
     let currency = pay.money.currency();
     let from = AccountKey::wallet(payer.id, currency);
     let available_minor = set.balance(&from);
-    let has_enough = available_minor >= pay.money.amount_minor();
-    let (to, stage) = match pay.capture {
-        Capture::Manual if has_enough => {
-            (AccountKey::holds(payer.id, currency), Stage::Held(Hold::ForCapture))
-        }
-        Capture::Manual | Capture::Automatic => (AccountKey::wallet(payee.id, currency), Stage::Whole),
+    let decline = if available_minor < pay.money.amount_minor() {
+        Some(Decline::InsufficientFunds { available_minor })
+    } else {
+        (verdict.action() == RiskAction::Decline).then_some(Decline::Risk)
     };
-    let entries = if has_enough { two_entries(set, from, to, pay.money)? } else { Vec::new() };
-    let moves = has_enough && stage == Stage::Whole;
+    let hold = match (verdict.action(), pay.capture) {
+        _ if decline.is_some() => None,
+        (RiskAction::Review, _) => Some(Hold::ForReview),
+        (_, Capture::Manual) => Some(Hold::ForCapture),
+        (_, Capture::Automatic) => None,
+    };
+    let (to, stage) = match hold {
+        Some(hold) => (AccountKey::holds(payer.id, currency), Stage::Held(hold)),
+        None => (AccountKey::wallet(payee.id, currency), Stage::Whole),
+    };
+    let entries = if decline.is_none() { two_entries(set, from, to, pay.money)? } else { Vec::new() };
+    let moves = decline.is_none() && hold.is_none();
     let after = if moves {
         balances_after(set, [payer.id, payee.id], currency, &entries)
     } else {
@@ -133,18 +125,26 @@ pub(super) fn write_payment(
         stage,
         actor: None,
         after,
-        decline: (!has_enough).then_some(Decline::InsufficientFunds { available_minor }),
+        decline,
         key: pay.key.clone(),
         created_at: set.now,
         entries,
     });
-    if !has_enough {
+    if decline.is_some() {
         set.record(command, &declined_event(&transaction));
     }
-    if transaction.stage == Stage::Held(Hold::ForCapture) {
+    verdict.tell(set, command, payer.id, Some(pay.payment));
+    if let Some(hold) = hold {
         let due_at = Some(set.now.plus_millis(rules.hold_ttl_ms));
         let filing = Filing { due_at, ..Filing::under(payer.id) };
-        set.put_record(transaction.id.uuid(), filing, &Deadline {});
+        let uuid = transaction.id.uuid();
+        match hold {
+            Hold::ForCapture => set.put_record(uuid, filing, &Deadline {}),
+            Hold::ForReview => {
+                let request = pay.memo.reference.parse().ok();
+                set.put_record(uuid, filing, &Review { reasons: verdict.reasons(), request });
+            }
+        }
     }
     first_answer(&transaction)
 }
@@ -270,6 +270,7 @@ pub(super) fn replay(first: &Arc<Transaction>, differences: impl FnOnce() -> Vec
 fn first_answer(transaction: &Arc<Transaction>) -> Result<Reply, Refusal> {
     match transaction.decline {
         None => Ok(Reply::Transaction(Arc::clone(transaction))),
+        Some(Decline::Risk) => Err(Refusal::PaymentDeclined { payment: transaction.id.into() }),
         Some(Decline::Topup(reason)) => Err(Refusal::TopupFailed { reason }),
         Some(Decline::InsufficientFunds { available_minor }) => Err(Refusal::InsufficientFunds {
             payment: transaction.id.into(),

@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use super::super::{
-    Caller, CancelRequest, Command, Filing, MakeRequest, PayRequested, PaymentRequest, PaymentRequestId,
-    RecordKey, Refusal, RequestEnd, RequestStatus, Rules, User, UserId, WorkingSet,
+    Caller, CancelRequest, Command, Filing, MakeRequest, PayRequested, PaymentId, PaymentRequest,
+    PaymentRequestId, RecordKey, Refusal, RequestEnd, RequestStatus, Rules, User, UserId, WorkingSet,
 };
-use super::payments::{answered, check_payment, replay, step_up, write_payment};
+use super::factors::Asked;
+use super::payments::{answered, check_payment, replay, write_payment};
 use super::{Outcome, Reply, caller_user};
 
 pub(super) fn make(set: &mut WorkingSet, make: &MakeRequest) -> Result<Reply, Refusal> {
@@ -75,11 +76,20 @@ fn pay_open(
         status => return Err(Refusal::RequestState { status }),
     }
     let payee = check_payment(rules, set, payer, pay)?;
-    step_up(rules, set, payer, pay)?;
-    let reply = write_payment(rules, set, command, pay, payer, payee)?;
+    let reply = write_payment(rules, set, command, pay, (payer, payee), &mut Asked::of(pay.shown))?;
     request.end = Some(RequestEnd::Paid { payment: pay.payment, by: payer.id, at: set.now });
     put(set, id, record.filing.owner, &request)?;
     Ok(reply)
+}
+
+/// Opens a request again whose payment came to nothing.
+pub(super) fn reopen(set: &mut WorkingSet, id: PaymentRequestId, payment: PaymentId) {
+    if let Some((record, mut request)) = set.stored::<PaymentRequest>(id.uuid())
+        && matches!(request.end, Some(RequestEnd::Paid { payment: by, .. }) if by == payment)
+    {
+        request.end = None;
+        set.put_record(id.uuid(), record.filing, &request);
+    }
 }
 
 fn active_caller(set: &WorkingSet, caller: &Caller) -> Result<Arc<User>, Refusal> {

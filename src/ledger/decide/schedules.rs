@@ -7,6 +7,7 @@ use super::super::{
     Record, RecordKey, Refusal, Rules, RunOutcome, RunSchedule, Schedule, ScheduleEnd, ScheduleId, SessionId,
     Shown, Timestamp, TokenHash, User, UserId, WorkingSet,
 };
+use super::factors::Asked;
 use super::payments::{party, write_payment};
 use super::{Reply, caller_user};
 
@@ -83,9 +84,11 @@ fn pay(
     }
     let Some(payee) = party(rules, set, schedule.payee) else { return refused("recipient_not_found") };
     let pay = payment_of(run, owner, schedule);
-    match write_payment(rules, set, command, &pay, &payer, payee) {
+    match write_payment(rules, set, command, &pay, (&payer, payee), &mut Asked::nobody()) {
         Ok(_) => RunOutcome::Paid(run.payment),
-        Err(Refusal::InsufficientFunds { payment, .. }) => RunOutcome::Declined(payment),
+        Err(Refusal::InsufficientFunds { payment, .. } | Refusal::PaymentDeclined { payment }) => {
+            RunOutcome::Declined(payment)
+        }
         Err(_) => refused("not_possible"),
     }
 }

@@ -13,6 +13,7 @@ use super::super::{
     TransactionKind, User, UserId, WorkingSet,
 };
 use super::payments::{answered, balances_after, declined_event, differing, entry, two_entries};
+use super::requests::reopen;
 use super::{Outcome, Reply, caller_user};
 
 pub(super) fn settle(rules: &Rules, set: &mut WorkingSet, command: &Command, settle: &Settle) -> Outcome {
@@ -235,7 +236,11 @@ fn post(set: &mut WorkingSet, known: &KnownPayment, planned: Planned) -> Result<
 fn settle_deadline(set: &mut WorkingSet, first: &Transaction, state: PaymentState) {
     let uuid = first.id.uuid();
     let deadline = set.remove_record(RecordKey::of::<Deadline>(uuid));
+    let request = set.stored::<Review>(uuid).and_then(|(_, review)| review.request);
     let review = set.remove_record(RecordKey::of::<Review>(uuid));
+    if let Some(request) = request.filter(|_| state.status.is_undone()) {
+        reopen(set, request, first.id.into());
+    }
     let kept = deadline.or(review).filter(|_| state.status.is_held());
     if let Some(record) = kept {
         set.put_record(uuid, record.filing, &Deadline {});
@@ -281,7 +286,7 @@ fn answer(known: &KnownPayment, step: &Arc<Transaction>) -> Result<Reply, Refusa
             asked: step.money,
             available_minor,
         }),
-        Some(Decline::Topup(_)) | None => {
+        Some(Decline::Risk | Decline::Topup(_)) | None => {
             Ok(Reply::Step { first: Arc::clone(&known.first), step: Arc::clone(step) })
         }
     }

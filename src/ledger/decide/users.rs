@@ -30,6 +30,7 @@ pub(super) fn register(
         frozen: false,
         created_at: set.now,
         password_changed_at: set.now,
+        new_address_at: None,
         second_factor: None,
     });
     if let Some(grant) = grant {
@@ -90,6 +91,10 @@ pub(super) fn open_session(
         set.put_user(User { password: rehashed.clone(), ..User::clone(&user) });
         user = set.users.get(&open.user).cloned().ok_or(Refusal::InvalidCredentials)?;
     }
+    if open.is_new_address {
+        set.put_user(User { new_address_at: Some(set.now), ..User::clone(&user) });
+        user = set.users.get(&open.user).cloned().ok_or(Refusal::InvalidCredentials)?;
+    }
     let (access_ms, refresh_ms) = match open.lifetime {
         Lifetime::Refreshed => (rules.access_ttl_ms, rules.refresh_ttl_ms),
         Lifetime::Fixed(milliseconds) => (milliseconds, milliseconds),
@@ -109,7 +114,11 @@ pub(super) fn open_session(
         ended: None,
     };
     set.put_session(session.clone());
-    set.record(command, &session_event(EventKind::LoginSuccess, &session));
+    let mut login = session_event(EventKind::LoginSuccess, &session);
+    if open.is_new_address {
+        login = login.with("address", "new");
+    }
+    set.record(command, &login);
     set.record(command, &session_event(EventKind::TokenCreated, &session));
     Ok(Reply::Session(Arc::new(session), user))
 }

@@ -97,8 +97,11 @@ async fn attempt(
         Ok(Err(error)) => return Attempt::Failed(error.into()),
         Err(fault) => return Attempt::Failed(fault),
     };
-    let time =
-        LoadTime { fixed_ms: given_time(shared), duplicate_window_ms: shared.rules.duplicate_window_ms };
+    let time = LoadTime {
+        fixed_ms: given_time(shared),
+        duplicate_window_ms: shared.rules.duplicate_window_ms,
+        assesses_risk: shared.rules.risk.enabled,
+    };
     let mut set = match in_time(left(), Box::pin(load::load(&client, wanted, time))).await {
         Ok(Ok(set)) => set,
         Ok(Err(fault)) | Err(fault) => {

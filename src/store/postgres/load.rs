@@ -15,8 +15,8 @@ use super::records;
 use super::rows::{self, SESSION_COLUMNS, USER_COLUMNS, get};
 use super::statements;
 use crate::ledger::{
-    AccountKey, AccountKind, Action, Command, KnownPayment, Needs, RecentPayment, RefreshState, Shown,
-    Timestamp, Transaction, TransactionId, UserId, WorkingSet,
+    AccountKey, AccountKind, Action, Activity, Command, KnownPayment, Needs, RecentPayment, RefreshState,
+    Shown, Timestamp, Transaction, TransactionId, UserId, WorkingSet,
 };
 
 /// What a batch asks of the database before it decides.
@@ -111,6 +111,8 @@ pub(super) struct LoadTime {
     pub(super) fixed_ms: Option<i64>,
     /// For how long an equal payment is taken for a repeat.
     pub(super) duplicate_window_ms: i64,
+    /// Whether risk rules look at payments.
+    pub(super) assesses_risk: bool,
 }
 
 /// Begins the batch's transaction, locks and loads. On a fault the transaction is to be rolled back.
@@ -132,6 +134,7 @@ pub(super) async fn load(
     let r = records::Wanted::by(needs);
     let lock_nobody = wanted.locked_users.is_empty() && tokens.is_empty();
     let shapes = Shapes::of(needs);
+    let active = active(needs, time);
 
     // The order in which these are polled first is the order in which they are sent.
     let (
@@ -150,6 +153,7 @@ pub(super) async fn load(
         token_rows,
         open_rows,
         key_rows,
+        past_rows,
         recent,
     ) = tokio::join! {
         biased;
@@ -168,6 +172,7 @@ pub(super) async fn load(
         query(client, tokens.is_empty(), statements::SESSIONS_BY_REFRESH, [&tokens]),
         query(client, sessions_of.is_empty(), statements::OPEN_SESSIONS_OF, [&sessions_of]),
         query(client, keys.is_empty(), statements::TRANSACTIONS_BY_KEY, [&owners, &keys]),
+        query(client, active.is_empty(), statements::ACTIVITY, [&active]),
         shapes.query(client, time),
     };
     begun?;
@@ -208,6 +213,7 @@ pub(super) async fn load(
             set.sessions.insert(session.id, session);
         }
     }
+    take_past(&active, &past_rows?, &mut set)?;
     take_recent(needs, &recent?, time, &mut set)?;
     for (_, transaction) in with_entries(client, &key_rows?).await? {
         if let Some(key) = &transaction.key {
@@ -215,6 +221,22 @@ pub(super) async fn load(
         }
     }
     Ok(set)
+}
+
+/// The users whose last payments are looked at, each once.
+fn active(needs: &Needs, time: LoadTime) -> Vec<Uuid> {
+    let wanted = needs.activity.iter().filter(|_| time.assesses_risk).map(|user| user.uuid());
+    wanted.collect::<HashSet<_>>().into_iter().collect()
+}
+
+/// The last payments of those users.
+fn take_past(active: &[Uuid], found: &[Row], set: &mut WorkingSet) -> Result<(), Fault> {
+    set.activity.extend(active.iter().map(|user| (UserId::new(*user), Activity::default())));
+    for row in found {
+        let (user, past) = rows::past(row)?;
+        set.activity.entry(user).or_default().push(past);
+    }
+    Ok(())
 }
 
 /// Payments, and where their newest later steps left them.

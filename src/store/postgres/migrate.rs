@@ -7,13 +7,14 @@ use super::fault::describe;
 use crate::store::OpenError;
 
 /// The files, in the order of their numbers.
-const MIGRATIONS: [(i32, &str); 6] = [
+const MIGRATIONS: [(i32, &str); 7] = [
     (1, include_str!("migrations/0001_heart.sql")),
     (2, include_str!("migrations/0002_throttle.sql")),
     (3, include_str!("migrations/0003_records.sql")),
     (4, include_str!("migrations/0004_marks.sql")),
     (5, include_str!("migrations/0005_life_of_a_payment.sql")),
     (6, include_str!("migrations/0006_identity.sql")),
+    (7, include_str!("migrations/0007_new_address.sql")),
 ];
 
 /// What nodes that start together wait for each other at.

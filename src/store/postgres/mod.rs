@@ -51,8 +51,8 @@ use crate::auth::throttle::ThrottleNews;
 use crate::clock::Clock;
 use crate::ledger::chain::Hash;
 use crate::ledger::{
-    Command, Mode, Outcome, PaymentId, PaymentState, Record, RecordKey, RecordKind, Rules, SecurityEvent,
-    Session, Timestamp, TokenHash, TransactionId, User, UserId,
+    Command, Mode, Network, Outcome, PaymentId, PaymentState, Record, RecordKey, RecordKind, Rules,
+    SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
 };
 use crate::telemetry::Telemetry;
 pub use connect::PostgresSettings;
@@ -356,8 +356,8 @@ impl Store for PostgresStore {
         Self::read(reads::sessions(&self.shared, user, now))
     }
 
-    fn has_logged_in_from(&self, user: UserId, ip: IpAddr) -> Answer<'_, bool> {
-        Self::read(reads::has_logged_in_from(&self.shared, user, ip))
+    fn network(&self, user: UserId, ip: IpAddr) -> Answer<'_, Network> {
+        Self::read(reads::network(&self.shared, user, ip))
     }
 
     fn wallets(&self, user: UserId) -> Answer<'_, Vec<AccountBalance>> {

@@ -16,8 +16,8 @@ use super::fault::Fault;
 use super::rows::{self, SESSION_COLUMNS, TRANSACTION_COLUMNS, USER_COLUMNS, get};
 use super::{Shared, journal, load, statements};
 use crate::ledger::{
-    Balance, Currency, PaymentId, PaymentState, SecurityEvent, Session, Timestamp, TokenHash, Transaction,
-    TransactionId, TransactionKind, User, UserId, network_of,
+    Balance, Currency, Network, PaymentId, PaymentState, SecurityEvent, Session, Timestamp, TokenHash,
+    Transaction, TransactionId, TransactionKind, User, UserId,
 };
 use crate::store::LedgerName;
 use crate::store::journal::Head;
@@ -123,14 +123,10 @@ pub(super) async fn sessions(shared: &Shared, user: UserId, now: Timestamp) -> R
         .collect())
 }
 
-pub(super) async fn has_logged_in_from(shared: &Shared, user: UserId, ip: IpAddr) -> Result<bool, Fault> {
+pub(super) async fn network(shared: &Shared, user: UserId, ip: IpAddr) -> Result<Network, Fault> {
     let found = query(shared, statements::ADDRESSES_OF, &[&user.uuid()]).await?;
     let known = found.iter().map(|row| get::<&str>(row, 0).map(|text| text.parse::<IpAddr>().ok()));
-    Ok(known
-        .collect::<Result<Vec<_>, _>>()?
-        .into_iter()
-        .flatten()
-        .any(|known| network_of(known) == network_of(ip)))
+    Ok(Network::among(known.collect::<Result<Vec<_>, _>>()?.into_iter().flatten(), ip))
 }
 
 pub(super) async fn wallets(shared: &Shared, user: UserId) -> Result<Vec<AccountBalance>, Fault> {

@@ -10,10 +10,10 @@ use uuid::Uuid;
 use super::fault::Fault;
 use crate::ledger::{
     AccountKey, AccountKind, BalancesAfter, Capture, Currency, Decline, Email, Entry, EventKind, Hold,
-    IdempotencyKey, Memo, Money, Party, PasswordHash, PaymentId, PaymentState, PaymentStatus, RequestId,
-    Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, SessionKind, Severity, Stage, Step,
-    Timestamp, TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId, TransactionKind, User,
-    UserId,
+    IdempotencyKey, Memo, Money, Part, Party, PasswordHash, Past, PaymentId, PaymentState, PaymentStatus,
+    RequestId, Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, SessionKind, Severity,
+    Stage, Step, Timestamp, TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId,
+    TransactionKind, User, UserId, memo_digest,
 };
 
 /// How many columns `transaction_columns!` names.
@@ -21,7 +21,7 @@ pub(super) const TRANSACTION_COLUMNS: usize = 26;
 /// How many columns `session_columns!` names.
 pub(super) const SESSION_COLUMNS: usize = 13;
 /// How many columns `user_columns!` names.
-pub(super) const USER_COLUMNS: usize = 10;
+pub(super) const USER_COLUMNS: usize = 11;
 
 /// A column's value.
 pub(super) fn get<'r, T: FromSql<'r>>(row: &'r Row, index: usize) -> Result<T, Fault> {
@@ -104,12 +104,31 @@ pub(super) fn state_of(row: &Row) -> Result<(PaymentId, PaymentState), Fault> {
 
 fn decline(kind: TransactionKind, name: &str, available: Option<i64>) -> Option<Decline> {
     match (kind, available) {
+        (TransactionKind::Payment, None) if name == Decline::Risk.name() => Some(Decline::Risk),
         (TransactionKind::Topup, None) => TopupFailure::from_name(name).map(Decline::Topup),
         (_, Some(available_minor)) if name == "insufficient_funds" => {
             Some(Decline::InsufficientFunds { available_minor })
         }
         _ => None,
     }
+}
+
+/// A payment as one of its sides remembers it, after whose that is, from `ACTIVITY`.
+pub(super) fn past(row: &Row) -> Result<(UserId, Past), Fault> {
+    let user = UserId::new(get(row, 0)?);
+    let damaged = |column: &str| Fault::Damaged(format!("a payment of {user}: {column} is not readable"));
+    let (is_out, is_declined): (bool, bool) = (get(row, 1)?, get(row, 8)?);
+    let kind = TransactionKind::from_name(get(row, 3)?).ok_or_else(|| damaged("kind"))?;
+    let hold = get::<Option<&str>>(row, 9)?.and_then(Hold::of_status);
+    let currency = Currency::from_code(get(row, 5)?).ok_or_else(|| damaged("currency"))?;
+    let past = Past {
+        at: Timestamp::from_millis(get(row, 10)?),
+        other: UserId::new(get(row, 2)?),
+        money: Money::from_minor(get(row, 4)?, currency).map_err(|_| damaged("amount"))?,
+        memo: memo_digest(get(row, 6)?, get(row, 7)?),
+        part: Part::of(kind, is_out, is_declined, hold),
+    };
+    Ok((user, past))
 }
 
 /// An account, from owner, kind and currency, which begin at that column.
@@ -149,6 +168,7 @@ pub(super) fn user(row: &Row, first: usize) -> Result<Arc<User>, Fault> {
         created_at: Timestamp::from_millis(get(row, at(6))?),
         password_changed_at: Timestamp::from_millis(get(row, at(7))?),
         second_factor: json(row, at(9), || damaged("second_factor"))?,
+        new_address_at: get::<Option<i64>>(row, at(10))?.map(Timestamp::from_millis),
     }))
 }
 

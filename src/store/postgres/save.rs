@@ -55,6 +55,7 @@ pub(super) struct Users<'a> {
     pub(super) changed: Vec<i64>,
     pub(super) long: Vec<bool>,
     pub(super) factors: Vec<Option<String>>,
+    pub(super) new_addresses: Vec<Option<i64>>,
 }
 
 #[derive(Default)]
@@ -176,7 +177,8 @@ pub(super) async fn write(
         biased;
         run(client, appends, statements::ADD_BATCH, [&batch]),
         run(client, u.ids.is_empty(), statements::UPDATE_USERS,
-            [&u.ids, &u.names, &u.hashes, &u.roles, &u.frozen, &u.changed, &u.long, &u.factors]),
+            [&u.ids, &u.names, &u.hashes, &u.roles, &u.frozen, &u.changed, &u.long, &u.factors,
+                &u.new_addresses]),
         run(client, s.ids.is_empty(), statements::SAVE_SESSIONS, s.parameters()),
         run(client, spent.0.is_empty(), statements::SPEND_TOKENS, [&spent.0, &spent.1]),
         run(client, r.removed.1.is_empty(), statements::REMOVE_RECORDS, [&r.removed.0, &r.removed.1]),
@@ -403,6 +405,7 @@ impl<'a> Users<'a> {
         self.changed.push(user.password_changed_at.as_millis());
         self.long.push(user.password.is_long());
         let factor = user.second_factor.as_ref();
+        self.new_addresses.push(user.new_address_at.map(Timestamp::as_millis));
         self.factors.push(factor.map(|factor| serde_json::to_string(factor).unwrap_or_default()));
     }
 }
@@ -472,7 +475,7 @@ impl<'a> Transactions<'a> {
         self.declines.push(transaction.decline.map(Decline::name));
         self.available.push(match transaction.decline {
             Some(Decline::InsufficientFunds { available_minor }) => Some(available_minor),
-            Some(Decline::Topup(_)) | None => None,
+            Some(Decline::Risk | Decline::Topup(_)) | None => None,
         });
         self.keys.push(transaction.key.as_ref().map(IdempotencyKey::as_str));
         let life = Life::of(transaction);

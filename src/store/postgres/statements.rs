@@ -32,7 +32,7 @@ macro_rules! is_movement {
 macro_rules! user_columns {
     () => {
         "u.id, u.email, u.name, u.password_hash, u.role, u.frozen, u.created_at, u.password_changed_at, u.password_long, \
-         u.second_factor"
+         u.second_factor, u.new_address_at"
     };
 }
 
@@ -182,6 +182,14 @@ pub(super) const RECENT_PAYMENTS: &str = concat!(
      AND NOT EXISTS (SELECT 1 FROM transactions s WHERE s.about = t.id AND s.status IN ('rejected', 'voided', 'expired')) \
      ORDER BY t.no DESC LIMIT $9::bigint) r"
 );
+/// What risk rules remember of users, each user's own oldest first: as much as [`REMEMBERED`](crate::ledger::REMEMBERED).
+pub(super) const ACTIVITY: &str = "SELECT w.id, t.from_user = w.id, CASE WHEN t.from_user = w.id THEN t.to_user ELSE t.from_user END, \
+     t.kind, t.amount, t.currency, t.description, t.reference, t.decline IS NOT NULL, t.status, t.created_at \
+     FROM unnest($1::uuid[]) w (id) CROSS JOIN LATERAL (SELECT * FROM \
+     ((SELECT f.* FROM transactions f WHERE f.from_user = w.id AND f.kind IN ('payment', 'approval') \
+     ORDER BY f.no DESC LIMIT 32) \
+     UNION ALL (SELECT g.* FROM transactions g WHERE g.to_user = w.id AND g.kind = 'payment' AND g.decline IS NULL \
+     ORDER BY g.no DESC LIMIT 32)) both_ways ORDER BY no DESC LIMIT 32) t ORDER BY t.no";
 pub(super) const ENTRIES_OF: &str = "SELECT e.transaction_no, a.owner, a.kind, a.currency, e.amount, e.balance_after \
      FROM unnest($1::bigint[]) w (no) JOIN entries e ON e.no >= w.no * 8 AND e.no < w.no * 8 + 8 \
      JOIN accounts a ON a.id = e.account ORDER BY e.no";
@@ -189,9 +197,10 @@ pub(super) const ENTRIES_OF: &str = "SELECT e.transaction_no, a.owner, a.kind, a
 // Write.
 pub(super) const ADD_BATCH: &str = "INSERT INTO batches (id) VALUES ($1)";
 pub(super) const UPDATE_USERS: &str = "UPDATE users u SET name = w.name, password_hash = w.password_hash, role = w.role, \
-     frozen = w.frozen, password_changed_at = w.changed, password_long = w.long, second_factor = w.factor \
-     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::bigint[], $7::boolean[], $8::text[]) \
-     w (id, name, password_hash, role, frozen, changed, long, factor) WHERE u.id = w.id";
+     frozen = w.frozen, password_changed_at = w.changed, password_long = w.long, second_factor = w.factor, \
+     new_address_at = w.new_address FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::boolean[], \
+     $6::bigint[], $7::boolean[], $8::text[], $9::bigint[]) \
+     w (id, name, password_hash, role, frozen, changed, long, factor, new_address) WHERE u.id = w.id";
 pub(super) const SAVE_SESSIONS: &str = "INSERT INTO sessions (id, user_id, created_at, last_seen_at, ip, user_agent, access_hash, access_expires_at, \
      refresh_hash, refresh_expires_at, ended_at, ended_why, api_key) \
      SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bytea[], \
@@ -414,11 +423,13 @@ pub(super) const IMPORT_BLOCKS: &str = "INSERT INTO blocks (no, last_transaction
 pub(super) const IMPORT_HEAD: &str =
     "UPDATE chain SET block = $1, last_transaction = $2, last_event = $3, at = $4, hash = $5";
 pub(super) const IMPORT_USERS: &str = "INSERT INTO users (no, id, email, email_folded, name, password_hash, role, frozen, created_at, \
-     password_changed_at, password_long, second_factor) SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], \
-     $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::bigint[], $10::bigint[], $11::boolean[], $12::text[]) \
+     password_changed_at, password_long, second_factor, new_address_at) SELECT * FROM unnest($1::bigint[], $2::uuid[], \
+     $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::bigint[], $10::bigint[], \
+     $11::boolean[], $12::text[], $13::bigint[]) \
      ON CONFLICT (id) DO UPDATE SET name = excluded.name, password_hash = excluded.password_hash, role = excluded.role, \
      frozen = excluded.frozen, password_changed_at = excluded.password_changed_at, \
-     password_long = excluded.password_long, second_factor = excluded.second_factor";
+     password_long = excluded.password_long, second_factor = excluded.second_factor, \
+     new_address_at = excluded.new_address_at";
 pub(super) const IMPORT_LAST_USER: &str =
     "UPDATE chain SET last_user = greatest(last_user, (SELECT coalesce(max(no), 0) FROM users))";
 pub(super) const IMPORT_TOKENS: &str = "INSERT INTO spent_tokens (hash, session_id) \
@@ -463,6 +474,7 @@ pub(super) const WRITER: &[&str] = &[
     OPEN_SESSIONS_OF,
     TRANSACTIONS_BY_KEY,
     RECENT_PAYMENTS,
+    ACTIVITY,
     ENTRIES_OF,
     ADD_BATCH,
     UPDATE_USERS,

@@ -18,10 +18,14 @@ use super::{Shared, statements};
 use crate::clock::Clock;
 use crate::ledger::chain::{BlockDigest, Hash, link};
 use crate::ledger::{
-    AccountKey, AccountKind, Command, IdempotencyKey, Needs, Outcome, PaymentShape, RecentPayment, Rules,
-    Transaction, TransactionKind, UserId, WorkingSet, decide,
+    AccountKey, AccountKind, Activity, Command, IdempotencyKey, Needs, Outcome, PaymentShape, REMEMBERED,
+    RecentPayment, Rules, Transaction, TransactionKind, UserId, WorkingSet, decide,
 };
 use crate::store::journal::{Block, Head};
+use crate::store::{HistoryFilter, HistoryQuery, Listing, PageRequest};
+
+/// Users whose last payments are kept in memory, before all of them are forgotten and read again: 40 MiB at most.
+const ACTIVE_USERS: usize = 20_000;
 
 /// Accounts kept in memory before those that are folded are forgotten.
 const ACCOUNT_CAPACITY: usize = 200_000;
@@ -56,6 +60,9 @@ pub(super) struct Engine {
     pub(super) folding_keys: KeyHashes,
     pub(super) key_index: KeyIndex,
     pub(super) recents: Recents,
+    /// The last payments of users who paid or were paid since the start. While a batch is made, those of its users are
+    /// in its working set.
+    activity: HashMap<UserId, Activity>,
     pub(super) fold: Option<Fold>,
     last_commit: Duration,
 }
@@ -86,6 +93,7 @@ impl Engine {
             folding_keys: KeyHashes::new(),
             key_index,
             recents,
+            activity: HashMap::new(),
             fold: None,
             last_commit: Duration::ZERO,
         };
@@ -105,6 +113,10 @@ impl Engine {
                 telemetry.engine().batch(commands.len(), self.last_commit);
             }
         }
+        if self.activity.len() >= ACTIVE_USERS {
+            self.activity.clear();
+        }
+        self.activity.extend(std::mem::take(&mut set.activity));
         Ok(outcomes)
     }
 
@@ -132,6 +144,13 @@ impl Engine {
         for (owner, key) in &needs.keys {
             if let Some(transaction) = self.answered(*owner, key)? {
                 set.keys.insert((*owner, key.clone()), Arc::new(transaction));
+            }
+        }
+        for user in self.rules.risk.enabled.then_some(&needs.activity).into_iter().flatten() {
+            if !set.activity.contains_key(user) {
+                let known = self.activity.remove(user);
+                let activity = known.map_or_else(|| self.read_activity(*user), Ok)?;
+                set.activity.insert(*user, activity);
             }
         }
         for shape in &needs.shapes {
@@ -172,6 +191,17 @@ impl Engine {
         }
         recent.reverse();
         Ok(recent)
+    }
+
+    /// The last payments of a user, as the file has them.
+    fn read_activity(&self, user: UserId) -> Result<Activity, Fault> {
+        let page = PageRequest { after: None, limit: REMEMBERED };
+        let filter = HistoryFilter { listing: Listing::Activity, ..HistoryFilter::default() };
+        let query = HistoryQuery { user, page, filter };
+        let newest = super::reads::history(&self.connection, &self.shared, &query)?.rows;
+        let mut activity = Activity::default();
+        newest.iter().rev().for_each(|movement| activity.take(user, &movement.transaction));
+        Ok(activity)
     }
 
     fn account(&mut self, key: &AccountKey) -> Result<Option<KnownAccount>, Fault> {
@@ -322,6 +352,9 @@ impl Engine {
         for (no, transaction) in numbered() {
             remember_key(&mut self.active_keys, no, transaction);
             remember_shape(&mut self.recents, no, transaction);
+            // Whom the batch looked at is in its working set, which has followed; of others this is news.
+            self.activity.remove(&transaction.from.id);
+            self.activity.remove(&transaction.to.id);
         }
         self.shared.tail.extend(numbered().map(|(no, transaction)| (no, &**transaction)));
         if self.accounts.len() > ACCOUNT_CAPACITY {

@@ -10,7 +10,8 @@ use super::fold::FoldPace;
 use super::{Shared, connect, properties, records, save, statements};
 use crate::clock::Clock;
 use crate::ledger::{
-    Currency, Mode, Money, Record, Rules, Session, SessionId, StepUp, TokenHash, User, WebhookRules,
+    AmountLimits, Currency, Mode, Money, Record, RiskRules, Rules, Session, SessionId, TokenHash, User,
+    WebhookRules,
 };
 use crate::store::OpenError;
 use crate::store::journal::{Block, Head, JournalWriter, Properties};
@@ -116,6 +117,7 @@ fn no_rules(mode: Mode) -> Result<Rules, OpenError> {
         grant: grant.map_err(|error| OpenError::Unusable(error.to_string()))?,
         house_name: String::new(),
         webhooks: WebhookRules { most: 0, schedule_ms: Vec::new() },
-        step_up_above: StepUp::OFF,
+        step_up_above: AmountLimits::OFF,
+        risk: RiskRules { enabled: false, ..RiskRules::default() },
     })
 }

@@ -110,7 +110,7 @@ impl JournalReader for SqliteJournal {
         let mut found = statement.query([after, count(limit)])?;
         let mut users = Vec::new();
         while let Some(row) = found.next()? {
-            users.push((row.get(10)?, rows::user(row)?));
+            users.push((row.get(rows::USER_COLUMNS)?, rows::user(row)?));
         }
         Ok(users)
     }

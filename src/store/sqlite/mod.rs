@@ -51,8 +51,8 @@ use crate::auth::keyring::Fingerprints;
 use crate::clock::Clock;
 use crate::ledger::chain::Hash;
 use crate::ledger::{
-    Command, Outcome, PaymentId, PaymentState, Record, RecordKey, RecordKind, Rules, SecurityEvent, Session,
-    Timestamp, TokenHash, TransactionId, User, UserId,
+    Command, Network, Outcome, PaymentId, PaymentState, Record, RecordKey, RecordKind, Rules, SecurityEvent,
+    Session, Timestamp, TokenHash, TransactionId, User, UserId,
 };
 
 use crate::telemetry::Telemetry;
@@ -213,8 +213,8 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| reads::sessions(connection, user, now))
     }
 
-    fn has_logged_in_from(&self, user: UserId, ip: IpAddr) -> Answer<'_, bool> {
-        self.readers.read(move |connection| reads::has_logged_in_from(connection, user, ip))
+    fn network(&self, user: UserId, ip: IpAddr) -> Answer<'_, Network> {
+        self.readers.read(move |connection| reads::network(connection, user, ip))
     }
 
     fn wallets(&self, user: UserId) -> Answer<'_, Vec<AccountBalance>> {

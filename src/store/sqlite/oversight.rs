@@ -51,7 +51,7 @@ fn find_users(connection: &Connection, query: &UserQuery) -> Result<Page<Arc<Use
     ])?;
     let mut numbered = Vec::new();
     while let Some(row) = found.next()? {
-        numbered.push((row.get(10)?, rows::user(row)?));
+        numbered.push((row.get(rows::USER_COLUMNS)?, rows::user(row)?));
     }
     Ok(cut(numbered, page.limit))
 }

@@ -11,8 +11,8 @@ use super::fault::Fault;
 use super::rows::TRANSACTION_COLUMNS;
 use super::{Shared, load, rows, statements};
 use crate::ledger::{
-    AccountKey, Balance, PaymentId, PaymentState, SecurityEvent, Session, Timestamp, TokenHash,
-    TransactionId, User, UserId, network_of,
+    AccountKey, Balance, Network, PaymentId, PaymentState, SecurityEvent, Session, Timestamp, TokenHash,
+    TransactionId, User, UserId,
 };
 use crate::store::journal::Head;
 use crate::store::{
@@ -48,7 +48,7 @@ pub(super) fn users(connection: &Connection, page: PageRequest) -> Result<Page<A
     let mut found = statement.query([position(page.after, 0), one_more(page.limit)])?;
     let mut numbered = Vec::new();
     while let Some(row) = found.next()? {
-        numbered.push((row.get(10)?, rows::user(row)?));
+        numbered.push((row.get(rows::USER_COLUMNS)?, rows::user(row)?));
     }
     Ok(cut(numbered, page.limit))
 }
@@ -63,16 +63,14 @@ pub(super) fn sessions(connection: &Connection, user: UserId, now: Timestamp) ->
     Ok(sessions)
 }
 
-pub(super) fn has_logged_in_from(connection: &Connection, user: UserId, ip: IpAddr) -> Result<bool, Fault> {
+pub(super) fn network(connection: &Connection, user: UserId, ip: IpAddr) -> Result<Network, Fault> {
     let mut statement = connection.prepare_cached(statements::ADDRESSES_OF)?;
     let mut found = statement.query([user.uuid()])?;
+    let mut known = Vec::new();
     while let Some(row) = found.next()? {
-        let known: String = row.get(0)?;
-        if known.parse().is_ok_and(|known| network_of(known) == network_of(ip)) {
-            return Ok(true);
-        }
+        known.extend(row.get::<_, String>(0)?.parse::<IpAddr>().ok());
     }
-    Ok(false)
+    Ok(Network::among(known, ip))
 }
 
 pub(super) fn wallets(

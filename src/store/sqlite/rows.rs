@@ -96,6 +96,7 @@ pub(super) fn state(status: &str, captured: Option<i64>, refunded: Option<i64>) 
 
 fn decline(kind: TransactionKind, name: &str, available: Option<i64>) -> Option<Decline> {
     match (kind, available) {
+        (TransactionKind::Payment, None) if name == Decline::Risk.name() => Some(Decline::Risk),
         (TransactionKind::Topup, None) => TopupFailure::from_name(name).map(Decline::Topup),
         (_, Some(available_minor)) if name == "insufficient_funds" => {
             Some(Decline::InsufficientFunds { available_minor })
@@ -112,7 +113,7 @@ pub(super) fn with_transaction_params<T>(
 ) -> T {
     let available = match transaction.decline {
         Some(Decline::InsufficientFunds { available_minor }) => Some(available_minor),
-        Some(Decline::Topup(_)) | None => None,
+        Some(Decline::Risk | Decline::Topup(_)) | None => None,
     };
     let life = Life::of(transaction);
     run(params![
@@ -169,6 +170,9 @@ fn parse_account(owner: UserId, kind: ValueRef<'_>, currency: ValueRef<'_>) -> R
     })
 }
 
+/// How many columns `user_columns!` names.
+pub(super) const USER_COLUMNS: usize = 11;
+
 /// A user.
 pub(super) fn user(row: &Row<'_>) -> Result<Arc<User>, Fault> {
     let id = UserId::new(row.get(0)?);
@@ -185,6 +189,7 @@ pub(super) fn user(row: &Row<'_>) -> Result<Arc<User>, Fault> {
         created_at: Timestamp::from_millis(row.get(6)?),
         password_changed_at: Timestamp::from_millis(row.get(7)?),
         second_factor: json(row, 9, || damaged("second_factor"))?,
+        new_address_at: row.get::<_, Option<i64>>(10)?.map(Timestamp::from_millis),
     }))
 }
 

@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::rows::{self, ENTRIES_PER_TRANSACTION};
 use super::statements;
 use crate::ledger::chain::Digested;
-use crate::ledger::{AccountKey, SecurityEvent, Session, Transaction, User, UserId, WorkingSet};
+use crate::ledger::{AccountKey, SecurityEvent, Session, Timestamp, Transaction, User, UserId, WorkingSet};
 use crate::store::journal::Head;
 
 /// Users, sessions and spent tokens that the batch changed.
@@ -40,6 +40,7 @@ pub(super) fn save_user(connection: &Connection, user: &User) -> Result<(), Faul
         user.password_changed_at.as_millis(),
         user.password.is_long(),
         user.second_factor.as_ref().map(|factor| serde_json::to_string(factor).unwrap_or_default()),
+        user.new_address_at.map(Timestamp::as_millis),
     ])?;
     Ok(())
 }

@@ -13,7 +13,8 @@ macro_rules! transaction_columns {
 
 macro_rules! user_columns {
     () => {
-        "id, email, name, password_hash, role, frozen, created_at, password_changed_at, password_long, second_factor"
+        "id, email, name, password_hash, role, frozen, created_at, password_changed_at, password_long, second_factor, \
+         new_address_at"
     };
 }
 
@@ -81,9 +82,10 @@ pub(super) const COUNT_USERS: &str = "SELECT role, count(*), sum(frozen) FROM us
 pub(super) const COUNT_SESSIONS: &str =
     "SELECT count(*) FROM sessions WHERE ended_at IS NULL AND refresh_expires_at > ?1";
 pub(super) const SAVE_USER: &str = "INSERT INTO users (id, email, email_folded, name, password_hash, role, frozen, created_at, \
-     password_changed_at, password_long, second_factor) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+     password_changed_at, password_long, second_factor, new_address_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
      ON CONFLICT (id) DO UPDATE SET name = ?4, password_hash = ?5, role = ?6, frozen = ?7, password_changed_at = ?9, \
-     password_long = ?10, second_factor = ?11";
+     password_long = ?10, second_factor = ?11, new_address_at = ?12";
 
 pub(super) const SESSION: &str = concat!("SELECT ", session_columns!(), " FROM sessions WHERE id = ?1");
 pub(super) const SESSION_BY_ACCESS: &str =

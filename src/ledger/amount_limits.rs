@@ -1,14 +1,14 @@
-//! Above which amounts a payment asks for a fresh second factor.
+//! Limits on amounts: one for whatever currency is not listed, and others by currency.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::{Currency, Money};
 
-/// An amount for each currency; users without a second factor are asked for none.
+/// The most that is ordinary, for each currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepUp {
-    /// In major units of whatever currency is not listed; none asks for nothing there.
+pub struct AmountLimits {
+    /// In major units of whatever currency is not listed; none sets no limit there.
     default_major: Option<u32>,
     by_currency: Vec<Money>,
 }
@@ -16,24 +16,35 @@ pub struct StepUp {
 /// A text that names no amounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be \"off\", or amounts such as \"1000, JPY 150000\"")]
-pub struct StepUpError;
+pub struct AmountLimitsError;
 
-impl StepUp {
-    /// Never.
+impl AmountLimits {
+    /// No limit.
     pub const OFF: Self = Self { default_major: None, by_currency: Vec::new() };
 
-    /// Whether a payment of so much asks for a fresh second factor.
-    pub fn is_asked_for(&self, money: Money) -> bool {
-        let own = self.by_currency.iter().find(|limit| limit.currency() == money.currency()).copied();
-        let by_default = || Money::parse(&self.default_major?.to_string(), money.currency()).ok();
-        own.or_else(by_default).is_some_and(|limit| money.amount_minor() > limit.amount_minor())
+    /// The same number of major units in every currency.
+    pub const fn of_major(major: u32) -> Self {
+        Self { default_major: Some(major), by_currency: Vec::new() }
+    }
+
+    /// The limit in minor units of that currency, if there is one.
+    pub fn limit_minor(&self, currency: Currency) -> Option<i64> {
+        let own = self.by_currency.iter().find(|limit| limit.currency() == currency);
+        let unit = 10_i64.saturating_pow(u32::from(currency.exponent()));
+        let by_default = || Some(i64::from(self.default_major?).saturating_mul(unit));
+        own.map(|limit| limit.amount_minor()).or_else(by_default)
+    }
+
+    /// Whether so much is beyond the limit.
+    pub fn is_exceeded_by(&self, money: Money) -> bool {
+        self.limit_minor(money.currency()).is_some_and(|limit| money.amount_minor() > limit)
     }
 }
 
-impl FromStr for StepUp {
-    type Err = StepUpError;
+impl FromStr for AmountLimits {
+    type Err = AmountLimitsError;
 
-    fn from_str(text: &str) -> Result<Self, StepUpError> {
+    fn from_str(text: &str) -> Result<Self, AmountLimitsError> {
         let mut limits = Self::OFF;
         if text.trim() == "off" {
             return Ok(limits);
@@ -41,14 +52,14 @@ impl FromStr for StepUp {
         for item in text.split(',').map(str::trim) {
             match item.split_once(' ') {
                 None if limits.default_major.is_none() => {
-                    limits.default_major = Some(item.parse().map_err(|_| StepUpError)?);
+                    limits.default_major = Some(item.parse().map_err(|_| AmountLimitsError)?);
                 }
-                None => return Err(StepUpError),
+                None => return Err(AmountLimitsError),
                 Some((code, amount)) => {
-                    let currency = Currency::parse(code).map_err(|_| StepUpError)?;
-                    let limit = Money::parse(amount.trim(), currency).map_err(|_| StepUpError)?;
+                    let currency = Currency::parse(code).map_err(|_| AmountLimitsError)?;
+                    let limit = Money::parse(amount.trim(), currency).map_err(|_| AmountLimitsError)?;
                     if limits.by_currency.iter().any(|known| known.currency() == currency) {
-                        return Err(StepUpError);
+                        return Err(AmountLimitsError);
                     }
                     limits.by_currency.push(limit);
                 }
@@ -58,7 +69,7 @@ impl FromStr for StepUp {
     }
 }
 
-impl fmt::Display for StepUp {
+impl fmt::Display for AmountLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let default = self.default_major.map(|major| major.to_string());
         let others = self.by_currency.iter().map(|limit| format!("{} {limit}", limit.currency()));
@@ -73,11 +84,11 @@ mod tests {
 
     #[test]
     fn amounts_are_read_written_and_compared() {
-        let limits: StepUp = "1000, JPY 150000,KWD 1.5".parse().unwrap();
+        let limits: AmountLimits = "1000, JPY 150000,KWD 1.5".parse().unwrap();
         assert_eq!(limits.to_string(), "1000, JPY 150000, KWD 1.500");
         assert_eq!(limits.to_string().parse(), Ok(limits.clone()));
         let asks = |code: &str, amount: &str| {
-            limits.is_asked_for(Money::parse(amount, Currency::parse(code).unwrap()).unwrap())
+            limits.is_exceeded_by(Money::parse(amount, Currency::parse(code).unwrap()).unwrap())
         };
         for (code, amount, expected) in [
             ("USD", "1000", false),
@@ -89,10 +100,10 @@ mod tests {
         ] {
             assert_eq!(asks(code, amount), expected, "{code} {amount}");
         }
-        assert_eq!("off".parse(), Ok(StepUp::OFF));
-        assert_eq!("JPY 1".parse::<StepUp>().unwrap().to_string(), "JPY 1");
+        assert_eq!("off".parse(), Ok(AmountLimits::OFF));
+        assert_eq!("JPY 1".parse::<AmountLimits>().unwrap().to_string(), "JPY 1");
         for text in ["", "1,2", "-1", "1.5", "XAU 5", "JPY", "JPY 1, JPY 2", "on"] {
-            assert_eq!(text.parse::<StepUp>(), Err(StepUpError), "{text}");
+            assert_eq!(text.parse::<AmountLimits>(), Err(AmountLimitsError), "{text}");
         }
     }
 }

@@ -1,0 +1,106 @@
+//! What risk rules know of a user: the last payments, either way, newest last.
+
+use std::collections::VecDeque;
+
+use crate::ledger::{Hold, Money, Stage, Timestamp, Transaction, TransactionKind, UserId};
+
+/// How many payments of a user are remembered. Counts stop there, so a limit on them must be below it.
+pub const REMEMBERED: usize = 32;
+
+/// What a payment was to the user who remembers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// They paid it.
+    Paid,
+    /// They paid it, and an operator is, or was, to look at it: it proves nothing yet.
+    UnderReview,
+    /// An operator let it through.
+    Approved,
+    /// They tried to pay it, and could not.
+    Declined,
+    /// They were paid.
+    Got,
+}
+
+/// A payment as one of its sides saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Past {
+    /// When.
+    pub at: Timestamp,
+    /// The other side.
+    pub other: UserId,
+    /// How much.
+    pub money: Money,
+    /// What was said about it, as [`digest`] has it.
+    pub memo: u64,
+    /// What it was to this side.
+    pub part: Part,
+}
+
+/// The last payments of one user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Activity {
+    past: VecDeque<Past>,
+}
+
+impl Activity {
+    /// Takes the next row of the journal, if it is of a payment in which the user has a part.
+    pub fn take(&mut self, user: UserId, transaction: &Transaction) {
+        if let Some(past) = past(user, transaction) {
+            self.push(past);
+        }
+    }
+
+    /// Takes the next payment as an engine's row has it.
+    pub fn push(&mut self, past: Past) {
+        if self.past.len() >= REMEMBERED {
+            self.past.pop_front();
+        }
+        self.past.push_back(past);
+    }
+
+    /// The payments, the oldest first.
+    pub fn past(&self) -> impl Iterator<Item = &Past> {
+        self.past.iter()
+    }
+}
+
+impl Part {
+    /// What a payment, or that it was let through, is to the side that paid or was paid.
+    pub fn of(kind: TransactionKind, is_out: bool, is_declined: bool, hold: Option<Hold>) -> Self {
+        match hold {
+            _ if !is_out => Self::Got,
+            _ if kind == TransactionKind::Approval => Self::Approved,
+            _ if is_declined => Self::Declined,
+            Some(Hold::ForReview) => Self::UnderReview,
+            Some(Hold::ForCapture) | None => Self::Paid,
+        }
+    }
+}
+
+fn past(user: UserId, transaction: &Transaction) -> Option<Past> {
+    let Transaction { kind, from, to, memo, .. } = transaction;
+    let (is_out, is_declined) = (from.id == user, transaction.decline.is_some());
+    let is_theirs = match kind {
+        TransactionKind::Payment => is_out || (to.id == user && !is_declined),
+        TransactionKind::Approval => is_out,
+        _ => false,
+    };
+    let hold = match transaction.stage {
+        Stage::Held(hold) => Some(hold),
+        Stage::Whole | Stage::Step(_) => None,
+    };
+    is_theirs.then(|| Past {
+        at: transaction.created_at,
+        other: if is_out { to.id } else { from.id },
+        money: transaction.money,
+        memo: digest(&memo.description, &memo.reference),
+        part: Part::of(*kind, is_out, is_declined, hold),
+    })
+}
+
+/// Description and reference in 64 bits (FNV-1a): equal ones are equal, others almost never.
+pub fn digest(description: &str, reference: &str) -> u64 {
+    let bytes = description.bytes().chain([0]).chain(reference.bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

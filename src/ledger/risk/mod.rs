@@ -1,0 +1,284 @@
+//! Risk rules: what makes a payment out of the ordinary, and what is done about it. Pure.
+//!
+//! The facts are the last [`REMEMBERED`] payments of payer and payee, either way, as the journal has them up to this
+//! moment and with those of the same batch: no two payments pass a limit that has room for one. A rule is a limit and an
+//! action; every hit is told in a security event. Of several hits the strictest decides. The house is paid by everybody,
+//! so that what it gets tells nothing: rules about payees leave it out.
+
+mod activity;
+mod setting;
+
+pub use activity::{Activity, Part, Past, REMEMBERED, digest};
+pub use setting::{AmountRule, Count, CountRule, RiskAction, RiskRule, RiskSetting, RiskSettingError};
+
+use super::{AmountLimits, Money, Timestamp, UserId};
+
+/// Payments in a currency from which on somebody has a habit.
+const HABIT: u32 = 5;
+
+/// The rules in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RiskRules {
+    /// Whether any is; off for load tests only.
+    pub enabled: bool,
+    /// How far back payments are counted, and how long a new password or address is new.
+    pub window_seconds: u64,
+    /// Payments of one payer within the window.
+    pub payer_payments: CountRule,
+    /// Money of one payer in one currency within the window.
+    pub payer_sum: AmountRule,
+    /// Payments to one payee within the window.
+    pub payee_payments: CountRule,
+    /// Money to one payee in one currency within the window.
+    pub payee_sum: AmountRule,
+    /// The first payment to a payee.
+    pub new_payee: AmountRule,
+    /// So many times the payer's largest payment in that currency.
+    pub habit: CountRule,
+    /// Declined payments of the payer within the window.
+    pub declines: CountRule,
+    /// A payment within the window after the payer changed the password.
+    pub new_password: AmountRule,
+    /// A payment within the window after the payer logged in from a network for the first time.
+    pub new_address: AmountRule,
+    /// Payees of one payer within the window.
+    pub fan_out: CountRule,
+    /// Payers of one payee within the window.
+    pub fan_in: CountRule,
+    /// Earlier payments that say the same within the duplicate window, each under a key of its own.
+    pub same_payment: CountRule,
+}
+
+impl RiskRules {
+    fn window_ms(&self) -> i64 {
+        i64::try_from(self.window_seconds).unwrap_or(i64::MAX).saturating_mul(1_000)
+    }
+}
+
+impl Default for RiskRules {
+    fn default() -> Self {
+        use RiskAction::{Allow, Review, StepUp};
+        Self {
+            enabled: true,
+            window_seconds: 3_600,
+            payer_payments: RiskSetting::of(Allow, Count(30)),
+            payer_sum: RiskSetting::of(Allow, AmountLimits::of_major(10_000)),
+            payee_payments: RiskSetting::of(Allow, Count(30)),
+            payee_sum: RiskSetting::of(Allow, AmountLimits::of_major(10_000)),
+            new_payee: RiskSetting::of(Review, AmountLimits::of_major(2_000)),
+            habit: RiskSetting::of(Allow, Count(20)),
+            declines: RiskSetting::of(Allow, Count(10)),
+            new_password: RiskSetting::of(Review, AmountLimits::of_major(500)),
+            new_address: RiskSetting::of(StepUp, AmountLimits::of_major(500)),
+            fan_out: RiskSetting::of(Allow, Count(20)),
+            fan_in: RiskSetting::of(Allow, Count(20)),
+            same_payment: RiskSetting::of(Allow, Count(0)),
+        }
+    }
+}
+
+/// What the rules look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The batch's time.
+    pub now: Timestamp,
+    /// Who pays.
+    pub payer: UserId,
+    /// Who is paid.
+    pub payee: UserId,
+    /// How much.
+    pub money: Money,
+    /// What is said about it, as [`digest`] has it.
+    pub memo: u64,
+    /// For how long an equal payment is taken for a repeat, in milliseconds.
+    pub duplicate_window_ms: i64,
+    /// When the payer last changed the password; none if never.
+    pub password_changed_at: Option<Timestamp>,
+    /// When the payer last logged in from a network for the first time; none if never but from the first one.
+    pub new_address_at: Option<Timestamp>,
+    /// The payer's payments.
+    pub payer_activity: &'a Activity,
+    /// The payee's.
+    pub payee_activity: &'a Activity,
+}
+
+/// A rule that a payment hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hit {
+    /// The rule's name, as in the configuration.
+    pub rule: &'static str,
+    /// What is done.
+    pub action: RiskAction,
+    /// What was counted.
+    pub figure: u64,
+    /// The rule's limit.
+    pub limit: u64,
+    /// Whether both are minor units of the payment's currency.
+    pub is_amount: bool,
+    /// Whether the limit was passed just now: a mild hit is told only then, so that a busy hour is one event.
+    pub is_new: bool,
+}
+
+/// The strictest of the actions; none if nothing was hit.
+pub fn strictest(hits: &[Hit]) -> Option<RiskAction> {
+    hits.iter().map(|hit| hit.action).max()
+}
+
+/// Every rule that the payment hits.
+pub fn assess(rules: &RiskRules, facts: &Facts<'_>) -> Vec<Hit> {
+    let Facts { now, payer, payee, money, .. } = *facts;
+    let mut hits = Hits(Vec::new());
+    let paid = Tally::of_payer(rules, facts);
+    hits.count("payer_payments", &rules.payer_payments, paid.payments.saturating_add(1));
+    hits.sum("payer_sum", &rules.payer_sum, paid.sum_minor, money);
+    hits.distinct("fan_out", &rules.fan_out, paid.others, payee);
+    hits.state("declines", &rules.declines, paid.declines, paid.ends_declined);
+    hits.count("same_payment", &rules.same_payment, paid.same);
+    if paid.in_currency >= HABIT {
+        let times = money.amount_minor().checked_div(paid.largest_minor).unwrap_or_default();
+        hits.state("habit", &rules.habit, u32::try_from(times).unwrap_or(u32::MAX), true);
+    }
+    if payee != UserId::HOUSE {
+        let got = Tally::of_payee(rules, facts);
+        hits.count("payee_payments", &rules.payee_payments, got.payments.saturating_add(1));
+        hits.sum("payee_sum", &rules.payee_sum, got.sum_minor, money);
+        hits.distinct("fan_in", &rules.fan_in, got.others, payer);
+        if !paid.knows_payee {
+            hits.amount("new_payee", &rules.new_payee, money);
+        }
+    }
+    let is_fresh = |at: Option<Timestamp>| at.is_some_and(|at| now < at.plus_millis(rules.window_ms()));
+    if is_fresh(facts.password_changed_at) {
+        hits.amount("new_password", &rules.new_password, money);
+    }
+    if is_fresh(facts.new_address_at) {
+        hits.amount("new_address", &rules.new_address, money);
+    }
+    hits.0
+}
+
+/// What a user's activity comes to.
+#[derive(Default)]
+struct Tally {
+    /// Payments within the window, …
+    payments: u32,
+    /// … what those in this payment's currency come to, and …
+    sum_minor: i64,
+    /// … the other sides, each as often as it was one.
+    others: Vec<UserId>,
+    /// Declined payments within the window, …
+    declines: u32,
+    /// … and whether the last one was declined.
+    ends_declined: bool,
+    /// Payments that say the same within the duplicate window.
+    same: u32,
+    /// Whether the payee was paid before.
+    knows_payee: bool,
+    /// Payments in this currency, whenever, …
+    in_currency: u32,
+    /// … and the largest of them.
+    largest_minor: i64,
+}
+
+impl Tally {
+    fn of_payer(rules: &RiskRules, facts: &Facts<'_>) -> Self {
+        let mut tally = Self::default();
+        let is_within = |past: &Past, millis| facts.now < past.at.plus_millis(millis);
+        for past in facts.payer_activity.past() {
+            tally.ends_declined = past.part == Part::Declined;
+            if matches!(past.part, Part::Paid | Part::UnderReview) {
+                if is_within(past, rules.window_ms()) {
+                    tally.add(past, facts.money);
+                }
+                let is_same = (past.other, past.money, past.memo) == (facts.payee, facts.money, facts.memo);
+                if is_same && is_within(past, facts.duplicate_window_ms) {
+                    tally.same = tally.same.saturating_add(1);
+                }
+            }
+            if matches!(past.part, Part::Paid | Part::Approved) {
+                tally.knows_payee |= past.other == facts.payee;
+                if past.money.currency() == facts.money.currency() {
+                    tally.in_currency = tally.in_currency.saturating_add(1);
+                    tally.largest_minor = tally.largest_minor.max(past.money.amount_minor());
+                }
+            }
+            if past.part == Part::Declined && is_within(past, rules.window_ms()) {
+                tally.declines = tally.declines.saturating_add(1);
+            }
+        }
+        tally
+    }
+
+    fn of_payee(rules: &RiskRules, facts: &Facts<'_>) -> Self {
+        let mut tally = Self::default();
+        let got = facts.payee_activity.past().filter(|past| past.part == Part::Got);
+        for past in got.filter(|past| facts.now < past.at.plus_millis(rules.window_ms())) {
+            tally.add(past, facts.money);
+        }
+        tally
+    }
+
+    fn add(&mut self, past: &Past, money: Money) {
+        self.payments = self.payments.saturating_add(1);
+        if past.money.currency() == money.currency() {
+            self.sum_minor = self.sum_minor.saturating_add(past.money.amount_minor());
+        }
+        self.others.push(past.other);
+    }
+}
+
+struct Hits(Vec<Hit>);
+
+impl Hits {
+    /// A count that this payment raises.
+    fn count(&mut self, name: &'static str, rule: &CountRule, figure: u32) {
+        let is_new = rule.0.as_ref().is_some_and(|rule| figure == rule.above.0.saturating_add(1));
+        self.state(name, rule, figure, is_new);
+    }
+
+    /// A count that stands as it is.
+    fn state(&mut self, name: &'static str, rule: &CountRule, figure: u32, is_new: bool) {
+        if let Some(RiskRule { action, above: Count(limit) }) = rule.0
+            && figure > limit
+        {
+            let (figure, limit) = (figure.into(), limit.into());
+            self.0.push(Hit { rule: name, action, figure, limit, is_amount: false, is_new });
+        }
+    }
+
+    /// How many others there are, with one more.
+    fn distinct(&mut self, name: &'static str, rule: &CountRule, mut others: Vec<UserId>, one: UserId) {
+        let count = |others: &[UserId]| u32::try_from(others.len()).unwrap_or(u32::MAX);
+        // There are no more of them than payments.
+        if rule.0.as_ref().is_some_and(|rule| count(&others) >= rule.above.0) {
+            others.sort_unstable();
+            others.dedup();
+            let is_new = !others.contains(&one);
+            if is_new {
+                others.push(one);
+            }
+            let is_first =
+                rule.0.as_ref().is_some_and(|rule| count(&others) == rule.above.0.saturating_add(1));
+            self.state(name, rule, count(&others), is_new && is_first);
+        }
+    }
+
+    fn amount(&mut self, name: &'static str, rule: &AmountRule, money: Money) {
+        self.sum(name, rule, 0, money);
+    }
+
+    /// A sum that this payment raises.
+    fn sum(&mut self, name: &'static str, rule: &AmountRule, before_minor: i64, money: Money) {
+        let Some(RiskRule { action, above }) = &rule.0 else { return };
+        let Some(limit) = above.limit_minor(money.currency()) else { return };
+        let after_minor = before_minor.saturating_add(money.amount_minor());
+        if after_minor > limit {
+            let unsigned = |minor: i64| u64::try_from(minor).unwrap_or_default();
+            let (figure, limit, is_new) = (unsigned(after_minor), unsigned(limit), before_minor <= limit);
+            self.0.push(Hit { rule: name, action: *action, figure, limit, is_amount: true, is_new });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
