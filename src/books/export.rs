@@ -9,9 +9,8 @@ use std::io::{self, Write};
 
 use uuid::Uuid;
 
-use super::{Span, Totals, beancount, camt053, csv, hledger, json};
+use super::{BookError, Span, Totals, beancount, camt053, csv, hledger, json, whole};
 use crate::ledger::{AccountKey, Entry, Mode, Timestamp, Transaction};
-use crate::store::OpenError;
 use crate::store::journal::{AccountRow, Head, JournalReader};
 
 /// Transactions that are read at a time: small enough that a piece in its longest format is a few megabytes.
@@ -30,20 +29,6 @@ pub enum Format {
     Beancount,
     /// ISO 20022 bank statements, camt.053.001.08.
     Camt053,
-}
-
-/// Why an export ended early. What was written until then has no end that counts it.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    /// The ledger cannot be read.
-    #[error("{0}")]
-    Ledger(#[from] OpenError),
-    /// A row cannot be read.
-    #[error("{0}; 'farthing verify' says more")]
-    Damaged(String),
-    /// What is written cannot be kept.
-    #[error("cannot write: {0}")]
-    Output(#[from] io::Error),
 }
 
 /// What is known before the first row.
@@ -89,13 +74,13 @@ pub trait Sheet {
 /// Writes the journal, and says what was written.
 ///
 /// # Errors
-/// [`ExportError`].
+/// [`BookError`].
 pub fn export(
     reader: &mut dyn JournalReader,
     span: Span,
     format: Format,
     out: &mut dyn Write,
-) -> Result<Totals, ExportError> {
+) -> Result<Totals, BookError> {
     let mut sheet: Box<dyn Sheet> = match format {
         Format::Csv => Box::new(csv::Journal),
         Format::Json => Box::new(json::Journal::default()),
@@ -134,10 +119,10 @@ struct Source<'r> {
 
 impl<'r> Source<'r> {
     /// What is known before the first row; the transaction before the first of the span, and its last.
-    fn open(reader: &'r mut dyn JournalReader, span: Span) -> Result<(Self, Book, i64, i64), ExportError> {
+    fn open(reader: &'r mut dyn JournalReader, span: Span) -> Result<(Self, Book, i64, i64), BookError> {
         let beginning = reader.begin()?;
         if let Some(what) = beginning.discrepancies.into_iter().next() {
-            return Err(ExportError::Damaged(what));
+            return Err(BookError::Damaged(what));
         }
         let properties = reader.properties()?;
         let accounts: HashMap<_, _> =
@@ -159,7 +144,7 @@ impl<'r> Source<'r> {
     }
 
     /// The last transactions before the span begins and before it ends.
-    fn ends(&mut self, span: Span, head: Head) -> Result<(i64, i64), ExportError> {
+    fn ends(&mut self, span: Span, head: Head) -> Result<(i64, i64), BookError> {
         if span == Span::default() {
             return Ok((0, head.transaction));
         }
@@ -182,7 +167,7 @@ impl<'r> Source<'r> {
     }
 
     /// Leaves in `balances` what the entries up to that transaction left.
-    fn add_up(&mut self, to: i64, balances: &mut BTreeMap<AccountKey, i64>) -> Result<(), ExportError> {
+    fn add_up(&mut self, to: i64, balances: &mut BTreeMap<AccountKey, i64>) -> Result<(), BookError> {
         let mut after = 0;
         while after < to {
             let end = to.min(after.saturating_add(PIECE));
@@ -195,24 +180,14 @@ impl<'r> Source<'r> {
     }
 
     /// The time of the first transaction of the span; none if there is none.
-    fn time_after(&mut self, first: i64, last: i64) -> Result<Option<Timestamp>, ExportError> {
+    fn time_after(&mut self, first: i64, last: i64) -> Result<Option<Timestamp>, BookError> {
         let next = last.min(first.saturating_add(1));
         Ok(self.transactions(first, next)?.first().map(|(_, transaction)| transaction.created_at))
     }
 
     /// Transactions with their entries; every number is there.
-    fn transactions(&mut self, after: i64, to: i64) -> Result<Vec<(i64, Transaction)>, ExportError> {
-        let found = self.reader.transactions(after, to)?;
-        if let Some(what) = found.wrong.into_iter().next() {
-            return Err(ExportError::Damaged(what));
-        }
-        let mut rows = found.rows;
-        let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        if count != to.saturating_sub(after) {
-            return Err(ExportError::Damaged(format!(
-                "a row of transactions between {after} and {to} is missing"
-            )));
-        }
+    fn transactions(&mut self, after: i64, to: i64) -> Result<Vec<(i64, Transaction)>, BookError> {
+        let mut rows = whole(self.reader.transactions(after, to)?, "transactions", after, to)?;
         let mut waiting = rows.iter_mut().peekable();
         for stored in self.reader.entries(after, to)? {
             while waiting.next_if(|(no, _)| *no < stored.transaction).is_some() {}
@@ -227,8 +202,8 @@ impl<'r> Source<'r> {
         Ok(rows)
     }
 
-    fn account(&self, entry: i64, row: AccountRow) -> Result<AccountKey, ExportError> {
-        let missing = || ExportError::Damaged(format!("entries row {entry}: there is no account {row}"));
+    fn account(&self, entry: i64, row: AccountRow) -> Result<AccountKey, BookError> {
+        let missing = || BookError::Damaged(format!("entries row {entry}: there is no account {row}"));
         self.accounts.get(&row).copied().ok_or_else(missing)
     }
 }

@@ -16,12 +16,16 @@ pub mod export;
 pub mod hledger;
 pub mod json;
 pub mod reconciliation;
+pub mod replay;
 pub mod statement;
 mod text;
 
 use std::collections::BTreeMap;
+use std::io;
 
 use crate::ledger::{AccountKey, AccountKind, Currency, Timestamp, Total, Transaction, UserId};
+use crate::store::OpenError;
+use crate::store::journal::Numbered;
 
 /// Which part of the journal is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,6 +34,20 @@ pub struct Span {
     pub from: Option<Timestamp>,
     /// Before this time.
     pub to: Option<Timestamp>,
+}
+
+/// Why the journal was not read to its end. What was written until then has no end that counts it.
+#[derive(Debug, thiserror::Error)]
+pub enum BookError {
+    /// The ledger cannot be read.
+    #[error("{0}")]
+    Ledger(#[from] OpenError),
+    /// A row cannot be read.
+    #[error("{0}; 'farthing verify' says more")]
+    Damaged(String),
+    /// What is written cannot be kept.
+    #[error("cannot write: {0}")]
+    Output(#[from] io::Error),
 }
 
 /// What a file ends with.
@@ -51,7 +69,7 @@ impl Totals {
     }
 
     /// The sums, each with its currency.
-    fn sums(&self) -> impl Iterator<Item = Total> + '_ {
+    pub fn sums(&self) -> impl Iterator<Item = Total> + '_ {
         self.sums
             .iter()
             .map(|(currency, amount_minor)| Total { amount_minor: *amount_minor, currency: *currency })
@@ -62,6 +80,18 @@ impl Totals {
         let sums = self.sums().map(|sum| format!(", {sum} {}", sum.currency));
         format!("{} rows{}", self.rows, sums.collect::<String>())
     }
+}
+
+/// The rows of a table with numbers after `after` and up to `to`, if each is there and can be read.
+fn whole<T>(found: Numbered<T>, table: &str, after: i64, to: i64) -> Result<Vec<(i64, T)>, BookError> {
+    if let Some(what) = found.wrong.into_iter().next() {
+        return Err(BookError::Damaged(what));
+    }
+    let count = i64::try_from(found.rows.len()).unwrap_or(i64::MAX);
+    if count != to.saturating_sub(after) {
+        return Err(BookError::Damaged(format!("a row of {table} between {after} and {to} is missing")));
+    }
+    Ok(found.rows)
 }
 
 /// An account's name in plain-text accounting. `user` writes the id of a user as the format allows.

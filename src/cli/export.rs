@@ -4,7 +4,8 @@ use std::io::{self, BufWriter};
 
 use super::ExportArgs;
 use super::terminal::{Failure, tell};
-use crate::books::export::{ExportError, export};
+use crate::books::BookError;
+use crate::books::export::export;
 use crate::store;
 
 /// Writes the ledger that the settings name.
@@ -17,14 +18,18 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     let mut reader = store::reader(&location).map_err(|error| Failure::Database(error.to_string()))?;
     let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let written = export(&mut *reader, args.span()?, args.format.into(), &mut output);
-    match written {
-        Ok(totals) => {
-            tell(&format!("{} rows", totals.rows));
-            Ok(())
-        }
-        // Whoever reads has seen enough.
-        Err(ExportError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(ExportError::Ledger(error)) => Err(Failure::Database(error.to_string())),
+    if let Some(totals) = read(written)? {
+        tell(&format!("{} rows", totals.rows));
+    }
+    Ok(())
+}
+
+/// What a walk over the journal gave; nothing if whoever reads what it wrote has seen enough.
+pub(super) fn read<T>(result: Result<T, BookError>) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(gave) => Ok(Some(gave)),
+        Err(BookError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(None),
+        Err(BookError::Ledger(error)) => Err(Failure::Database(error.to_string())),
         Err(error) => Err(Failure::Refused(error.to_string())),
     }
 }

@@ -21,6 +21,7 @@ pub mod open;
 pub mod progress;
 mod receipt;
 pub mod remote;
+mod risk;
 pub mod serve;
 pub mod terminal;
 pub mod verify;
@@ -119,6 +120,9 @@ Example:
     /// Signed receipts
     #[command(subcommand)]
     Receipt(receipt::ReceiptCommand),
+    /// Risk rules
+    #[command(subcommand)]
+    Risk(risk::RiskCommand),
     /// Measure payments per second
     Bench(bench::BenchArgs),
     /// Check or show the configuration
@@ -433,6 +437,7 @@ pub fn run() -> ExitCode {
         Command::Trigger(args) => listen::trigger(&args),
         Command::Keys(command) => keys::run(&command),
         Command::Receipt(receipt::ReceiptCommand::Verify(args)) => receipt::verify(&args),
+        Command::Risk(risk::RiskCommand::Replay(args)) => risk::replay(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Config(ConfigCommand::Check(args)) => args.load().and_then(|loaded| config::check(&loaded)),
         Command::Config(ConfigCommand::Show(args)) => args.load().and_then(|loaded| config::show(&loaded)),

@@ -26,7 +26,7 @@ fn ledgers(folder: &Path) -> Vec<std::path::PathBuf> {
 #[test]
 fn payments_are_counted_and_the_ledger_is_verified_and_gone() {
     let folder = tempfile::tempdir().unwrap();
-    for more in [&[][..], &["--hot"], &["--prefill", "30"]] {
+    for more in [&[][..], &["--hot"], &["--guarded"], &["--prefill", "30"]] {
         let report = bench(folder.path(), more);
         let acknowledged = report["acknowledged"].as_u64().unwrap();
         assert!(acknowledged > 0, "{report}");
@@ -35,6 +35,7 @@ fn payments_are_counted_and_the_ledger_is_verified_and_gone() {
         assert_eq!(report["errors"], serde_json::json!({}));
         assert_eq!(report["verified"], true);
         assert_eq!(report["hot"], more.contains(&"--hot"));
+        assert_eq!(report["guarded"], more.contains(&"--guarded"));
         assert!(report["latency_ms"]["p50"].as_f64() <= report["latency_ms"]["max"].as_f64());
         assert!(ledgers(folder.path()).is_empty());
     }

@@ -11,6 +11,7 @@ mod bench;
 mod key_file;
 mod migrate;
 mod proofs;
+mod risk;
 mod serve;
 mod tls;
 mod usage;

@@ -13,16 +13,17 @@
 use std::sync::Arc;
 
 use farthing::auth::ledger_key::{KeyFingerprint, LedgerKey};
+use farthing::books::replay::{Change, replay};
 use farthing::clock::Clock;
 use farthing::ledger::{
-    Action, AmountLimits, Caller, Capture, Command, Currency, Email, IdempotencyKey, Lifetime, Memo, Mode,
-    Money, OpenSession, Origin, Pay, PaymentId, Register, Reply, RequestId, RiskRules, Role, Rules,
-    SessionId, Shown, Timestamp, TokenPair, TransactionId, UserId, WebhookRules,
+    Action, AmountLimits, Caller, Capture, Command, Currency, Email, EventKind, IdempotencyKey, Lifetime,
+    Memo, Mode, Money, OpenSession, Origin, Pay, PaymentId, Register, Reply, RequestId, RiskAction,
+    RiskRules, Role, Rules, SessionId, Shown, Timestamp, TokenPair, TransactionId, UserId, WebhookRules,
 };
 use farthing::store::memory::MemoryStore;
 use farthing::store::postgres::PostgresStore;
 use farthing::store::sqlite::{FoldPace, SqliteStore};
-use farthing::store::{HistoryFilter, HistoryQuery, PageRequest, PostgresSettings, Store};
+use farthing::store::{HistoryFilter, HistoryQuery, Location, PageRequest, PostgresSettings, Store};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -98,6 +99,13 @@ impl Place {
         }
     }
 
+    fn location(&self) -> Location {
+        match self {
+            Self::Folder(folder) => Location::Folder(folder.path().to_owned()),
+            Self::Database(_) => Location::Postgres(self.settings()),
+        }
+    }
+
     /// One writer: with more of them, commands that were sent together have no order.
     fn settings(&self) -> PostgresSettings {
         let Self::Database(database) = self else { panic!("not a database") };
@@ -149,6 +157,28 @@ async fn compare(place: &Place, seed: u64, rounds: u64) {
             assert_eq!(seen.len(), expected.len());
         }
     }
+    let location = place.location();
+    tokio::task::spawn_blocking(move || the_rules_in_force_change_nothing(&location)).await.unwrap();
+}
+
+/// A replay of the rules that were in force finds what was found then; but for payments of the very moment in which the
+/// payer changed what the rules look at, since a block does not say which came first.
+fn the_rules_in_force_change_nothing(location: &Location) {
+    let mut reader = farthing::store::reader(location).unwrap();
+    let end = reader.begin().unwrap().head;
+    let events = reader.events(0, end.event).unwrap().rows.into_iter().map(|(_, event)| event);
+    let changes = [EventKind::LoginSuccess, EventKind::PasswordChange];
+    let unclear: Vec<_> =
+        events.filter(|event| changes.contains(&event.kind)).map(|event| (event.user, event.at)).collect();
+    let Rules { risk, duplicate_window_ms, .. } = rules();
+    let mut tell = |change: &Change<'_>| {
+        let payment = change.payment;
+        assert!(unclear.contains(&(Some(payment.from.id), payment.created_at)), "{change:?}");
+        Ok(())
+    };
+    let done = replay(&mut *reader, &risk, duplicate_window_ms, &mut tell).unwrap();
+    let hit = |action| done.hits.values().any(|(found, _)| *found == action);
+    assert!([RiskAction::StepUp, RiskAction::Review].into_iter().all(hit), "{done:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

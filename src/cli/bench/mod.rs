@@ -57,6 +57,9 @@ pub struct BenchArgs {
     /// Every payment goes to the house.
     #[arg(long)]
     pub hot: bool,
+    /// Risk rules as they are by default, and rate limits with quotas that the load keeps; without it, both are off.
+    #[arg(long)]
+    pub guarded: bool,
     /// One JSON object instead of the summary.
     #[arg(long)]
     pub json: bool,
@@ -215,7 +218,7 @@ async fn measure_throw_away(args: &BenchArgs, random: &mut Random) -> Result<(Re
     let seeded = seed::seed(&location, key, rules, args.users, prefill, random).await?;
     let mut servers = Vec::new();
     for _ in 0..args.nodes {
-        servers.push(Server::start(folder.path(), args.database.as_deref()).await?);
+        servers.push(Server::start(folder.path(), args.database.as_deref(), args.guarded).await?);
     }
     let authorities = servers.iter().map(|server| server.authority().to_owned()).collect();
     let load = load(args, authorities, seeded, random).await?;
@@ -296,6 +299,7 @@ fn setting(args: &BenchArgs, users: usize, engine: &'static str, warning: Option
         rate: args.rate,
         users,
         hot: args.hot,
+        guarded: args.guarded,
         prefill: args.prefill,
         engine,
         nodes: args.nodes,

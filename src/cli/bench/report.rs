@@ -69,6 +69,8 @@ pub struct Setting {
     pub users: usize,
     /// Whether every payment went to the house.
     pub hot: bool,
+    /// Whether rate limits and risk rules were on.
+    pub guarded: bool,
     /// Payments in the ledger before the load.
     pub prefill: u64,
     /// The engine beneath, or `unknown` for a server that somebody else started.
@@ -115,9 +117,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setting { mix, connections, rate, users, hot, prefill, engine, nodes, cores, warning } =
+        let Setting { mix, connections, rate, users, hot, guarded, prefill, engine, nodes, cores, warning } =
             &self.setting;
         let whom = if *hot { ", all to the house" } else { "" };
+        let how = if *guarded { ", guarded" } else { "" };
         let pace = rate.map(|rate| format!(" at {rate}/s in all")).unwrap_or_default();
         if let Some(rate) = self.payments_per_second {
             writeln!(f, "{rate} payments/s")?;
@@ -137,7 +140,7 @@ impl fmt::Display for Report {
         writeln!(f)?;
         writeln!(
             f,
-            "  load       {mix}, {connections} connections{pace}, {users} users{whom}, {prefill} payments before"
+            "  load       {mix}, {connections} connections{pace}, {users} users{whom}{how}, {prefill} payments before"
         )?;
         writeln!(
             f,

@@ -37,6 +37,8 @@ const TUNING: [&str; 4] = [
     "FARTHING_DATABASE_WRITERS",
     "FARTHING_LOG_",
 ];
+/// Quotas that are looked up as any others are, and let everything pass.
+const PLENTY: &str = "1000000/s per address, 1000000/s per account, 1000000/s per key";
 /// File systems that keep everything in memory (`statfs`'s numbers of tmpfs and ramfs).
 const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
@@ -117,14 +119,13 @@ impl Server {
     ///
     /// # Errors
     /// If it does not start; with what it said.
-    pub async fn start(data: &Path, database: Option<&str>) -> Result<Self, BenchError> {
+    pub async fn start(data: &Path, database: Option<&str>, is_guarded: bool) -> Result<Self, BenchError> {
         let mut command = this_binary(database)?;
         command.arg("serve").arg("--data").arg(data).args(["--listen", "127.0.0.1:0", "--mode", "sandbox"]);
-        // Whoever says otherwise measures what these cost.
-        for switch in ["FARTHING_RATE_LIMITS_ENABLED", "FARTHING_RISK_ENABLED"] {
-            if std::env::var_os(switch).is_none() {
-                command.env(switch, "false");
-            }
+        if is_guarded {
+            command.env("FARTHING_RATE_LIMITS_PAYMENT", PLENTY).env("FARTHING_RATE_LIMITS_READ", PLENTY);
+        } else {
+            command.env("FARTHING_RATE_LIMITS_ENABLED", "false").env("FARTHING_RISK_ENABLED", "false");
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         // In a group of its own, an interrupt at the terminal reaches this process alone, which then stops the server.

@@ -3,7 +3,7 @@
 
 use super::super::{
     Activity, Command, Currency, EventDraft, EventKind, Facts, Hit, Pay, ReviewReason, RiskAction, Rules,
-    Severity, Total, User, UserId, WorkingSet, assess, memo_digest, strictest,
+    Severity, User, UserId, WorkingSet, assess, memo_digest, strictest,
 };
 use super::super::{PaymentId, Refusal};
 use super::factors::Asked;
@@ -26,18 +26,10 @@ impl Verdict {
         let serious = self.hits.iter().filter(|hit| hit.action > RiskAction::Allow);
         let reason = |hit: &Hit| ReviewReason {
             rule: hit.rule.to_owned(),
-            figure: self.text(hit, hit.figure),
-            limit: self.text(hit, hit.limit),
+            figure: hit.figure_in(self.currency),
+            limit: hit.limit_in(self.currency),
         };
         serious.map(reason).collect()
-    }
-
-    fn text(&self, hit: &Hit, figure: u64) -> String {
-        if hit.is_amount {
-            Total { amount_minor: figure.into(), currency: self.currency }.to_string()
-        } else {
-            figure.to_string()
-        }
     }
 
     /// Writes an event for each hit. A mild one is told when its limit is passed, and not again with each payment beyond.
@@ -58,8 +50,8 @@ impl Verdict {
             let event = event
                 .with("rule", hit.rule)
                 .with("action", hit.action.name())
-                .with("figure", self.text(hit, hit.figure))
-                .with("limit", self.text(hit, hit.limit));
+                .with("figure", hit.figure_in(self.currency))
+                .with("limit", hit.limit_in(self.currency));
             set.record(command, &event);
         }
     }

@@ -11,7 +11,7 @@ mod setting;
 pub use activity::{Activity, Part, Past, REMEMBERED, digest};
 pub use setting::{AmountRule, Count, CountRule, RiskAction, RiskRule, RiskSetting, RiskSettingError};
 
-use super::{AmountLimits, Money, Timestamp, UserId};
+use super::{AmountLimits, Currency, Money, Timestamp, Total, UserId};
 
 /// Payments in a currency from which on somebody has a habit.
 const HABIT: u32 = 5;
@@ -117,6 +117,26 @@ pub struct Hit {
     pub is_amount: bool,
     /// Whether the limit was passed just now: a mild hit is told only then, so that a busy hour is one event.
     pub is_new: bool,
+}
+
+impl Hit {
+    /// What was counted, as text: an amount in that currency, or a number.
+    pub fn figure_in(&self, currency: Currency) -> String {
+        self.text(self.figure, currency)
+    }
+
+    /// The limit, as text like the figure's.
+    pub fn limit_in(&self, currency: Currency) -> String {
+        self.text(self.limit, currency)
+    }
+
+    fn text(&self, figure: u64, currency: Currency) -> String {
+        if self.is_amount {
+            Total { amount_minor: figure.into(), currency }.to_string()
+        } else {
+            figure.to_string()
+        }
+    }
 }
 
 /// The strictest of the actions; none if nothing was hit.
