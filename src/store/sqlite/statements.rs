@@ -308,3 +308,31 @@ pub(super) const READER: &[&str] = &[
 pub(super) fn prepare_all(connection: &Connection, statements: &[&str]) -> rusqlite::Result<()> {
     statements.iter().try_for_each(|sql| connection.prepare_cached(sql).map(|_| ()))
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::super::connect;
+    use super::{READER, WRITER};
+
+    #[test]
+    fn no_statement_is_prepared_anew_for_other_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = connect::writer(folder.path()).unwrap();
+        for sql in READER.iter().chain(WRITER) {
+            let mut statement = connection.prepare(sql).unwrap();
+            if !statement.readonly() {
+                continue;
+            }
+            for value in [1_i64, 2, 3] {
+                for place in 1..=statement.parameter_count() {
+                    statement.raw_bind_parameter(place, value).unwrap();
+                }
+                let mut rows = statement.raw_query();
+                while rows.next().unwrap().is_some() {}
+            }
+            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
+        }
+    }
+}
