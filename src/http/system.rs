@@ -43,6 +43,10 @@ pub(super) async fn metrics(call: Call) -> Answer {
         telemetry.checkpoints(proofs.signed, proofs.written_at, proofs.failures);
     }
     telemetry.password_queue(call.teller().password_queue());
+    // Without a database the figures stay as they were; farthing_ready says that it is gone.
+    if let Ok(queue) = call.teller().review_queue().await {
+        telemetry.reviews(queue.waiting, queue.oldest_ms);
+    }
     Ok(reply::with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", telemetry.render()))
 }
 

@@ -35,6 +35,8 @@ const CHECKPOINT_TIME: &str = "farthing_checkpoint_timestamp_seconds";
 const CHECKPOINT_FAILURES: &str = "farthing_checkpoint_failures_total";
 const SECURITY_EVENTS: &str = "farthing_security_events_total";
 const LIMITED: &str = "farthing_rate_limited_total";
+const REVIEWS: &str = "farthing_reviews_waiting";
+const REVIEW_AGE: &str = "farthing_review_oldest_age_seconds";
 const READY: &str = "farthing_ready";
 const BUILD_INFO: &str = "farthing_build_info";
 
@@ -148,6 +150,13 @@ impl Telemetry {
         if let Some(at) = written_at {
             gauge(recorder, CHECKPOINT_TIME, Vec::new()).set(as_f64(at.as_millis().div_euclid(1_000)));
         }
+    }
+
+    /// So many payments wait for an operator, the oldest of them for so long.
+    pub fn reviews(&self, waiting: u64, oldest_ms: i64) {
+        let recorder = &self.shared.recorder;
+        gauge(recorder, REVIEWS, Vec::new()).set(as_f64(waiting));
+        gauge(recorder, REVIEW_AGE, Vec::new()).set(as_f64(oldest_ms.div_euclid(1_000)));
     }
 
     /// Whether the database can be written.
@@ -386,6 +395,8 @@ fn describe(recorder: &PrometheusRecorder) {
         (TAIL, "Transactions in the journal that are not folded in yet."),
         (CHAIN_BLOCKS, "Blocks of the hash chain."),
         (CHAIN_HEAD, "Sequence number that the hash chain reaches up to."),
+        (REVIEWS, "Payments that wait for an operator."),
+        (REVIEW_AGE, "How long the oldest of them has waited in seconds, 0 if none waits."),
         (READY, "1 if the database can be written, else 0."),
         (CHECKPOINT_SEQUENCE, "Sequence number that the last written checkpoint signs up to."),
         (CHECKPOINT_TIME, "When the last checkpoint was written, as seconds since 1970."),
@@ -457,6 +468,7 @@ mod tests {
         engine.tail(5_000);
         engine.chain(17, 9_007_199_254_740_992);
         telemetry.password_queue(2);
+        telemetry.reviews(3, 90_500);
         telemetry.checkpoints(40, Some(Timestamp::from_millis(1_700_000_000_123)), 1);
         telemetry.security(
             1,
@@ -512,6 +524,8 @@ mod tests {
             "farthing_tail_transactions 5000",
             "farthing_chain_blocks 17",
             "farthing_chain_head_sequence 9007199254740992",
+            "farthing_reviews_waiting 3",
+            "farthing_review_oldest_age_seconds 90",
             "farthing_checkpoint_sequence 40",
             "farthing_checkpoint_timestamp_seconds 1700000000",
             "farthing_checkpoint_failures_total 1",

@@ -289,3 +289,46 @@ fn the_past_is_remembered_across_a_restart() {
     pay(&server, "4").problem(402, "payment_declined");
     server.verify();
 }
+
+#[test]
+fn what_was_taken_back_does_not_count() {
+    let server = Server::builder().env("FARTHING_RISK_PAYER_PAYMENTS", "decline above 3").start();
+    let mut ada = server.user("ada");
+    let small = |key: &str| json!({"amount": "1.00", "currency": "USD", "idempotency_key": key});
+    let unknown =
+        json!({"amount": "1.00", "currency": "USD", "to": "nobody@example.org", "idempotency_key": "none"});
+    for _ in 0..3 {
+        let batch = json!({"mode": "all_or_nothing", "payments": [small("a"), small("b"), unknown]});
+        ada.client.post("/payments/batch", &batch).expect(422);
+    }
+    for key in ["1", "2", "3"] {
+        ada.pay_with_key(key, &json!({"amount": "1.00", "currency": "USD"})).expect(201);
+    }
+    ada.pay_with_key("4", &json!({"amount": "1.00", "currency": "USD"})).problem(402, "payment_declined");
+}
+
+#[test]
+fn what_waits_and_for_how_long_is_a_metric() {
+    let server = server();
+    let (mut ada, ben, mut admin) = (server.user("ada"), server.user("ben"), server.operator("admin"));
+    let told = |line: &str| {
+        let text = server.client().get("/metrics").expect(200).text();
+        assert!(text.lines().any(|found| found == line), "no {line:?} in {text}");
+    };
+    told("farthing_reviews_waiting 0");
+    told("farthing_review_oldest_age_seconds 0");
+    let held: Vec<String> = ["one", "two"]
+        .iter()
+        .map(|key| ada.pay_with_key(key, &to(&ben, "200.00")).expect(202).str("id"))
+        .collect();
+    told("farthing_reviews_waiting 2");
+    admin.client.post("/sandbox/clock", &json!({"advance": 600})).expect(200);
+    let text = server.client().get("/metrics").expect(200).text();
+    let age = text.lines().find_map(|line| line.strip_prefix("farthing_review_oldest_age_seconds "));
+    assert!((600..700).contains(&age.unwrap().parse().unwrap()), "{age:?}");
+    for payment in &held {
+        decide(&mut admin, payment, "reject", "no").expect(200);
+    }
+    told("farthing_reviews_waiting 0");
+    told("farthing_review_oldest_age_seconds 0");
+}
