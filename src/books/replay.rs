@@ -13,8 +13,8 @@ use std::io;
 
 use super::{BookError, Totals, whole};
 use crate::ledger::{
-    Activity, Decline, EventKind, Facts, Hit, PaymentId, RiskAction, RiskRules, SecurityEvent, Timestamp,
-    Transaction, TransactionKind, UserId, assess, memo_digest, strictest,
+    Activity, Decline, EventKind, Facts, Hit, IdMap, PaymentId, RiskAction, RiskRules, SecurityEvent,
+    Timestamp, Transaction, TransactionKind, UserId, assess, memo_digest, strictest,
 };
 use crate::store::journal::{Head, JournalReader};
 
@@ -61,7 +61,7 @@ pub fn replay(
     let mut past = Past {
         rules,
         duplicate_window_ms,
-        activity: HashMap::new(),
+        activity: IdMap::default(),
         password_changed_at: HashMap::new(),
         new_address_at: HashMap::new(),
         done: HashMap::new(),
@@ -95,7 +95,7 @@ pub fn replay(
 struct Past<'r> {
     rules: &'r RiskRules,
     duplicate_window_ms: i64,
-    activity: HashMap<UserId, Activity>,
+    activity: IdMap<UserId, Activity>,
     password_changed_at: HashMap<UserId, Timestamp>,
     new_address_at: HashMap<UserId, Timestamp>,
     /// What was done about payments of this block.

@@ -71,7 +71,7 @@ pub fn replay(args: &ReplayArgs) -> Result<(), Failure> {
     let written = if args.json {
         writeln!(output, "{}", summary_json(&replay))
     } else {
-        write!(output, "{}", summary(&replay))
+        write_summary(&replay, &mut output)
     };
     read(written.and_then(|()| output.flush()).map_err(Into::into)).map(drop)
 }
@@ -112,24 +112,22 @@ fn change_json(change: &Change<'_>) -> Value {
     })
 }
 
-fn summary(replay: &Replay) -> String {
+fn write_summary(replay: &Replay, out: &mut dyn Write) -> io::Result<()> {
     let Replay { payments, span, hits, changed } = replay;
     let unlisted = changed.saturating_sub(LISTED);
-    let mut text = String::new();
     if unlisted > 0 {
-        text.push_str(&format!("… and {unlisted} more; --json lists all of them\n"));
+        writeln!(out, "… and {unlisted} more; --json lists all of them")?;
     }
     if !hits.is_empty() {
-        text.push_str(&format!("{:<16}  {:<8}  {:>8}  amounts\n", "rule", "action", "payments"));
+        writeln!(out, "{:<16}  {:<8}  {:>8}  amounts", "rule", "action", "payments")?;
     }
     for (rule, (action, totals)) in hits {
         let sums: Vec<String> = totals.sums().map(|sum| format!("{sum} {}", sum.currency)).collect();
         let (action, sums) = (action.name(), sums.join(", "));
-        text.push_str(&format!("{rule:<16}  {action:<8}  {:>8}  {sums}\n", totals.rows));
+        writeln!(out, "{rule:<16}  {action:<8}  {:>8}  {sums}", totals.rows)?;
     }
     let span = span.map(|(first, last)| format!(", from {first} to {last}")).unwrap_or_default();
-    text.push_str(&format!("{payments} payments looked at{span}; {changed} would have gone another way\n"));
-    text
+    writeln!(out, "{payments} payments looked at{span}; {changed} would have gone another way")
 }
 
 fn summary_json(replay: &Replay) -> Value {

@@ -2,6 +2,7 @@
 //!
 //! The types cannot be mixed up, and parsing refuses another kind's prefix. Order is the order of commits, never of ids.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -92,6 +93,9 @@ ids! {
     /// One request, in the log, the problem and the `Request-Id` header.
     RequestId = "req";
 }
+
+/// A map by ids, or by what is made of them. They are ours and random, so that its hash may be a quick one.
+pub type IdMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 impl UserId {
     /// The house: the operator's own merchant account.

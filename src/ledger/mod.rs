@@ -51,7 +51,7 @@ pub use delivery::{
 pub use event::{Detail, EventDraft, EventKind, SecurityEvent, Severity};
 pub use feed::{EventSource, EventType, FeedCursor, FeedPosition, Notice, NoticeDraft};
 pub use id::{
-    DeliveryId, EventId, IdError, KeyId, PaymentId, PaymentRequestId, RefundId, RequestId, ScheduleId,
+    DeliveryId, EventId, IdError, IdMap, KeyId, PaymentId, PaymentRequestId, RefundId, RequestId, ScheduleId,
     SecurityEventId, SessionId, TransactionId, UserId, WebhookId,
 };
 pub use key::{IdempotencyKey, IdempotencyKeyError};

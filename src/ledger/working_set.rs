@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::chain::Hash;
 use super::{
-    AccountKey, Activity, AmountLimits, Command, EventDraft, Filing, IdempotencyKey, Money, PaymentId,
+    AccountKey, Activity, AmountLimits, Command, EventDraft, Filing, IdMap, IdempotencyKey, Money, PaymentId,
     PaymentShape, PaymentState, Record, RecordKey, RecordKind, RiskRules, SecurityEvent, SecurityEventId,
     Session, SessionId, Stage, Stored, Timestamp, TokenHash, Transaction, User, UserId,
 };
@@ -150,25 +150,25 @@ pub struct WorkingSet {
     /// The batch's time.
     pub now: Timestamp,
     /// Users by id.
-    pub users: HashMap<UserId, Arc<User>>,
+    pub users: IdMap<UserId, Arc<User>>,
     /// Users' ids by folded email.
     pub emails: HashMap<String, UserId>,
     /// Sessions by id.
-    pub sessions: HashMap<SessionId, Arc<Session>>,
+    pub sessions: IdMap<SessionId, Arc<Session>>,
     /// Sessions by refresh token.
     pub refresh_tokens: HashMap<TokenHash, (SessionId, RefreshState)>,
     /// The live sessions of the users for whom they were asked.
-    pub sessions_of: HashMap<UserId, Vec<SessionId>>,
+    pub sessions_of: IdMap<UserId, Vec<SessionId>>,
     /// What accounts hold, in minor units; one that is not here holds nothing.
-    pub accounts: HashMap<AccountKey, i64>,
+    pub accounts: IdMap<AccountKey, i64>,
     /// Transactions by owner and key.
     pub keys: HashMap<(UserId, IdempotencyKey), Arc<Transaction>>,
     /// Payments by id.
-    pub payments: HashMap<PaymentId, KnownPayment>,
+    pub payments: IdMap<PaymentId, KnownPayment>,
     /// The latest payments of each shape within the window, none of which came to nothing, oldest first.
     pub shapes: HashMap<PaymentShape, Vec<RecentPayment>>,
-    /// The last payments of users; of one who is not here nothing is known.
-    pub activity: HashMap<UserId, Activity>,
+    /// The last payments of users, of this batch or not; of one who is not here nothing is known.
+    pub activity: IdMap<UserId, Activity>,
     /// Records by key.
     pub records: HashMap<RecordKey, Arc<Record>>,
     /// Records' keys by what they are found by.
@@ -181,6 +181,22 @@ impl WorkingSet {
     /// An empty one for a batch at that time.
     pub fn at(now: Timestamp) -> Self {
         Self { now, ..Self::default() }
+    }
+
+    /// What the set is now, to go back to. Of users' last payments, those of the users who are about to pay or be paid.
+    pub(super) fn before(&mut self, users: impl Iterator<Item = UserId>) -> Self {
+        let activity = std::mem::take(&mut self.activity);
+        let of = |user| Some((user, Activity::clone(activity.get(&user)?)));
+        let before = Self { activity: users.filter_map(of).collect(), ..self.clone() };
+        self.activity = activity;
+        before
+    }
+
+    /// Goes back to what it was.
+    pub(super) fn go_back(&mut self, before: Self) {
+        let mut activity = std::mem::take(&mut self.activity);
+        activity.extend(before.activity);
+        *self = Self { activity, ..before };
     }
 
     /// What the account holds, in minor units.

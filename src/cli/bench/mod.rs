@@ -38,6 +38,7 @@ const PAGES: usize = 1_000;
 
 /// What `farthing bench` can be told.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct BenchArgs {
     /// Load this server instead of a throw-away one.
     #[arg(long)]

@@ -11,7 +11,8 @@ pub(super) fn pay_many(rules: &Rules, set: &mut WorkingSet, command: &Command, m
         Ok(payer) => payer,
         Err(refusal) => return refusal.into(),
     };
-    let before = many.all_or_nothing.then(|| set.clone());
+    let sides = many.pays.iter().flatten().map(|pay| pay.payee).chain([payer.id]);
+    let before = many.all_or_nothing.then(|| set.before(sides));
     let is_large_and_new = |pay: &Pay| {
         rules.step_up_above.is_exceeded_by(pay.money) && answered(set, payer.id, pay.key.as_ref()).is_none()
     };
@@ -33,7 +34,7 @@ pub(super) fn pay_many(rules: &Rules, set: &mut WorkingSet, command: &Command, m
     match before.filter(|_| refused) {
         None => Ok(Reply::Many(outcomes)).into(),
         Some(before) => {
-            *set = before;
+            set.go_back(before);
             let refusals =
                 (0..).zip(outcomes).filter_map(|(place, outcome)| Some((place, outcome.result.err()?)));
             Refusal::BatchRefused { refusals: refusals.collect() }.into()

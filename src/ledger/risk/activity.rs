@@ -2,10 +2,13 @@
 
 use std::collections::VecDeque;
 
-use crate::ledger::{Hold, Money, Stage, Timestamp, Transaction, TransactionKind, UserId};
+use crate::ledger::{Currency, Hold, Stage, Timestamp, Transaction, TransactionKind, UserId};
 
 /// How many payments of a user are remembered. Counts stop there, so a limit on them must be below it.
 pub const REMEMBERED: usize = 32;
+
+/// Room is made for so many at first, and for all of them with the next.
+const FEW: usize = 4;
 
 /// What a payment was to the user who remembers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,17 +25,19 @@ pub enum Part {
     Got,
 }
 
-/// A payment as one of its sides saw it.
+/// A payment as one of its sides saw it. Small, since each payment goes over those of both its sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Past {
     /// When.
     pub at: Timestamp,
     /// The other side.
     pub other: UserId,
-    /// How much.
-    pub money: Money,
+    /// How much, in minor units, …
+    pub amount_minor: i64,
+    /// … of what.
+    pub currency: Currency,
     /// What was said about it, as [`digest`] has it.
-    pub memo: u64,
+    pub memo: u32,
     /// What it was to this side.
     pub part: Part,
 }
@@ -55,6 +60,8 @@ impl Activity {
     pub fn push(&mut self, past: Past) {
         if self.past.len() >= REMEMBERED {
             self.past.pop_front();
+        } else if self.past.len() == FEW {
+            self.past.reserve_exact(REMEMBERED.saturating_sub(FEW));
         }
         self.past.push_back(past);
     }
@@ -93,14 +100,15 @@ fn past(user: UserId, transaction: &Transaction) -> Option<Past> {
     is_theirs.then(|| Past {
         at: transaction.created_at,
         other: if is_out { to.id } else { from.id },
-        money: transaction.money,
+        amount_minor: transaction.money.amount_minor(),
+        currency: transaction.money.currency(),
         memo: digest(&memo.description, &memo.reference),
         part: Part::of(*kind, is_out, is_declined, hold),
     })
 }
 
-/// Description and reference in 64 bits (FNV-1a): equal ones are equal, others almost never.
-pub fn digest(description: &str, reference: &str) -> u64 {
+/// Description and reference in 32 bits (FNV-1a): equal ones are equal, others almost never.
+pub fn digest(description: &str, reference: &str) -> u32 {
     let bytes = description.bytes().chain([0]).chain(reference.bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

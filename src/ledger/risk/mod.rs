@@ -89,7 +89,7 @@ pub struct Facts<'a> {
     /// How much.
     pub money: Money,
     /// What is said about it, as [`digest`] has it.
-    pub memo: u64,
+    pub memo: u32,
     /// For how long an equal payment is taken for a repeat, in milliseconds.
     pub duplicate_window_ms: i64,
     /// When the payer last changed the password; none if never.
@@ -151,7 +151,7 @@ pub fn assess(rules: &RiskRules, facts: &Facts<'_>) -> Vec<Hit> {
     let paid = Tally::of_payer(rules, facts);
     hits.count("payer_payments", &rules.payer_payments, paid.payments.saturating_add(1));
     hits.sum("payer_sum", &rules.payer_sum, paid.sum_minor, money);
-    hits.distinct("fan_out", &rules.fan_out, paid.others, payee);
+    hits.distinct("fan_out", &rules.fan_out, (paid.payments, paid_recently(rules, facts)), payee);
     hits.state("declines", &rules.declines, paid.declines, paid.ends_declined);
     hits.count("same_payment", &rules.same_payment, paid.same);
     if paid.in_currency >= HABIT {
@@ -162,7 +162,7 @@ pub fn assess(rules: &RiskRules, facts: &Facts<'_>) -> Vec<Hit> {
         let got = Tally::of_payee(rules, facts);
         hits.count("payee_payments", &rules.payee_payments, got.payments.saturating_add(1));
         hits.sum("payee_sum", &rules.payee_sum, got.sum_minor, money);
-        hits.distinct("fan_in", &rules.fan_in, got.others, payer);
+        hits.distinct("fan_in", &rules.fan_in, (got.payments, got_recently(rules, facts)), payer);
         if !paid.knows_payee {
             hits.amount("new_payee", &rules.new_payee, money);
         }
@@ -182,10 +182,8 @@ pub fn assess(rules: &RiskRules, facts: &Facts<'_>) -> Vec<Hit> {
 struct Tally {
     /// Payments within the window, …
     payments: u32,
-    /// … what those in this payment's currency come to, and …
+    /// … and what those in this payment's currency come to.
     sum_minor: i64,
-    /// … the other sides, each as often as it was one.
-    others: Vec<UserId>,
     /// Declined payments within the window, …
     declines: u32,
     /// … and whether the last one was declined.
@@ -203,48 +201,64 @@ struct Tally {
 impl Tally {
     fn of_payer(rules: &RiskRules, facts: &Facts<'_>) -> Self {
         let mut tally = Self::default();
-        let is_within = |past: &Past, millis| facts.now < past.at.plus_millis(millis);
+        let (amount_minor, currency) = (facts.money.amount_minor(), facts.money.currency());
         for past in facts.payer_activity.past() {
             tally.ends_declined = past.part == Part::Declined;
-            if matches!(past.part, Part::Paid | Part::UnderReview) {
-                if is_within(past, rules.window_ms()) {
-                    tally.add(past, facts.money);
-                }
-                let is_same = (past.other, past.money, past.memo) == (facts.payee, facts.money, facts.memo);
-                if is_same && is_within(past, facts.duplicate_window_ms) {
-                    tally.same = tally.same.saturating_add(1);
-                }
+            let is_same = (past.other, past.amount_minor, past.currency, past.memo)
+                == (facts.payee, amount_minor, currency, facts.memo);
+            if is_same
+                && matches!(past.part, Part::Paid | Part::UnderReview)
+                && facts.is_within(past, facts.duplicate_window_ms)
+            {
+                tally.same = tally.same.saturating_add(1);
             }
             if matches!(past.part, Part::Paid | Part::Approved) {
                 tally.knows_payee |= past.other == facts.payee;
-                if past.money.currency() == facts.money.currency() {
+                if past.currency == currency {
                     tally.in_currency = tally.in_currency.saturating_add(1);
-                    tally.largest_minor = tally.largest_minor.max(past.money.amount_minor());
+                    tally.largest_minor = tally.largest_minor.max(past.amount_minor);
                 }
             }
-            if past.part == Part::Declined && is_within(past, rules.window_ms()) {
+            if past.part == Part::Declined && facts.is_within(past, rules.window_ms()) {
                 tally.declines = tally.declines.saturating_add(1);
             }
         }
+        paid_recently(rules, facts).for_each(|past| tally.add(past, facts.money));
         tally
     }
 
     fn of_payee(rules: &RiskRules, facts: &Facts<'_>) -> Self {
         let mut tally = Self::default();
-        let got = facts.payee_activity.past().filter(|past| past.part == Part::Got);
-        for past in got.filter(|past| facts.now < past.at.plus_millis(rules.window_ms())) {
-            tally.add(past, facts.money);
-        }
+        got_recently(rules, facts).for_each(|past| tally.add(past, facts.money));
         tally
     }
 
     fn add(&mut self, past: &Past, money: Money) {
         self.payments = self.payments.saturating_add(1);
-        if past.money.currency() == money.currency() {
-            self.sum_minor = self.sum_minor.saturating_add(past.money.amount_minor());
+        if past.currency == money.currency() {
+            self.sum_minor = self.sum_minor.saturating_add(past.amount_minor);
         }
-        self.others.push(past.other);
     }
+}
+
+impl Facts<'_> {
+    fn is_within(&self, past: &Past, millis: i64) -> bool {
+        self.now < past.at.plus_millis(millis)
+    }
+}
+
+/// What the payer paid within the window, …
+fn paid_recently<'a>(rules: &RiskRules, facts: &Facts<'a>) -> impl Iterator<Item = &'a Past> {
+    let (facts, window_ms) = (*facts, rules.window_ms());
+    let paid = facts.payer_activity.past().filter(|past| matches!(past.part, Part::Paid | Part::UnderReview));
+    paid.filter(move |past| facts.is_within(past, window_ms))
+}
+
+/// … and what the payee got.
+fn got_recently<'a>(rules: &RiskRules, facts: &Facts<'a>) -> impl Iterator<Item = &'a Past> {
+    let (facts, window_ms) = (*facts, rules.window_ms());
+    let got = facts.payee_activity.past().filter(|past| past.part == Part::Got);
+    got.filter(move |past| facts.is_within(past, window_ms))
 }
 
 struct Hits(Vec<Hit>);
@@ -266,21 +280,27 @@ impl Hits {
         }
     }
 
-    /// How many others there are, with one more.
-    fn distinct(&mut self, name: &'static str, rule: &CountRule, mut others: Vec<UserId>, one: UserId) {
-        let count = |others: &[UserId]| u32::try_from(others.len()).unwrap_or(u32::MAX);
-        // There are no more of them than payments.
-        if rule.0.as_ref().is_some_and(|rule| count(&others) >= rule.above.0) {
-            others.sort_unstable();
-            others.dedup();
-            let is_new = !others.contains(&one);
-            if is_new {
-                others.push(one);
-            }
-            let is_first =
-                rule.0.as_ref().is_some_and(|rule| count(&others) == rule.above.0.saturating_add(1));
-            self.state(name, rule, count(&others), is_new && is_first);
+    /// How many other sides these payments have with one more.
+    fn distinct<'a>(
+        &mut self,
+        name: &'static str,
+        rule: &CountRule,
+        (payments, them): (u32, impl Iterator<Item = &'a Past>),
+        one: UserId,
+    ) {
+        // There are no more of them than payments, and mostly there are too few of these.
+        let Some(limit) = rule.0.as_ref().map(|rule| rule.above.0).filter(|limit| payments >= *limit) else {
+            return;
+        };
+        let mut others: Vec<UserId> = them.map(|past| past.other).collect();
+        others.sort_unstable();
+        others.dedup();
+        let is_new = !others.contains(&one);
+        if is_new {
+            others.push(one);
         }
+        let figure = u32::try_from(others.len()).unwrap_or(u32::MAX);
+        self.state(name, rule, figure, is_new && figure == limit.saturating_add(1));
     }
 
     fn amount(&mut self, name: &'static str, rule: &AmountRule, money: Money) {

@@ -18,7 +18,7 @@ fn usd(minor: i64) -> Money {
 
 fn past(part: Part, other: UserId, minor: i64, ago_ms: i64) -> Past {
     let at = Timestamp::from_millis(NOW.saturating_sub(ago_ms));
-    Past { at, other, money: usd(minor), memo: digest("", ""), part }
+    Past { at, other, amount_minor: minor, currency: Currency::USD, memo: digest("", ""), part }
 }
 
 fn activity(payments: impl IntoIterator<Item = Past>) -> Activity {

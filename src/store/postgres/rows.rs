@@ -124,7 +124,8 @@ pub(super) fn past(row: &Row) -> Result<(UserId, Past), Fault> {
     let past = Past {
         at: Timestamp::from_millis(get(row, 10)?),
         other: UserId::new(get(row, 2)?),
-        money: Money::from_minor(get(row, 4)?, currency).map_err(|_| damaged("amount"))?,
+        amount_minor: get(row, 4)?,
+        currency,
         memo: memo_digest(get(row, 6)?, get(row, 7)?),
         part: Part::of(kind, is_out, is_declined, hold),
     };

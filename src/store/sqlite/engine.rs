@@ -18,13 +18,13 @@ use super::{Shared, statements};
 use crate::clock::Clock;
 use crate::ledger::chain::{BlockDigest, Hash, link};
 use crate::ledger::{
-    AccountKey, AccountKind, Activity, Command, IdempotencyKey, Needs, Outcome, PaymentShape, REMEMBERED,
-    RecentPayment, Rules, Transaction, TransactionKind, UserId, WorkingSet, decide,
+    AccountKey, AccountKind, Activity, Command, IdMap, IdempotencyKey, Needs, Outcome, PaymentShape,
+    REMEMBERED, RecentPayment, Rules, Transaction, TransactionKind, UserId, WorkingSet, decide,
 };
 use crate::store::journal::{Block, Head};
 use crate::store::{HistoryFilter, HistoryQuery, Listing, PageRequest};
 
-/// Users whose last payments are kept in memory, before all of them are forgotten and read again: 40 MiB at most.
+/// Users whose last payments are kept in memory, before all of them are forgotten and read again: 30 MiB at most.
 const ACTIVE_USERS: usize = 20_000;
 
 /// Accounts kept in memory before those that are folded are forgotten.
@@ -51,7 +51,7 @@ pub(super) struct Engine {
     pub(super) pace: FoldPace,
     pub(super) head: Head,
     pub(super) folded_to: i64,
-    pub(super) accounts: HashMap<AccountKey, KnownAccount>,
+    pub(super) accounts: IdMap<AccountKey, KnownAccount>,
     pub(super) next_account: i64,
     /// Every account that holds or held money for payments to be captured.
     holding: HashSet<AccountKey>,
@@ -60,9 +60,8 @@ pub(super) struct Engine {
     pub(super) folding_keys: KeyHashes,
     pub(super) key_index: KeyIndex,
     pub(super) recents: Recents,
-    /// The last payments of users who paid or were paid since the start. While a batch is made, those of its users are
-    /// in its working set.
-    activity: HashMap<UserId, Activity>,
+    /// The last payments of users who paid or were paid since the start. While a batch is made, its working set has them.
+    activity: IdMap<UserId, Activity>,
     pub(super) fold: Option<Fold>,
     last_commit: Duration,
 }
@@ -86,14 +85,14 @@ impl Engine {
             pace,
             head: Head::default(),
             folded_to: 0,
-            accounts: HashMap::new(),
+            accounts: IdMap::default(),
             next_account: 1,
             holding: HashSet::new(),
             active_keys: KeyHashes::new(),
             folding_keys: KeyHashes::new(),
             key_index,
             recents,
-            activity: HashMap::new(),
+            activity: IdMap::default(),
             fold: None,
             last_commit: Duration::ZERO,
         };
@@ -113,10 +112,10 @@ impl Engine {
                 telemetry.engine().batch(commands.len(), self.last_commit);
             }
         }
+        self.activity = std::mem::take(&mut set.activity);
         if self.activity.len() >= ACTIVE_USERS {
             self.activity.clear();
         }
-        self.activity.extend(std::mem::take(&mut set.activity));
         Ok(outcomes)
     }
 
@@ -147,10 +146,9 @@ impl Engine {
             }
         }
         for user in self.rules.risk.enabled.then_some(&needs.activity).into_iter().flatten() {
-            if !set.activity.contains_key(user) {
-                let known = self.activity.remove(user);
-                let activity = known.map_or_else(|| self.read_activity(*user), Ok)?;
-                set.activity.insert(*user, activity);
+            if !self.activity.contains_key(user) {
+                let activity = self.read_activity(*user)?;
+                self.activity.insert(*user, activity);
             }
         }
         for shape in &needs.shapes {
@@ -159,6 +157,7 @@ impl Engine {
                 set.shapes.insert(shape.clone(), recent);
             }
         }
+        set.activity = std::mem::take(&mut self.activity);
         Ok(set)
     }
 
@@ -352,9 +351,6 @@ impl Engine {
         for (no, transaction) in numbered() {
             remember_key(&mut self.active_keys, no, transaction);
             remember_shape(&mut self.recents, no, transaction);
-            // Whom the batch looked at is in its working set, which has followed; of others this is news.
-            self.activity.remove(&transaction.from.id);
-            self.activity.remove(&transaction.to.id);
         }
         self.shared.tail.extend(numbered().map(|(no, transaction)| (no, &**transaction)));
         if self.accounts.len() > ACCOUNT_CAPACITY {

@@ -4,10 +4,9 @@
 //! anybody is answered. A reader that missed puts a row in only if nothing was committed since it began to read.
 //! Bounded: when full, everything is forgotten and read again.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::ledger::{Session, SessionId, TokenHash, User, UserId};
+use crate::ledger::{IdMap, Session, SessionId, TokenHash, User, UserId};
 
 const CAPACITY: usize = 50_000;
 
@@ -20,9 +19,9 @@ pub(super) struct Identities {
 #[derive(Debug, Default)]
 struct Known {
     version: u64,
-    users: HashMap<UserId, Arc<User>>,
-    sessions: HashMap<SessionId, Arc<Session>>,
-    by_access: HashMap<TokenHash, SessionId>,
+    users: IdMap<UserId, Arc<User>>,
+    sessions: IdMap<SessionId, Arc<Session>>,
+    by_access: IdMap<TokenHash, SessionId>,
 }
 
 /// What a look-up by token found.
@@ -56,7 +55,7 @@ impl Identities {
     /// Runs with the rows that are known; for the writer, for whom they are always right.
     pub(super) fn with_known<T>(
         &self,
-        run: impl FnOnce(&HashMap<UserId, Arc<User>>, &HashMap<SessionId, Arc<Session>>) -> T,
+        run: impl FnOnce(&IdMap<UserId, Arc<User>>, &IdMap<SessionId, Arc<Session>>) -> T,
     ) -> T {
         let known = self.lock();
         run(&known.users, &known.sessions)

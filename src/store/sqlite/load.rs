@@ -11,7 +11,7 @@ use super::identities::Identities;
 use super::rows::{self, ENTRIES_PER_TRANSACTION};
 use super::statements;
 use crate::ledger::{
-    AccountKey, Entry, KnownPayment, Needs, PaymentId, PaymentState, RefreshState, Session, Timestamp,
+    AccountKey, Entry, IdMap, KnownPayment, Needs, PaymentId, PaymentState, RefreshState, Session, Timestamp,
     Transaction, TransactionKind, User, UserId, WorkingSet,
 };
 use crate::store::journal::Head;
@@ -111,8 +111,8 @@ impl Read<'_> {
 /// Moves what is known into the set; gives back what is not.
 fn take_known<K: Copy + Eq + std::hash::Hash, V>(
     wanted: &[K],
-    known: &HashMap<K, Arc<V>>,
-    set: &mut HashMap<K, Arc<V>>,
+    known: &IdMap<K, Arc<V>>,
+    set: &mut IdMap<K, Arc<V>>,
 ) -> Vec<K> {
     let mut unknown = Vec::new();
     for key in wanted {

@@ -4,10 +4,9 @@
 //! does not change. A reader takes what it needs of the tail first and opens its snapshot second. Then everything up to
 //! the snapshot's watermark comes from the table and the rest from the tail: no gap, no double.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::ledger::{AccountKey, Transaction, UserId};
+use crate::ledger::{AccountKey, IdMap, Transaction, UserId};
 
 /// A transaction that a user sees: its number, and what the user's wallet held after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +34,7 @@ pub(super) struct UserTail {
 /// The rows of a span of the journal, by user.
 #[derive(Debug, Default)]
 pub(super) struct Generation {
-    pub(super) users: HashMap<UserId, UserTail>,
+    pub(super) users: IdMap<UserId, UserTail>,
     pub(super) transactions: u64,
 }
 
