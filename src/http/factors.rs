@@ -4,6 +4,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use super::call::Call;
+use super::qr;
 use super::reply;
 use super::spec::Answer;
 use crate::auth::password::Password;
@@ -20,7 +21,8 @@ struct OfferView {
 pub(super) async fn begin(call: Call) -> Answer {
     call.form()?.finish(Some(()))?;
     let offer = call.teller().begin_factor(call.who()?, call.origin.clone()).await?;
-    let view = OfferView { secret: offer.secret(), otpauth_url: offer.otpauth_url(), qr_svg: offer.qr_svg() };
+    let otpauth_url = offer.otpauth_url();
+    let view = OfferView { secret: offer.secret(), qr_svg: qr::svg(&otpauth_url), otpauth_url };
     Ok(reply::json(StatusCode::OK, &view))
 }
 

@@ -32,6 +32,7 @@ pub mod pages;
 pub(crate) mod payments;
 pub mod problem;
 pub mod proxy;
+mod qr;
 pub mod reconciliations;
 pub mod reply;
 mod requests;

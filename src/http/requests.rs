@@ -1,14 +1,13 @@
 //! Payment requests: links by which whoever knows one pays its maker, at most once.
 
 use hyper::StatusCode;
-use qrcode::QrCode;
-use qrcode::render::svg;
 use serde::Serialize;
 
 use super::call::Call;
 use super::extract::Cursor;
 use super::payments::{count, paid};
 use super::problem::{Code, Problem};
+use super::qr;
 use super::reply::{self, List};
 use super::spec::Answer;
 use super::views::{PartyView, Text, text_or_null};
@@ -17,9 +16,6 @@ use crate::ledger::{
 };
 use crate::store::PageRequest;
 use crate::teller::{NewRequest, RequestNow};
-
-/// The side of a QR code in pixels, at least; it scales without loss.
-const QR_SIDE: u32 = 240;
 
 #[derive(Serialize)]
 struct RequestView<'a> {
@@ -72,18 +68,6 @@ impl<'a> RequestView<'a> {
     }
 }
 
-/// A text as a QR code in SVG; none if it is too long for one.
-pub fn qr_svg(text: &str) -> Option<String> {
-    let code = QrCode::new(text).ok()?;
-    Some(code.render::<svg::Color<'_>>().min_dimensions(QR_SIDE, QR_SIDE).build())
-}
-
-fn with_code(call: &Call, status: StatusCode, now: &RequestNow) -> Answer {
-    let request = RequestView::new(now, call.who()?.user.id, &call.own_origin());
-    let qr_svg = qr_svg(&request.url);
-    Ok(reply::json(status, &WithCode { request, qr_svg }))
-}
-
 pub(super) async fn make(call: Call) -> Answer {
     let mut form = call.form()?;
     let money = form.money("amount", "currency");
@@ -92,7 +76,8 @@ pub(super) async fn make(call: Call) -> Answer {
     let money = form.finish(money)?;
     let new = NewRequest { money, description, expires_in_ms };
     let now = call.teller().make_request(call.who()?, call.origin.clone(), new).await?;
-    with_code(&call, StatusCode::CREATED, &now)
+    let request = RequestView::new(&now, call.who()?.user.id, &call.own_origin());
+    Ok(reply::json(StatusCode::CREATED, &request))
 }
 
 pub(super) async fn list(call: Call) -> Answer {
@@ -110,7 +95,9 @@ pub(super) async fn list(call: Call) -> Answer {
 pub(super) async fn get(call: Call) -> Answer {
     let now = call.teller().request(call.id()?).await?;
     let now = now.ok_or_else(|| Problem::new(Code::NotFound))?;
-    with_code(&call, StatusCode::OK, &now)
+    let request = RequestView::new(&now, call.who()?.user.id, &call.own_origin());
+    let qr_svg = qr::svg(&request.url);
+    Ok(reply::json(StatusCode::OK, &WithCode { request, qr_svg }))
 }
 
 pub(super) async fn pay(call: Call) -> Answer {

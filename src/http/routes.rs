@@ -501,8 +501,8 @@ pub static ROUTES: &[Route] = &[
                 "Makes a link that whoever knows it can pay, once: its id is 128 random bits.",
                 &[Success {
                     status: 201,
-                    content: Content::Json("PaymentRequestWithCode"),
-                    about: "The request, and its page as a QR code.",
+                    content: Content::Json("PaymentRequest"),
+                    about: "The request. Reading it gives its page as a QR code, too.",
                 }],
             )
         },

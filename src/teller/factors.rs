@@ -30,11 +30,6 @@ impl FactorOffer {
     pub fn otpauth_url(&self) -> String {
         totp::otpauth_url(&self.seed, &self.issuer, &self.account)
     }
-
-    /// The same as a picture, in SVG; none if the names are too long for one.
-    pub fn qr_svg(&self) -> Option<String> {
-        totp::qr_svg(&self.otpauth_url())
-    }
 }
 
 impl Teller {
