@@ -316,7 +316,7 @@ const TAMPERED: &[(&str, &str)] = &[
     ),
     (
         "INSERT INTO users SELECT 9, randomblob(16), 'e@x.org', 'e@x.org', name, password_hash, role, frozen, created_at, \
-      password_changed_at, password_long, second_factor FROM users WHERE no = 1",
+      password_changed_at, password_long, second_factor, new_address_at FROM users WHERE no = 1",
         "6 users instead of 5",
     ),
     ("UPDATE sessions SET user = (SELECT id FROM users WHERE no = 2)", "the sessions are not"),

@@ -4,9 +4,12 @@
 //! Histories and keys are compared by an order-independent sum of hashes first, and histories row by row only where
 //! that differs.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
+use super::connect;
 use super::engine::{key_fault, key_hash};
 use super::fault::Fault;
 use super::key_index::{KeyIndex, KeyIndexError};
@@ -71,6 +74,7 @@ impl Checks {
         self.check_movements(connection)?;
         self.check_keys(connection)?;
         self.check_references(connection)?;
+        self.check_schema(connection)?;
         self.check_structure(connection)?;
         Ok(self.discrepancies)
     }
@@ -152,6 +156,20 @@ impl Checks {
         Ok(snapshot.finish()?)
     }
 
+    /// Whether tables and indexes are as the migrations make them: while it only reads, SQLite passes over what is wrong
+    /// with a constraint.
+    fn check_schema(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let stored = schema(connection)?;
+        for (name, sql) in schema(&connect::in_memory()?)? {
+            match stored.get(&name) {
+                Some(found) if *found == sql => {}
+                Some(_) => self.wrong(format!("sqlite_schema: {name} is not as it was made")),
+                None => self.wrong(format!("sqlite_schema: {name} is missing")),
+            }
+        }
+        Ok(())
+    }
+
     /// Whether each table and its indexes hang together, page by page. One table at a time, so that no look is long.
     fn check_structure(&mut self, connection: &Connection) -> Result<(), Fault> {
         let mut statement = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
@@ -182,6 +200,14 @@ impl Checks {
         }
         Ok(())
     }
+}
+
+/// Tables and indexes by name, and how they are made.
+fn schema(connection: &Connection) -> Result<BTreeMap<String, String>, Fault> {
+    let sql = "SELECT name, sql FROM sqlite_schema WHERE type IN ('table', 'index') AND sql IS NOT NULL";
+    let mut statement = connection.prepare(sql)?;
+    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 fn add_movement(set: &mut Multiset, user: UserId, no: i64, balance_after: Option<i64>) {

@@ -49,6 +49,13 @@ pub(super) fn writer(folder: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
+/// An empty ledger that is in memory alone: how a file is made.
+pub(super) fn in_memory() -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    MIGRATIONS.iter().chain([&super::key_index::SCHEMA]).try_for_each(|sql| connection.execute_batch(sql))?;
+    Ok(connection)
+}
+
 /// Opens an empty file for a copy to be written into. It is thrown away if anything goes wrong, so it needs no journal.
 pub(super) fn copy_target(folder: &Path) -> Result<Connection, OpenError> {
     let connection = open_writable(&folder.join(FILE))?;
@@ -87,10 +94,10 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection, OpenError> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // A plan is for whatever values are bound. Without this, SQLite prepares statements anew for new values.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Before any setting: those read the schema too, and pass over what is wrong with it.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    // A plan is for whatever values are bound. Without this, SQLite prepares statements anew for new values.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch(
         "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;",
     )?;
