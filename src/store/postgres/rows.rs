@@ -121,11 +121,12 @@ pub(super) fn past(row: &Row) -> Result<(UserId, Past), Fault> {
     let kind = TransactionKind::from_name(get(row, 3)?).ok_or_else(|| damaged("kind"))?;
     let hold = get::<Option<&str>>(row, 9)?.and_then(Hold::of_status);
     let currency = Currency::from_code(get(row, 5)?).ok_or_else(|| damaged("currency"))?;
+    let money = Money::from_minor(get(row, 4)?, currency).map_err(|_| damaged("amount"))?;
     let past = Past {
         at: Timestamp::from_millis(get(row, 10)?),
         other: UserId::new(get(row, 2)?),
-        amount_minor: get(row, 4)?,
-        currency,
+        amount_minor: money.amount_minor(),
+        currency: money.currency(),
         memo: memo_digest(get(row, 6)?, get(row, 7)?),
         part: Part::of(kind, is_out, is_declined, hold),
     };

@@ -159,8 +159,9 @@ impl Checks {
     /// Whether tables and indexes are as the migrations make them: while it only reads, SQLite passes over what is wrong
     /// with a constraint.
     fn check_schema(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let made = connect::in_memory().map_err(|error| Fault::Damaged(error.to_string()))?;
         let stored = schema(connection)?;
-        for (name, sql) in schema(&connect::in_memory()?)? {
+        for (name, sql) in schema(&made)? {
             match stored.get(&name) {
                 Some(found) if *found == sql => {}
                 Some(_) => self.wrong(format!("sqlite_schema: {name} is not as it was made")),

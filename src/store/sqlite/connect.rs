@@ -50,9 +50,9 @@ pub(super) fn writer(folder: &Path) -> Result<Connection, OpenError> {
 }
 
 /// An empty ledger that is in memory alone: how a file is made.
-pub(super) fn in_memory() -> rusqlite::Result<Connection> {
-    let connection = Connection::open_in_memory()?;
-    MIGRATIONS.iter().chain([&super::key_index::SCHEMA]).try_for_each(|sql| connection.execute_batch(sql))?;
+pub(super) fn in_memory() -> Result<Connection, OpenError> {
+    let mut connection = Connection::open_in_memory()?;
+    migrate(&mut connection)?;
     Ok(connection)
 }
 
