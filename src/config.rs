@@ -244,6 +244,8 @@ impl Default for Payments {
 pub struct Passwords {
     /// A file of breached passwords to refuse, one a line.
     pub breached_file: Option<PathBuf>,
+    /// A file of secrets that go into hashes, one a line, the last one the newest.
+    pub pepper_file: Option<PathBuf>,
     /// Threads that hash.
     pub hash_threads: usize,
     /// Hashes that may wait for a thread.
@@ -252,7 +254,7 @@ pub struct Passwords {
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self { breached_file: None, hash_threads: half_of_the_cores(), hash_queue: 64 }
+        Self { breached_file: None, pepper_file: None, hash_threads: half_of_the_cores(), hash_queue: 64 }
     }
 }
 

@@ -1,26 +1,18 @@
-//! Passwords: what they must be, and how they are kept (Argon2id, RFC 9106, as a PHC string).
+//! Passwords: what they must be. `hasher` has how they are kept.
 //!
 //! A password is compared in NFC, otherwise exactly as it came: no trimming, no truncation, no composition rules
-//! (NIST SP 800-63B). Hashing runs on a pool of its own (`pool.rs`), so that a flood of logins can neither exhaust
-//! memory nor slow payments. Parameters: m = 19 MiB, t = 2, p = 1, one of OWASP's equal choices; the one with the least
-//! memory, because the pool's size times it is what a flood can take.
+//! (NIST SP 800-63B).
 
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io::BufRead;
 use std::path::Path;
-use std::sync::Arc;
 
-use argon2::password_hash::phc::PasswordHash as Phc;
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params, Version};
 use unicode_normalization::UnicodeNormalization;
 use zxcvbn::matching::patterns::MatchPattern;
 
-use super::pool::Pool;
-use crate::clock::{Clock, RandomError};
-use crate::ledger::{Email, PasswordHash, Role};
+use crate::ledger::{Email, Role};
 
 /// The fewest characters of a customer's password.
 pub const MIN_LENGTH: usize = 8;
@@ -56,8 +48,13 @@ impl Password {
         Self(text.nfc().take(MAX_LENGTH.saturating_add(1)).collect())
     }
 
+    /// What is hashed.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// Whether it is as long as an operator's must be.
-    fn is_long(&self) -> bool {
+    pub(super) fn is_long(&self) -> bool {
         self.0.chars().count() >= MIN_OPERATOR_LENGTH
     }
 }
@@ -185,135 +182,6 @@ fn fingerprint(password: &Password) -> u64 {
     hasher.finish()
 }
 
-/// What a comparison found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verified {
-    /// Whether it is the password.
-    pub matches: bool,
-    /// Whether the stored hash has weaker parameters than new ones get.
-    pub needs_rehash: bool,
-}
-
-/// Why nothing was hashed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum HashError {
-    /// Too many wait.
-    #[error("too many passwords are waiting to be hashed")]
-    Busy {
-        /// After how many seconds it is worth trying again.
-        retry_after_seconds: u64,
-    },
-    /// The hash function, the randomness or a stored hash failed.
-    #[error("a password could not be hashed or compared")]
-    Fault,
-}
-
-impl From<RandomError> for HashError {
-    fn from(_: RandomError) -> Self {
-        Self::Fault
-    }
-}
-
-/// Hashes and compares passwords on its own pool.
-#[derive(Debug)]
-pub struct Hasher {
-    pool: Pool,
-    clock: Clock,
-    /// A hash of nobody's password: what unknown accounts are compared with, so that they take as long as known ones.
-    decoy: PasswordHash,
-}
-
-impl Hasher {
-    /// A pool of `threads` threads before which at most `queue` jobs wait.
-    ///
-    /// # Errors
-    /// If threads cannot be had.
-    pub fn start(threads: usize, queue: usize, clock: Clock) -> Result<Self, HashError> {
-        Ok(Self { pool: Pool::start(threads, queue).ok_or(HashError::Fault)?, clock, decoy: decoy() })
-    }
-
-    /// Hashes a password with a fresh salt.
-    ///
-    /// # Errors
-    /// [`HashError`].
-    pub async fn hash(&self, password: Password) -> Result<PasswordHash, HashError> {
-        let salt = self.clock.random::<16>()?;
-        self.pool.run(move || hash(&password, &salt)).await?
-    }
-
-    /// Compares a password with a stored hash.
-    ///
-    /// # Errors
-    /// [`HashError`].
-    pub async fn verify(&self, password: Password, stored: PasswordHash) -> Result<Verified, HashError> {
-        self.pool.run(move || verify(&password, &stored)).await?
-    }
-
-    /// Takes the time of a comparison for an account that does not exist.
-    ///
-    /// # Errors
-    /// [`HashError`].
-    pub async fn verify_unknown(&self, password: Password) -> Result<(), HashError> {
-        self.verify(password, self.decoy.clone()).await.map(|_| ())
-    }
-
-    /// Checks a password against the policy; on the pool, because guessing at guessability costs time too.
-    ///
-    /// # Errors
-    /// [`HashError`].
-    pub async fn check(
-        &self,
-        policy: Arc<Policy>,
-        password: Password,
-        email: Option<Email>,
-        role: Role,
-    ) -> Result<Vec<PasswordFault>, HashError> {
-        self.pool.run(move || policy.check(&password, email.as_ref(), role)).await
-    }
-
-    /// How many jobs wait.
-    pub fn queue_length(&self) -> usize {
-        self.pool.queue_length()
-    }
-}
-
-/// A hash with the current parameters whose output is all zeros, so that no password is known to match it. Written down
-/// and not computed: hashing at start would leave its memory behind in an idle server.
-fn decoy() -> PasswordHash {
-    let params = argon2().params().clone();
-    let (m, t, p) = (params.m_cost(), params.t_cost(), params.p_cost());
-    let (salt, output) = ("ZmFydGhpbmctZGVjb3k", "A".repeat(43));
-    PasswordHash::from_phc(format!("$argon2id$v=19$m={m},t={t},p={p}${salt}${output}"))
-}
-
-fn argon2() -> Argon2<'static> {
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(19 * 1024, 2, 1, None).unwrap_or_default())
-}
-
-fn hash(password: &Password, salt: &[u8]) -> Result<PasswordHash, HashError> {
-    let phc: Phc =
-        argon2().hash_password_with_salt(password.0.as_bytes(), salt).map_err(|_| HashError::Fault)?;
-    Ok(PasswordHash::from_phc(phc.to_string()).of_length(password.is_long()))
-}
-
-fn verify(password: &Password, stored: &PasswordHash) -> Result<Verified, HashError> {
-    let phc = Phc::new(stored.as_phc()).map_err(|_| HashError::Fault)?;
-    let parameters = Params::try_from(&phc).map_err(|_| HashError::Fault)?;
-    let current = argon2();
-    if phc.salt.is_none() || phc.hash.is_none() {
-        return Err(HashError::Fault);
-    }
-    let weaker =
-        parameters.m_cost() < current.params().m_cost() || parameters.t_cost() < current.params().t_cost();
-    // The parameters are the stored ones, whatever `current` has. What could not be computed is not a wrong password.
-    let matches = match current.verify_password(password.0.as_bytes(), &phc) {
-        Ok(()) => true,
-        Err(argon2::password_hash::Error::PasswordInvalid) => false,
-        Err(_) => return Err(HashError::Fault),
-    };
-    Ok(Verified { matches, needs_rehash: matches && weaker })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -429,45 +297,6 @@ mod tests {
         let check = |text: &str| policy.check(&Password::new(text), Some(&email), Role::Customer);
         assert_eq!(check("violet tractor umbrella"), [PasswordFault::TooCommon]);
         assert_eq!(check("violet tractor umbrellas"), []);
-    }
-
-    #[tokio::test]
-    async fn a_password_matches_its_own_hash_alone() {
-        let hasher = Hasher::start(1, 4, Clock::system()).unwrap();
-        let stored = hasher.hash(Password::new("e\u{301}clair au café")).await.unwrap();
-        assert!(stored.as_phc().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        let same = hasher.verify(Password::new("\u{e9}clair au café"), stored.clone()).await.unwrap();
-        assert_eq!(same, Verified { matches: true, needs_rehash: false });
-        let other = hasher.verify(Password::new("\u{e9}clair au cafe"), stored).await.unwrap();
-        assert_eq!(other, Verified { matches: false, needs_rehash: false });
-    }
-
-    #[test]
-    fn a_weaker_hash_is_to_be_made_anew() {
-        let weak =
-            Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8 * 1024, 1, 1, None).unwrap());
-        let phc: Phc = weak.hash_password_with_salt(b"orange teapot ladder", b"saltsaltsaltsalt").unwrap();
-        let stored = PasswordHash::from_phc(phc.to_string());
-        let found = verify(&Password::new("orange teapot ladder"), &stored).unwrap();
-        assert_eq!(found, Verified { matches: true, needs_rehash: true });
-    }
-
-    #[rstest]
-    #[case("")]
-    #[case("orange teapot ladder")]
-    #[case("$argon2id$v=19$m=19456,t=2,p=1")]
-    #[case("$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA")]
-    #[case("$argon2id$v=99$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAA")]
-    #[case("$scrypt$ln=17,r=8,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAA")]
-    fn a_broken_hash_is_a_fault_and_not_a_wrong_password(#[case] phc: &str) {
-        let stored = PasswordHash::from_phc(phc.to_owned());
-        assert_eq!(verify(&Password::new("orange teapot ladder"), &stored), Err(HashError::Fault));
-    }
-
-    #[test]
-    fn the_decoy_is_compared_like_any_hash_and_matches_nothing() {
-        let found = verify(&Password::new("orange teapot ladder"), &decoy()).unwrap();
-        assert_eq!(found, Verified { matches: false, needs_rehash: false });
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::password::HashError;
+use super::hasher::HashError;
 
 /// What those who are turned away are told to wait, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 1;

@@ -173,18 +173,37 @@ pub enum Found {
 /// # Errors
 /// Exit code 3 if it cannot be read, or others can read it.
 pub fn find(path: &Path) -> Result<Found, Failure> {
-    let unreadable = |error| unusable(path, format_args!("cannot be read: {error}"));
-    match std::fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        Err(error) => return Err(unreadable(error)),
-        Ok(found) if found.permissions().mode() & 0o077 != 0 => {
-            return Err(unusable(path, "can be read by others; chmod 600 mends that"));
+    let text = match read_private(path) {
+        Ok(text) => text,
+        Err(Unreadable::System(error)) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Found::Nothing);
         }
-        Ok(_) => {}
-    }
-    let text = std::fs::read(path).map_err(unreadable)?;
+        Err(error) => return Err(unusable(path, error)),
+    };
     let keys = std::str::from_utf8(&text).ok().and_then(Keyring::parse);
     Ok(keys.map_or(Found::Other, Found::Keys))
+}
+
+/// Why a file of secrets is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// The system's reason.
+    #[error("cannot be read: {0}")]
+    System(#[from] io::Error),
+    /// Not for its owner alone.
+    #[error("can be read by others; chmod 600 mends that")]
+    Public,
+}
+
+/// Reads a file of secrets, which must be its owner's alone.
+///
+/// # Errors
+/// [`Unreadable`].
+pub fn read_private(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    if std::fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+        return Err(Unreadable::Public);
+    }
+    Ok(std::fs::read(path)?)
 }
 
 fn unusable(path: &Path, reason: impl Display) -> Failure {

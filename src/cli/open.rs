@@ -2,6 +2,7 @@
 //!
 //! Settings are refused before anything is made: a mistake must not leave half a ledger behind.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -13,8 +14,9 @@ use super::control::{ControlResponse, SecretText};
 use super::key_file::{self, KeyFile};
 use super::lock::{self, FolderLock, LockError};
 use super::terminal::{Failure, tell};
+use crate::auth::hasher::{Hasher, Pepper};
 use crate::auth::keyring::{Fingerprints, Keyring};
-use crate::auth::password::{Hasher, Password, PasswordFault, Policy};
+use crate::auth::password::{Password, PasswordFault, Policy};
 use crate::auth::seal::Sealer;
 use crate::auth::sign::Signer;
 use crate::auth::throttle::Throttle;
@@ -105,7 +107,7 @@ impl Ledger {
 /// If the key file, the database or the settings cannot be used.
 pub fn ledger(loaded: &Loaded, lock: Option<FolderLock>) -> Result<Ledger, Failure> {
     let mut settings = loaded.settings.clone();
-    let policy = policy(&settings)?;
+    let (policy, pepper) = (policy(&settings)?, pepper(&settings)?);
     let clock = Clock::system();
     let runtime = runtime(settings.server.workers)?;
     let unusable = |error: OpenError| Failure::Database(error.to_string());
@@ -126,7 +128,8 @@ pub fn ledger(loaded: &Loaded, lock: Option<FolderLock>) -> Result<Ledger, Failu
         OpenError::Key { made, .. } => key_file.of_another_ledger(made),
         OpenError::Unusable(_) => Failure::Database(error.to_string()),
     })?;
-    let hasher = Hasher::start(settings.passwords.hash_threads, settings.passwords.hash_queue, clock.clone())
+    let pool = &settings.passwords;
+    let hasher = Hasher::start(pool.hash_threads, pool.hash_queue, pepper, clock.clone())
         .map_err(|error| Failure::Database(error.to_string()))?;
     let throttle = Throttle::new(settings.rate_limits.throttle());
     let proofs = Some(proofs(&runtime, &store, &settings, key_file.keys())?);
@@ -219,6 +222,20 @@ fn policy(settings: &Settings) -> Result<Policy, Failure> {
             Failure::Usage(format!("passwords.breached_file: cannot read {}: {error}", path.display()))
         }),
     }
+}
+
+/// The secrets of passwords' hashes, from a file that others cannot read.
+fn pepper(settings: &Settings) -> Result<Pepper, Failure> {
+    let Some(path) = &settings.passwords.pepper_file else { return Ok(Pepper::default()) };
+    let unusable =
+        |reason: &dyn Display| Failure::Usage(format!("passwords.pepper_file: {} {reason}", path.display()));
+    let text = key_file::read_private(path).map_err(|error| unusable(&error))?;
+    std::str::from_utf8(&text).ok().and_then(Pepper::parse).ok_or_else(|| {
+        let least = Pepper::MIN_LENGTH;
+        unusable(&format_args!(
+            "must have a secret of at least {least} characters in each line; try 'openssl rand -hex 32'"
+        ))
+    })
 }
 
 struct Opened {

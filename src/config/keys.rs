@@ -451,6 +451,13 @@ pub static KEYS: &[Key] = &[
         "A list of breached passwords to refuse, one a line, beside the built-in list."
     ),
     key!(
+        passwords.pepper_file,
+        |text| path(text).map(Some),
+        "the path of a file",
+        "(none)",
+        "A file of secrets of 32 characters or more that go into passwords' hashes, one a line, the newest last."
+    ),
+    key!(
         passwords.hash_threads,
         |text| count(text, 1, 256),
         "a whole number from 1 to 256",

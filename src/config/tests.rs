@@ -96,6 +96,7 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         ("security.four_eyes_above", "500"),
         ("security.step_up_above", "500"),
         ("passwords.breached_file", "/etc/breached.txt"),
+        ("passwords.pepper_file", "/etc/pepper"),
         ("passwords.hash_threads", "3"),
         ("passwords.hash_queue", "5"),
         ("checkpoints.file", "/mnt/elsewhere/checkpoints"),
@@ -125,7 +126,7 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         }
     }
     // And the passphrase, which is not shown again, and the two of TLS, which go together.
-    assert_eq!(KEYS.len(), 67, "a new key belongs into this test");
+    assert_eq!(KEYS.len(), 68, "a new key belongs into this test");
 }
 
 #[test]

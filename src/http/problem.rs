@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use super::limits::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use super::reply::{self, Reply};
-use crate::auth::password::{HashError, PasswordFault};
+use crate::auth::hasher::HashError;
+use crate::auth::password::PasswordFault;
 use crate::auth::throttle::Limited;
 use crate::ledger::{Balance, Refusal, RequestId};
 use crate::store::StoreError;
@@ -546,7 +547,7 @@ impl From<TellerError> for Problem {
             TellerError::Hashing(HashError::Busy { retry_after_seconds }) => {
                 Self::new(Code::Unavailable).header(RETRY_AFTER, retry_after_seconds.into())
             }
-            TellerError::Hashing(HashError::Fault) | TellerError::Seal(_) => {
+            TellerError::Hashing(HashError::Fault | HashError::UnknownPepper) | TellerError::Seal(_) => {
                 Self::internal(error.to_string())
             }
             TellerError::Schedule(fault) => Self::field(fault.field(), fault.code(), &fault.to_string()),

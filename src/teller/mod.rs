@@ -47,7 +47,8 @@ pub use statements::{StatementBounds, StatementRequest};
 pub use verification::{Verification, Verifier};
 pub use webhooks::{DeliveryFilter, FreshWebhook, WebhookRequest};
 
-use crate::auth::password::{HashError, Hasher, PasswordFault, Policy};
+use crate::auth::hasher::{HashError, Hasher};
+use crate::auth::password::{PasswordFault, Policy};
 use crate::auth::seal::{SealFault, Sealer};
 use crate::auth::throttle::{Limited, Throttle};
 use crate::clock::{Clock, RandomError};
