@@ -166,11 +166,17 @@ fn proofs(
     settings: &Settings,
     keys: &Keyring,
 ) -> Result<Proofs, Failure> {
-    let signer = Signer::new(keys).map_err(|error| Failure::Database(error.to_string()))?;
-    let settings =
-        ProofSettings { checkpoints: settings.checkpoint_file(), tree: settings.tree_file(), signer };
-    let proofs = runtime.block_on(Proofs::open(Arc::clone(store), settings));
+    let proofs = runtime.block_on(Proofs::open(Arc::clone(store), proof_settings(settings, keys)?));
     proofs.map_err(|fault| Failure::Database(fault.to_string()))
+}
+
+/// Where the settings say that proofs are kept, and what signs them.
+///
+/// # Errors
+/// If the keys cannot sign.
+pub fn proof_settings(settings: &Settings, keys: &Keyring) -> Result<ProofSettings, Failure> {
+    let signer = Signer::new(keys).map_err(|error| Failure::Database(error.to_string()))?;
+    Ok(ProofSettings { checkpoints: settings.checkpoint_file(), tree: settings.tree_file(), signer })
 }
 
 fn runtime(workers: usize) -> Result<Runtime, Failure> {

@@ -21,6 +21,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::key_file::{KeyFile, Ledger};
+use super::open;
 use super::terminal::{Failure, print};
 use crate::clock::{Clock, RandomError};
 use crate::store::{self, Location, PostgresSettings};
@@ -200,7 +201,9 @@ async fn measure_throw_away(args: &BenchArgs, random: &mut Random) -> Result<(Re
         None => Folder::temporary(&format!("farthing-bench-{:016x}", random.number()))?,
     };
     let loaded = crate::config::load(None, &[], []).map_err(|error| BenchError::Usage(error.to_string()))?;
-    let rules = super::open::rules(&loaded.settings).map_err(|error| BenchError::Usage(error.to_string()))?;
+    let mut settings = loaded.settings;
+    settings.server.data = folder.path().to_owned();
+    let rules = open::rules(&settings).map_err(|error| BenchError::Usage(error.to_string()))?;
     let location = match &args.database {
         None => Location::Folder(folder.path().to_owned()),
         Some(url) => Location::Postgres(PostgresSettings::at(url)),
@@ -208,15 +211,16 @@ async fn measure_throw_away(args: &BenchArgs, random: &mut Random) -> Result<(Re
     if store::exists(&location).await.map_err(|error| BenchError::Server(error.to_string()))? {
         return Err(BenchError::Usage("there is a ledger already; name an empty folder or database".into()));
     }
-    let key = KeyFile::settle(&folder.path().join("farthing.key"), Ledger::IsNew, &Clock::system())
-        .map_err(|error| BenchError::Server(error.to_string()))?
-        .fingerprint();
+    let failed = |error: Failure| BenchError::Server(error.to_string());
+    let keys = KeyFile::settle(&settings.key_file(), Ledger::IsNew, &Clock::system()).map_err(failed)?;
+    let proofs = open::proof_settings(&settings, keys.keys()).map_err(failed)?;
     let history = match args.mix {
         BenchMix::Transactions => HISTORY_ROWS,
         _ => 0,
     };
     let prefill = Prefill { spread: args.prefill, history };
-    let seeded = seed::seed(&location, key, rules, args.users, prefill, random).await?;
+    let seeded =
+        seed::seed(&location, keys.fingerprint(), proofs, rules, args.users, prefill, random).await?;
     let mut servers = Vec::new();
     for _ in 0..args.nodes {
         servers.push(Server::start(folder.path(), args.database.as_deref(), args.guarded).await?);

@@ -4,6 +4,7 @@
 //! as commands in batches, so that a seeded ledger is like any other and `verify` proves it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::BenchError;
 use super::request::Random;
@@ -16,6 +17,7 @@ use crate::ledger::{
     TokenHash, TokenPair, TransactionId, UserId,
 };
 use crate::store::{self, Answer, Location, Store};
+use crate::teller::proofs::{ProofSettings, Proofs};
 
 /// How long ago the seeded ledger was made, in milliseconds: an hour.
 const AGE_MS: i64 = 3_600_000;
@@ -44,13 +46,14 @@ pub struct Prefill {
     pub spread: u64,
 }
 
-/// Fills a new ledger there.
+/// Fills a new ledger there, and signs it as a server would have while it grew.
 ///
 /// # Errors
 /// If the ledger refuses or cannot be written.
 pub async fn seed(
     location: &Location,
     key: KeyFingerprint,
+    proofs: ProofSettings,
     rules: Rules,
     users: usize,
     prefill: Prefill,
@@ -63,8 +66,13 @@ pub async fn seed(
         .await
         .map_err(|error| BenchError::Server(error.to_string()))?;
     let under_way = VecDeque::new();
-    let mut seeder =
-        Seeder { store: &*store, clock, seeded: Seeded::default(), callers: Vec::new(), under_way };
+    let mut seeder = Seeder {
+        store: &*store,
+        clock: clock.clone(),
+        seeded: Seeded::default(),
+        callers: Vec::new(),
+        under_way,
+    };
     seeder.make_users(users).await?;
     for _ in 0..prefill.history {
         seeder.pay(random.below(users.saturating_sub(1)).saturating_add(1), 0).await?;
@@ -77,6 +85,8 @@ pub async fn seed(
     }
     seeder.drain(0).await?;
     let seeded = seeder.seeded;
+    let signed = async { Proofs::open(Arc::clone(&store), proofs).await?.write(clock.now()).await };
+    signed.await.map_err(|fault| BenchError::Server(fault.to_string()))?;
     store.close().await.map_err(|error| BenchError::Server(error.to_string()))?;
     Ok(seeded)
 }
