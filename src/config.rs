@@ -54,6 +54,8 @@ pub struct Settings {
     pub checkpoints: Checkpoints,
     /// `[metrics]`
     pub metrics: Metrics,
+    /// `[traces]`
+    pub traces: Traces,
     /// `[log]`
     pub log: Log,
     /// `[backup]`
@@ -255,6 +257,21 @@ pub struct Passwords {
 impl Default for Passwords {
     fn default() -> Self {
         Self { breached_file: None, pepper_file: None, hash_threads: half_of_the_cores(), hash_queue: 64 }
+    }
+}
+
+/// Where traces are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traces {
+    /// The URL at which a collector takes OTLP over HTTP; none without one.
+    pub endpoint: Option<String>,
+    /// How many requests of a hundred are traced.
+    pub percent: u8,
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Self { endpoint: None, percent: 100 }
     }
 }
 

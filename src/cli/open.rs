@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 use super::control::{ControlResponse, SecretText};
 use super::key_file::{self, KeyFile};
@@ -31,7 +31,7 @@ use crate::http::tls::{CertificateFiles, Tls};
 use crate::http::{API, App, Surface};
 use crate::ledger::{Currency, Email, Money, Refusal, Role, Rules, WebhookRules};
 use crate::store::{self, Location, OpenError, PostgresSettings, Store};
-use crate::telemetry::{LogSettings, Telemetry, install_logs};
+use crate::telemetry::{LogSettings, Telemetry, TraceSettings, Traces, install_logs};
 pub use crate::teller::Teller;
 use crate::teller::proofs::{ProofSettings, Proofs};
 use crate::teller::{NewUser, OperatorRequest, TellerError, TellerParts, Verifier};
@@ -96,6 +96,9 @@ impl Ledger {
             tell("the database did not close in time");
             // Dropping the store would wait for it again.
             std::mem::forget(self.teller);
+        }
+        if let Some(traces) = self.telemetry.traces() {
+            traces.stop();
         }
         self.runtime.shutdown_background();
     }
@@ -250,13 +253,22 @@ struct Opened {
     telemetry: Telemetry,
 }
 
+/// What sends traces, if there is anywhere to send them to.
+fn traces(settings: &Settings) -> Result<Option<Traces>, Failure> {
+    let Some(endpoint) = settings.traces.endpoint.clone() else { return Ok(None) };
+    let to = TraceSettings { endpoint, percent: settings.traces.percent };
+    let traces = Traces::start(&to, env!("CARGO_PKG_VERSION"), Handle::current(), Clock::system().now());
+    traces.map(Some).map_err(|error| Failure::Usage(error.to_string()))
+}
+
 async fn open_store(
     settings: &Settings,
     keys: &Fingerprints,
     clock: &Clock,
 ) -> Result<Result<Opened, OpenError>, Failure> {
     let telemetry = Telemetry::new(env!("CARGO_PKG_VERSION"), settings.server.mode.name())
-        .map_err(|error| Failure::Database(error.to_string()))?;
+        .map_err(|error| Failure::Database(error.to_string()))?
+        .with_traces(traces(settings)?);
     let rules = rules(settings)?;
     let (place, reports) = (location(settings), Some(telemetry.clone()));
     let store = store::open(&place, keys.clone(), rules.clone(), clock.clone(), reports).await;

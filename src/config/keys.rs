@@ -4,7 +4,7 @@
 //! file, reading the environment, `config show`, "did you mean" and the reference pages all walk this table, so a key
 //! that is not in it does not exist, and one that is works everywhere.
 
-use super::values::{Show, count, listen_address, log_filter, number, one_line, path, yes_or_no};
+use super::values::{Show, count, http_url, listen_address, log_filter, number, one_line, path, yes_or_no};
 use super::{
     ClassQuotas, DatabaseUrl, LogFormat, Mode, Networks, Origins, Passphrase, Ports, ProxyHeader, Schedule,
     Settings,
@@ -491,6 +491,20 @@ pub static KEYS: &[Key] = &[
         "an address and port such as 127.0.0.1:9090",
         "(none: /metrics on the server's own address, for loopback only)",
         "A listener of its own for /metrics."
+    ),
+    key!(
+        traces.endpoint,
+        |text| http_url(text).map(Some),
+        "a URL such as http://127.0.0.1:4318/v1/traces, without a password",
+        "(none)",
+        "Where traces are sent for OpenTelemetry: a collector's address for OTLP over HTTP."
+    ),
+    key!(
+        traces.percent,
+        |text| number(text, 1, 100).and_then(|percent| u8::try_from(percent).ok()),
+        "a whole number from 1 to 100",
+        "100",
+        "How many requests of a hundred are traced."
     ),
     key!(
         log.format,

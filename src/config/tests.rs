@@ -102,6 +102,8 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         ("checkpoints.file", "/mnt/elsewhere/checkpoints"),
         ("checkpoints.every_seconds", "60"),
         ("metrics.listen", "127.0.0.1:9090"),
+        ("traces.endpoint", "https://collector.example:4318/v1/traces"),
+        ("traces.percent", "5"),
         ("log.format", "text"),
         ("log.level", "warn,farthing=debug"),
         ("backup.passphrase_file", "/etc/farthing.passphrase"),
@@ -126,7 +128,7 @@ fn every_key_can_be_set_in_the_file_and_by_its_variable_and_shown_again() {
         }
     }
     // And the passphrase, which is not shown again, and the two of TLS, which go together.
-    assert_eq!(KEYS.len(), 68, "a new key belongs into this test");
+    assert_eq!(KEYS.len(), 70, "a new key belongs into this test");
 }
 
 #[test]

@@ -32,6 +32,7 @@ macro_rules! show {
 
 show! {
     bool: value => value.to_string();
+    u8: value => value.to_string();
     u64: value => value.to_string();
     usize: value => value.to_string();
     u32: value => value.to_string();
@@ -71,6 +72,13 @@ pub(super) fn count(text: &str, least: usize, most: usize) -> Option<usize> {
 
 pub(super) fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty() && !text.contains('\0')).then(|| PathBuf::from(text))
+}
+
+/// An address for HTTP without a password in it, which every listing of the settings would show.
+pub(super) fn http_url(text: &str) -> Option<String> {
+    let url = url::Url::parse(text).ok()?;
+    let is_plain = url.username().is_empty() && url.password().is_none() && url.has_host();
+    (matches!(url.scheme(), "http" | "https") && is_plain).then(|| text.to_owned())
 }
 
 pub(super) fn one_line(text: &str) -> Option<String> {

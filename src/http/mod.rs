@@ -67,6 +67,8 @@ use std::time::Instant;
 use hyper::body::{Body, Bytes};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
+use opentelemetry::Context;
+use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -236,7 +238,7 @@ impl App {
         let (parts, body) = request.into_parts();
         let source = self.edge.proxies.source(peer, &parts.headers);
         let visit = self.visit(&parts);
-        let mut standing = None;
+        let (mut standing, mut trace) = (None, Context::new());
         let mut body = pin!(body);
         let asked = Asked { method: parts.method.clone(), uri: parts.uri.clone() };
         let request_id = self.teller.request_id();
@@ -254,7 +256,9 @@ impl App {
             Match::WrongMethod(allow) => (None, Err(Problem::method_not_allowed(allow))),
             Match::Found(found) => {
                 let entrance = Entrance { request_id, source, found, standing: &mut standing };
-                (Some(found), catch_panic(Arc::clone(&self).answer(entrance, parts, body.as_mut())).await)
+                trace = self.trace(found, &parts, started);
+                let answer = catch_panic(Arc::clone(&self).answer(entrance, parts, body.as_mut()));
+                (Some(found), answer.with_context(trace.clone()).await)
             }
         };
         if !body.is_end_stream() {
@@ -272,7 +276,18 @@ impl App {
             visit.write(reply.headers_mut());
         }
         self.observe(&asked.method, found, request_id, &reply, started);
+        if let Some((traces, found)) = self.telemetry.traces().zip(found) {
+            traces.answered(&trace, found.route.path, reply.status().as_u16(), request_id);
+        }
         reply
+    }
+
+    /// The trace to which what a request causes belongs.
+    fn trace(&self, found: Found, parts: &Parts, began: Instant) -> Context {
+        let traces = self.telemetry.traces();
+        traces.map_or_else(Context::new, |traces| {
+            traces.request(found.route.verb.name(), &parts.headers, began)
+        })
     }
 
     /// The door at which a request without a route is told no.

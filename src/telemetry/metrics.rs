@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::logs::SecurityRecord;
 use super::process;
+use super::traces::Traces;
 use crate::ledger::{SecurityEvent, Timestamp};
 
 const REQUESTS: &str = "farthing_http_requests_total";
@@ -74,6 +75,7 @@ pub enum TelemetryError {
 #[derive(Clone)]
 pub struct Telemetry {
     shared: Arc<Shared>,
+    traces: Option<Traces>,
 }
 
 struct Shared {
@@ -102,6 +104,7 @@ impl Telemetry {
         gauge(&recorder, BUILD_INFO, build).set(1);
         let handle = recorder.handle();
         Ok(Self {
+            traces: None,
             shared: Arc::new(Shared {
                 engine: EngineMetrics::new(&recorder),
                 password_queue: gauge(&recorder, PASSWORD_QUEUE, Vec::new()),
@@ -111,6 +114,17 @@ impl Telemetry {
                 handle,
             }),
         })
+    }
+
+    /// The same, that sends traces, too.
+    #[must_use]
+    pub fn with_traces(self, traces: Option<Traces>) -> Self {
+        Self { traces, ..self }
+    }
+
+    /// What sends traces, if anything does.
+    pub fn traces(&self) -> Option<&Traces> {
+        self.traces.as_ref()
     }
 
     /// The recorder of one route, to be made once and kept. `route` is the path's pattern (`/payment/{id}`), never a

@@ -1,4 +1,5 @@
-//! What Farthing tells about itself: log lines on standard error, metrics for Prometheus.
+//! What Farthing tells about itself: log lines on standard error, metrics for Prometheus, traces
+//! for OpenTelemetry.
 //!
 //! Bounds: metrics are a fixed set of families; their labels come from the route table, from enums and from status
 //! codes, never from what a client sends, so that no client can make the number of series grow. Recording one request
@@ -10,6 +11,8 @@
 mod logs;
 mod metrics;
 mod process;
+mod traces;
 
 pub use logs::{LogError, LogFormat, LogSettings, SecurityRecord, install_logs, subscriber};
 pub use metrics::{EngineMetrics, PaymentOutcome, RouteMetrics, Telemetry, TelemetryError};
+pub use traces::{BatchTimes, TraceError, TraceSettings, Traced, Traces};

@@ -15,6 +15,7 @@ mod proofs;
 mod risk;
 mod serve;
 mod tls;
+mod traces;
 mod usage;
 
 use std::path::Path;

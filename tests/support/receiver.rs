@@ -14,7 +14,9 @@ use serde_json::Value;
 pub struct Received {
     /// The headers, their names in lower-case.
     pub headers: HashMap<String, String>,
-    /// The body.
+    /// The body, as it came.
+    pub bytes: Vec<u8>,
+    /// The body as text.
     pub body: String,
     /// When it was all there.
     pub at: Instant,
@@ -150,6 +152,7 @@ fn read(stream: &mut TcpStream) -> Option<Received> {
         let count = stream.read(&mut part).ok().filter(|count| *count > 0)?;
         bytes.extend_from_slice(&part[..count]);
     }
-    let body = String::from_utf8(bytes[start..start + length].to_vec()).unwrap();
-    Some(Received { headers, body, at: Instant::now() })
+    let bytes = bytes[start..start + length].to_vec();
+    let body = String::from_utf8_lossy(&bytes).into_owned();
+    Some(Received { headers, bytes, body, at: Instant::now() })
 }

@@ -39,8 +39,15 @@ struct Decided {
     set: WorkingSet,
 }
 
+/// What a batch came to.
+pub(super) struct Done {
+    pub(super) outcomes: Vec<Outcome>,
+    /// How long it took to write and commit it; nothing if there was nothing to write, or it is not known.
+    pub(super) commit: Duration,
+}
+
 /// Runs the commands as one batch. On a fault nothing of it happened, unless it is [`Fault::Unknown`].
-pub(super) async fn run(shared: &Shared, commands: &[Command]) -> Result<Vec<Outcome>, Fault> {
+pub(super) async fn run(shared: &Shared, commands: &[Command]) -> Result<Done, Fault> {
     let began = Instant::now();
     let is_late = || began.elapsed() >= PATIENCE;
     let wanted = Wanted::by(commands);
@@ -48,7 +55,7 @@ pub(super) async fn run(shared: &Shared, commands: &[Command]) -> Result<Vec<Out
     loop {
         let batch = shared.clock.uuid().map_err(|error| Fault::Transient(error.to_string()))?;
         let fault = match Box::pin(attempt(shared, batch, commands, &wanted, began)).await {
-            Attempt::Done(outcomes) => return Ok(outcomes),
+            Attempt::Done(done) => return Ok(done),
             Attempt::Lost(decided, told) => match resolve(shared, batch).await {
                 Resolved::Committed(committed) => {
                     return Ok(finish(shared, *decided, committed, Duration::ZERO));
@@ -71,7 +78,7 @@ pub(super) async fn run(shared: &Shared, commands: &[Command]) -> Result<Vec<Out
 }
 
 enum Attempt {
-    Done(Vec<Outcome>),
+    Done(Done),
     /// The COMMIT's answer did not come.
     Lost(Box<Decided>, String),
     Failed(Fault),
@@ -113,7 +120,7 @@ async fn attempt(
     let outcomes = commands.iter().map(|command| decide(&shared.rules, &mut set, command)).collect();
     if set.changes.is_empty() {
         roll_back(client).await;
-        return Attempt::Done(outcomes);
+        return Attempt::Done(Done { outcomes, commit: Duration::ZERO });
     }
     let began = Instant::now();
     let written = in_time(WRITE_LIMIT, Box::pin(save::write(&client, batch, &set, &loaded))).await;
@@ -200,7 +207,7 @@ async fn pause(shared: &Shared, tries: u32) {
 }
 
 /// Takes a committed batch's own time and number into what is told about it.
-fn finish(shared: &Shared, decided: Decided, committed: Option<Committed>, took: Duration) -> Vec<Outcome> {
+fn finish(shared: &Shared, decided: Decided, committed: Option<Committed>, commit: Duration) -> Done {
     let Decided { mut outcomes, mut set } = decided;
     if let Some(committed) = committed {
         if committed.at != set.now {
@@ -216,9 +223,9 @@ fn finish(shared: &Shared, decided: Decided, committed: Option<Committed>, took:
     shared.gauges.ready.store(true, Ordering::Relaxed);
     if let Some(telemetry) = &shared.telemetry {
         telemetry.security_events(&set.changes.events);
-        telemetry.engine().batch(outcomes.len(), took);
+        telemetry.engine().batch(outcomes.len(), commit);
     }
-    outcomes
+    Done { outcomes, commit }
 }
 
 /// A transaction of this batch says the time that its row got. One that was replayed keeps its own.

@@ -3,13 +3,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+use super::batch::Done;
 use super::fault::Fault;
 use super::{Shared, batch};
 use crate::ledger::{Command, Outcome};
 use crate::store::StoreError;
+use crate::telemetry::{BatchTimes, Telemetry, Traced};
 
 /// The most commands in one batch: what bounds the time that one takes.
 const MAX_BATCH: usize = 512;
@@ -18,6 +21,7 @@ const MAX_BATCH: usize = 512;
 pub(super) struct Waiting {
     pub(super) command: Command,
     pub(super) answer: oneshot::Sender<Result<Outcome, StoreError>>,
+    pub(super) traced: Option<Traced>,
 }
 
 /// Runs batches until every sender is gone and the queue is empty.
@@ -28,10 +32,14 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Mutex<mpsc::Receiver<Wai
             return;
         }
         shared.gauges.taken(waiting.len());
-        let (commands, answers): (Vec<_>, Vec<_>) =
-            waiting.into_iter().map(|waiting| (waiting.command, waiting.answer)).unzip();
+        let (mut commands, mut answers, mut traced) = (Vec::new(), Vec::new(), Vec::new());
+        for Waiting { command, answer, traced: by } in waiting {
+            commands.push(command);
+            answers.push(answer);
+            traced.push(by);
+        }
         if shared.gauges.ready.load(Ordering::Relaxed) {
-            run_halving(&shared, &commands, answers).await;
+            run_halving(&shared, &commands, answers, &traced).await;
         } else {
             // What waited for a batch that failed does not wait for as long again.
             for answer in answers {
@@ -47,14 +55,22 @@ async fn run_halving(
     shared: &Shared,
     commands: &[Command],
     answers: Vec<oneshot::Sender<Result<Outcome, StoreError>>>,
+    traced: &[Option<Traced>],
 ) {
     let mut answers: Vec<_> = answers.into_iter().map(Some).collect();
     let mut pieces: Vec<Range<usize>> = Vec::new();
     pieces.push(0..commands.len());
     while let Some(piece) = pieces.pop() {
         let Some(part) = commands.get(piece.clone()) else { continue };
+        let began = Instant::now();
         let results: Vec<Result<Outcome, StoreError>> = match batch::run(shared, part).await {
-            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Ok(Done { outcomes, commit }) => {
+                if let Some(traces) = shared.telemetry.as_ref().and_then(Telemetry::traces) {
+                    let times = BatchTimes { began, ended: Instant::now(), commit, commands: part.len() };
+                    traces.batch(traced.get(piece.clone()).into_iter().flatten().flatten(), times);
+                }
+                outcomes.into_iter().map(Ok).collect()
+            }
             Err(Fault::Refused(told)) if part.len() > 1 => {
                 tracing::warn!("the database refuses a command of a batch, which is tried in halves: {told}");
                 let middle = piece.start.midpoint(piece.end);

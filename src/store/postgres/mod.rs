@@ -54,7 +54,7 @@ use crate::ledger::{
     Command, Mode, Network, Outcome, PaymentId, PaymentState, Record, RecordKey, RecordKind, Rules,
     SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
 };
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, Traced};
 pub use connect::PostgresSettings;
 use fault::{Fault, describe};
 pub use import::PostgresImport;
@@ -157,7 +157,7 @@ impl PostgresStore {
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         let commands = commands.as_ref().ok_or_else(|| StoreError::Unavailable("closed".into()))?;
         self.shared.gauges.queued.fetch_add(1, Ordering::Relaxed);
-        commands.try_send(Waiting { command, answer }).map_err(|error| {
+        commands.try_send(Waiting { command, answer, traced: Traced::now() }).map_err(|error| {
             self.shared.gauges.taken(1);
             match error {
                 mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,

@@ -63,7 +63,8 @@ pub(super) struct Engine {
     /// The last payments of users who paid or were paid since the start. While a batch is made, its working set has them.
     activity: IdMap<UserId, Activity>,
     pub(super) fold: Option<Fold>,
-    last_commit: Duration,
+    /// How long the last batch took to be made durable; nothing if it changed nothing.
+    pub(super) last_commit: Duration,
 }
 
 impl Engine {
@@ -103,6 +104,7 @@ impl Engine {
 
     /// Runs one batch. On success everything is durable; on a fault the engine is not to be used again.
     pub(super) fn run(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, Fault> {
+        self.last_commit = Duration::ZERO;
         let mut set = self.load(commands)?;
         let outcomes = commands.iter().map(|command| decide(&self.rules, &mut set, command)).collect();
         if !set.changes.is_empty() {

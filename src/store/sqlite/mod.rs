@@ -55,7 +55,7 @@ use crate::ledger::{
     Session, Timestamp, TokenHash, TransactionId, User, UserId,
 };
 
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, Traced};
 pub use copy::{begin_epoch, copy};
 use fault::Fault;
 pub use fold::FoldPace;
@@ -140,7 +140,7 @@ impl SqliteStore {
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         let commands = commands.as_ref().ok_or_else(|| StoreError::Unavailable("closed".into()))?;
         self.shared.gauges.queued.fetch_add(1, Ordering::Relaxed);
-        commands.try_send(Waiting { command, answer }).map_err(|error| {
+        commands.try_send(Waiting { command, answer, traced: Traced::now() }).map_err(|error| {
             self.shared.gauges.taken(1);
             match error {
                 TrySendError::Full(_) => StoreError::Overloaded,

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -22,6 +22,7 @@ use crate::auth::keyring::Fingerprints;
 use crate::clock::Clock;
 use crate::ledger::{Command, Outcome, Rules};
 use crate::store::{OpenError, StoreError};
+use crate::telemetry::{BatchTimes, Telemetry, Traced};
 
 /// The most commands in one batch: what bounds the time that one takes.
 const MAX_BATCH: usize = 512;
@@ -34,6 +35,7 @@ const RETRY: Duration = Duration::from_millis(250);
 pub(super) struct Waiting {
     pub(super) command: Command,
     pub(super) answer: oneshot::Sender<Result<Outcome, StoreError>>,
+    pub(super) traced: Option<Traced>,
 }
 
 /// What an engine is made from, at start and after each fault.
@@ -152,11 +154,20 @@ fn run_batch(source: &Source, engine: &mut Engine, batch: Vec<Waiting>) -> Resul
     if batch.is_empty() {
         return Ok(());
     }
-    let (commands, answers): (Vec<_>, Vec<_>) =
-        batch.into_iter().map(|waiting| (waiting.command, waiting.answer)).unzip();
+    let (mut commands, mut answers, mut traced) = (Vec::new(), Vec::new(), Vec::new());
+    for waiting in batch {
+        commands.push(waiting.command);
+        answers.push(waiting.answer);
+        traced.extend(waiting.traced);
+    }
     source.shared.gauges.taken(commands.len());
+    let began = Instant::now();
     match run_guarded(engine, &commands) {
         Ok(outcomes) => {
+            if let Some(traces) = source.shared.telemetry.as_ref().and_then(Telemetry::traces) {
+                let (ended, commit) = (Instant::now(), engine.last_commit);
+                traces.batch(traced.iter(), BatchTimes { began, ended, commit, commands: commands.len() });
+            }
             for (answer, outcome) in answers.into_iter().zip(outcomes) {
                 // Whoever asked may have gone; what was decided stands.
                 let _ = answer.send(Ok(outcome));
