@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::support::postgres::Postgres;
+use crate::support::stories::{self, PLOTS, Story};
 use crate::support::{PASSWORD, Request, Response, Server};
 
 /// Two nodes that share a database and a key file.
@@ -181,4 +182,38 @@ fn failures_on_one_node_count_on_the_other() {
     crate::support::postgres::until("the other node heard of it", || {
         two.client().connecting_from([127, 0, 0, 10]).post("/login", &wrong).status == 429
     });
+}
+
+#[test]
+fn each_step_of_a_payment_that_both_nodes_are_asked_for_happens_once() {
+    let (one, two) = two();
+    let people = stories::people(&one, 6);
+    let told: Vec<Story> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..24)
+            .map(|number| {
+                let (payer, payee) = (&people[number % 6], &people[(number + 1) % 6]);
+                let mut story = Story::new(format!("story {number}"), PLOTS[number % 4], payer, payee);
+                let nodes = [&one, &two];
+                scope.spawn(move || {
+                    while !story.is_over() {
+                        let step = story.next();
+                        let answers = std::thread::scope(|scope| {
+                            let asked = nodes.map(|node| scope.spawn(|| node.client().call(&step)));
+                            asked.map(|asked| asked.join().unwrap())
+                        });
+                        if story.next_moves_money() {
+                            assert_eq!(answers[0].text(), answers[1].text(), "two answers under one key");
+                        }
+                        assert!(story.take(&answers[0]), "{}", answers[0]);
+                        story.check_again(&mut nodes[number % 2].client());
+                    }
+                    story
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    told.iter().for_each(|story| story.audit(&mut two.client()));
+    stories::audit_balances(&two, &people, &told);
+    one.verify();
 }

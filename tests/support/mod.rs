@@ -28,6 +28,7 @@ pub mod random;
 pub mod receiver;
 pub mod server;
 pub mod shape;
+pub mod stories;
 pub mod user;
 
 pub use client::{Client, Request, Response};
