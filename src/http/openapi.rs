@@ -157,7 +157,16 @@ fn success_response(route: &Route, success: &Success) -> Value {
         Content::Object => json!({"application/json": {"schema": {"type": "object"}}}),
         Content::Html => json!({"text/html": {"schema": {"type": "string"}}}),
         Content::Css => json!({"text/css": {"schema": {"type": "string"}}}),
-        Content::EventStream => json!({"text/event-stream": {"schema": {"type": "string"}}}),
+        // Of each event, as OpenAPI 3.2 has it in `itemSchema`: the stream as a whole has no end.
+        Content::EventStream => json!({"text/event-stream": {"schema": {
+            "type": "object",
+            "required": ["id", "event", "data"],
+            "properties": {
+                "id": {"type": "string", "description": "What the next stream goes on from, as Last-Event-ID."},
+                "event": {"type": "string", "description": "The event's type."},
+                "data": {"type": "string", "description": "The event, as GET /events gives it."},
+            },
+        }}}),
         Content::Text => json!({"text/plain": {"schema": {"type": "string"}}}),
         Content::Nothing => json!({}),
     };
