@@ -57,10 +57,11 @@ pub(super) async fn page(call: Call) -> Answer {
         }
         div.actions {
             a.button href="/console/send" { "Send money" }
+            a.button.second href="/console/requests/new" { "Ask for money" }
             @if is_sandbox { a.button.second href="/console/topup" { "Add play money" } }
         }
         section {
-            div.heading { h2 { "Latest" } a href="/console/history" { "All movements" } }
+            div.heading { h2 { "Latest" } span { a href="/console/history" { "All movements" } " · " a href="/console/statement" { "Statement" } } }
             div id="latest" data-live { (history::table(&call, &movements.rows)?) }
         }
     };

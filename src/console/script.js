@@ -100,7 +100,7 @@ function addCopyButtons(within = document) {
 }
 
 // Keys. Whoever needs single keys for something else switches them off on the help page (WCAG 2.1.4).
-const PLACES = { w: "/console/", s: "/console/send", h: "/console/history", y: "/console/security", t: "/console/desk" };
+const PLACES = { w: "/console/", s: "/console/send", r: "/console/requests", h: "/console/history", y: "/console/security", t: "/console/desk" };
 const OFF = "farthing-keys-off";
 let afterG = false;
 function press(event) {
@@ -153,12 +153,20 @@ function offerKeys() {
   show();
 }
 
+function offerPrint() {
+  for (const button of all("[data-print]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => print());
+  }
+}
+
 addEventListener("submit", sendOnce);
 addEventListener("keydown", press);
 addCopyButtons();
 tellTimes();
 setInterval(tellTimes, 30000);
 offerKeys();
+offerPrint();
 listen();
 if (location.hash === "#q") one("input[type=search]")?.focus();
 one(".wrong input, .wrong select")?.focus();
