@@ -40,7 +40,7 @@ async fn show_payment(call: &Call, status: StatusCode, filled: &Filled, note: Op
         h1 { (about(first, seer)) }
         (filled.summary(&["amount", "reason"]))
         div id="payment" data-live {
-            (amount(first, payment.state.map_or("declined", |state| state.status.name()), seer))
+            (amount(first, payment.state.map_or(PaymentStatus::Declined, |state| state.status), seer))
             (facts(first, payment.state, seer, &id.to_string()))
             (steps::timeline(first, &steps, now))
             p { a href={ "/console/payments/" (id) "/receipt" } { "Receipt" } span.quiet.small { ", signed, with a proof that the ledger holds the payment" } }
@@ -55,7 +55,8 @@ pub(super) async fn transaction(call: Call) -> Answer {
     let movement = call.teller().transaction(call.who()?, call.id()?).await?;
     let movement = movement.ok_or_else(|| Problem::new(Code::NotFound))?;
     let transaction = &movement.transaction;
-    let status = if transaction.decline.is_some() { "declined" } else { "succeeded" };
+    let is_declined = transaction.decline.is_some();
+    let status = if is_declined { PaymentStatus::Declined } else { PaymentStatus::Succeeded };
     let (seer, now) = (call.who()?.user.id, call.teller().clock().now());
     let content = html! {
         p.crumb { a href="/console/history" { "History" } }
@@ -87,8 +88,8 @@ fn done(note: &str, first: &Transaction, state: Option<PaymentState>) -> Option<
     })
 }
 
-fn amount(transaction: &Transaction, state: &str, seer: UserId) -> Markup {
-    let sign = if transaction.decline.is_some() {
+fn amount(transaction: &Transaction, status: PaymentStatus, seer: UserId) -> Markup {
+    let sign = if status.is_held() || status.is_undone() {
         Sign::Plain
     } else if transaction.from.id == seer {
         Sign::Out
@@ -96,7 +97,7 @@ fn amount(transaction: &Transaction, state: &str, seer: UserId) -> Markup {
         Sign::In
     };
     html! {
-        p.amount { (format::amount(transaction.money, sign)) " " (badge(state)) }
+        p.amount { (format::amount(transaction.money, sign)) " " (badge(status.name())) }
         @if let Some(decline) = transaction.decline { (declined(decline, transaction)) }
     }
 }

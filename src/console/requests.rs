@@ -63,17 +63,17 @@ fn table(requests: &[RequestNow], now: Timestamp) -> Markup {
     html! {
         table.rows {
             thead { tr {
-                th scope="col" { "What for" } th.wide scope="col" { "Made" } th scope="col" { "State" } th.end scope="col" { "Amount" }
+                th scope="col" { "What for" } th.wide scope="col" { "Made" } th.wide scope="col" { "State" } th.end scope="col" { "Amount" }
             } }
             tbody {
                 @for request in requests {
                     tr {
                         th scope="row" {
                             a href={ "/console/requests/" (request.id) } { (title(request)) }
-                            p.note.slim { (format::time(request.record.created_at, now)) }
+                            p.note.slim { (badge(request.status.name())) " " (format::time(request.record.created_at, now)) }
                         }
                         td.wide { (format::time(request.record.created_at, now)) }
-                        td { (badge(request.status.name())) }
+                        td.wide { (badge(request.status.name())) }
                         td.end { (format::amount(request.request.money, Sign::Plain)) }
                     }
                 }

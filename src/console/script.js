@@ -39,6 +39,13 @@ function sendOnce(event) {
 }
 
 // What a page shows is brought up to date when the server says that something has changed.
+function shownBy(part) {
+  // Neither the time that passes nor a button of this script is news.
+  const copy = part.cloneNode(true);
+  for (const element of all("time, .copy", copy)) element.remove();
+  return copy.textContent;
+}
+
 let updating = false;
 let updateAgain = false;
 async function update() {
@@ -53,8 +60,9 @@ async function update() {
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     for (const part of all("[data-live][id]")) {
       const newer = page.getElementById(part.id);
-      if (!newer || newer.textContent === part.dataset.shown || part.contains(document.activeElement)) continue;
-      part.dataset.shown = newer.textContent;
+      const shown = newer && shownBy(newer);
+      if (!newer || shown === part.dataset.shown || part.contains(document.activeElement)) continue;
+      part.dataset.shown = shown;
       part.replaceChildren(...newer.childNodes);
       part.classList.remove("fresh");
       void part.offsetWidth;
@@ -74,7 +82,7 @@ async function update() {
 function listen() {
   const address = document.body.dataset.stream;
   if (!address || !one("[data-live]")) return;
-  for (const part of all("[data-live][id]")) part.dataset.shown = part.textContent;
+  for (const part of all("[data-live][id]")) part.dataset.shown = shownBy(part);
   const source = new EventSource(address);
   source.addEventListener("change", update);
   addEventListener("pagehide", () => source.close());
@@ -167,6 +175,8 @@ tellTimes();
 setInterval(tellTimes, 30000);
 offerKeys();
 offerPrint();
+// On a phone the navigation is a row that scrolls.
+one(".side a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 listen();
 if (location.hash === "#q") one("input[type=search]")?.focus();
 one(".wrong input, .wrong select")?.focus();

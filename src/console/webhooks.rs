@@ -28,7 +28,7 @@ const URL: Input =
 const NOTE: Input = Input::text("description", "Note", "For yourself.");
 /// The signatures' schemes.
 const SCHEMES: [(&str, &str); 2] =
-    [("v1", "v1: a secret that both sides know (HMAC-SHA256)"), ("v1a", "v1a: a public key (Ed25519)")];
+    [("v1", "v1: a shared secret (HMAC-SHA256)"), ("v1a", "v1a: a public key (Ed25519)")];
 /// How long the old secret signs, too, in seconds.
 const OVERLAPS: [(&str, &str); 4] =
     [("86400", "For a day"), ("3600", "For an hour"), ("604800", "For a week"), ("0", "No longer")];
@@ -247,7 +247,7 @@ fn filters(address: &str, filled: &Filled) -> Markup {
     let states = DeliveryState::NAMES.iter().map(|name| ((*name).to_owned(), sentence(name)));
     let types = EventType::NAMES.iter().map(|name| ((*name).to_owned(), (*name).to_owned()));
     html! {
-        form.filters method="get" action=(address) aria-label="Deliveries" {
+        form.filters.few method="get" action=(address) aria-label="Deliveries" {
             (select(filled, "status", "State", std::iter::once(any()).chain(states)))
             (select(filled, "type", "Event", std::iter::once(any()).chain(types)))
             div.actions { button.button.second type="submit" { "Show" } }
@@ -270,7 +270,7 @@ fn table(
         } @else {
             table.rows {
                 thead { tr {
-                    th scope="col" { "Event" } th scope="col" { "State" } th.wide scope="col" { "Last answer" } th.end scope="col" { span.unseen { "Again" } }
+                    th scope="col" { "Event" } th.wide scope="col" { "State" } th.wide scope="col" { "Last answer" } th.end scope="col" { span.unseen { "Again" } }
                 } }
                 tbody { @for record in &deliveries.rows { (delivery_row(record, token, now)?) } }
             }
@@ -287,9 +287,10 @@ fn delivery_row(record: &Record, token: &Markup, now: Timestamp) -> Result<Marku
             th scope="row" {
                 (delivery.name)
                 p.note { (format::time(record.created_at, now)) }
+                p.note.slim { (badge(delivery.state.name())) }
                 (tries(&delivery, now))
             }
-            td {
+            td.wide {
                 (badge(delivery.state.name()))
                 @if let Some(next) = next { p.note { "next " (format::time(next, now)) } }
             }

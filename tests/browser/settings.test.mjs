@@ -163,9 +163,9 @@ for (const [at, way] of WAYS.entries()) {
     await page.click("text=Send a test >> nth=0");
     assert.match(await page.textContent("main"), /A test is on its way/);
     const own = page.url().split("?")[0];
-    for (let tries = 0; tries < 100 && !(await page.locator("tbody .badge.good").count()); tries += 1) {
+    for (let tries = 0; tries < 100 && !(await page.locator("tbody tr:has-text('webhook.test') .badge.good").count()); tries += 1) {
       await page.waitForTimeout(100);
-      await page.goto(own);
+      await page.goto(`${own}?type=webhook.test`);
     }
     assert.match(await page.textContent("#deliveries"), /webhook\.test/);
     assert.equal(got[0]["user-agent"]?.startsWith("Farthing"), true, JSON.stringify(got[0]));
