@@ -168,6 +168,13 @@ function offerPrint() {
   }
 }
 
+// On a phone the navigation is a row that scrolls: the place where one is comes into view.
+function showPlace() {
+  const place = one(".side a[aria-current]");
+  const side = place?.closest(".side");
+  if (side) side.scrollLeft += place.getBoundingClientRect().right - side.getBoundingClientRect().right + 16;
+}
+
 addEventListener("submit", sendOnce);
 addEventListener("keydown", press);
 addCopyButtons();
@@ -175,8 +182,7 @@ tellTimes();
 setInterval(tellTimes, 30000);
 offerKeys();
 offerPrint();
-// On a phone the navigation is a row that scrolls.
-one(".side a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+showPlace();
 listen();
 if (location.hash === "#q") one("input[type=search]")?.focus();
 one(".wrong input, .wrong select")?.focus();
