@@ -43,7 +43,7 @@ pub(super) async fn page(call: Call) -> Answer {
         };
     let is_filtered = pairs.iter().any(|(name, _)| *name != "after");
     let content = html! {
-        div.heading { h1 { "History" } a href="/console/statement" { "Statement" } }
+        div.heading { h1 { "History" } span { a href="/console/payments" { "All payments" } " · " a href="/console/statement" { "Statement" } } }
         (filters(&filled))
         div id="movements" data-live {
             @if movements.rows.is_empty() && is_filtered {

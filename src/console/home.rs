@@ -81,7 +81,7 @@ fn card(currency: Currency, wallet: Wallet) -> Markup {
         div.wallet {
             p.balance { (money(wallet.available.saturating_add(wallet.held), currency, Sign::Plain)) }
             @if wallet.held > 0 {
-                p.quiet.small { (money(wallet.available, currency, Sign::Plain)) " available, " (money(wallet.held, currency, Sign::Plain)) " held" }
+                p.quiet.small { (money(wallet.available, currency, Sign::Plain)) " available, " a href="/console/payments?status=authorized" { (money(wallet.held, currency, Sign::Plain)) " held" } }
             } @else {
                 p.quiet.small { "available" }
             }

@@ -21,6 +21,7 @@ mod home;
 mod keys;
 mod live;
 mod once;
+mod own_payments;
 mod own_routes;
 mod pay;
 mod payments;

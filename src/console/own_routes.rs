@@ -1,8 +1,9 @@
 //! The part of the pages' table about what a customer has beyond the wallet itself, and the pages of payment links.
 
 use super::routes::{AFTER, AMOUNT, CREDENTIALS, CURRENCY, NONCE, OTP, OWN, doc, form, handler, note, page};
-use super::{factor, keys, pay, requests, statement, steps, webhooks};
+use super::{factor, keys, own_payments, pay, requests, statement, steps, webhooks};
 use crate::http::api_keys::{LONGEST_LIFE, LONGEST_OVERLAP, MAX_SCOPES};
+use crate::http::search;
 use crate::http::spec::{Access, Field, Kind, Route, Verb};
 use crate::http::statements::FORMATS;
 use crate::ledger::{DeliveryState, EventType};
@@ -32,6 +33,13 @@ pub static OWN_PAGES: &[Route] = &[
     ),
     page!("/console/requests/{id}", OWN, requests::page, "A payment request", [note(&["made", "cancelled"])]),
     form!("/console/requests/{id}/cancel", OWN, requests::cancel, "Take a payment request back", &[]),
+    page!(
+        "/console/payments",
+        OWN,
+        own_payments::page,
+        "One's own payments, however they stand",
+        [AFTER, search::STATUS, search::DIRECTION, search::COUNTERPARTY, search::FROM, search::TO]
+    ),
     form!("/console/payments/{id}/capture", OWN, steps::capture, "Capture a payment", &[PART, NONCE]),
     form!("/console/payments/{id}/void", OWN, steps::void, "Void a payment", &[NONCE]),
     form!(

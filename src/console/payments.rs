@@ -88,14 +88,19 @@ fn done(note: &str, first: &Transaction, state: Option<PaymentState>) -> Option<
     })
 }
 
-fn amount(transaction: &Transaction, status: PaymentStatus, seer: UserId) -> Markup {
-    let sign = if status.is_held() || status.is_undone() {
+/// The sign that the amount of a payment has for one of its sides: none where nothing moved between them, or not yet.
+pub(super) fn sign(transaction: &Transaction, status: PaymentStatus, seer: UserId) -> Sign {
+    if status.is_held() || status.is_undone() {
         Sign::Plain
     } else if transaction.from.id == seer {
         Sign::Out
     } else {
         Sign::In
-    };
+    }
+}
+
+fn amount(transaction: &Transaction, status: PaymentStatus, seer: UserId) -> Markup {
+    let sign = sign(transaction, status, seer);
     html! {
         p.amount { (format::amount(transaction.money, sign)) " " (badge(status.name())) }
         @if let Some(decline) = transaction.decline { (declined(decline, transaction)) }

@@ -175,6 +175,16 @@ function showPlace() {
   if (side) side.scrollLeft += place.getBoundingClientRect().right - side.getBoundingClientRect().right + 16;
 }
 
+// A page that comes back as it was left has not been sent yet.
+function sendAgain(event) {
+  if (!event.persisted) return;
+  for (const form of all("form[data-sent]")) {
+    form.removeAttribute("data-sent");
+    one("button[type=submit]", form)?.removeAttribute("aria-disabled");
+  }
+}
+
+addEventListener("pageshow", sendAgain);
 addEventListener("submit", sendOnce);
 addEventListener("keydown", press);
 addCopyButtons();

@@ -42,7 +42,7 @@ pub mod routes;
 mod sandbox;
 mod schedules;
 pub mod schema;
-mod search;
+pub(crate) mod search;
 pub mod server;
 mod sessions;
 pub mod spec;

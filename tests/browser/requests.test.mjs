@@ -121,6 +121,27 @@ test("a payment that is held is captured, refunded and told in order", async () 
   await fay.close();
 });
 
+test("the link that the API tells leads to the page, whatever its maker is called", async () => {
+  const account = { email: "mallory@example.org", password: PASSWORD };
+  await api(server, "POST", "/register", { body: { ...account, name: HOSTILE } });
+  const { body: { access_token: token } } = await api(server, "POST", "/login", { body: account });
+  const made = await api(server, "POST", "/requests", { token, body: { amount: "2", currency: "JPY", description: HOSTILE } });
+  const told = await api(server, "GET", `/requests/${made.body.id}`, { token });
+  const anybody = await visitor(server);
+  await anybody.page.goto(told.body.url);
+  const shown = await anybody.page.textContent("main");
+  assert.ok(shown.includes(HOSTILE) && shown.includes("¥2"), shown);
+  assert.equal(await anybody.page.locator("img").count(), 0);
+  const lea = await visitor(server);
+  await register(lea, "Lea");
+  await lea.page.goto(told.body.url);
+  assert.match(await lea.page.textContent("main"), /not enough: the payment would be declined/);
+  await lea.page.click("main button[type=submit]");
+  assert.match(await lea.page.textContent("main"), /Declined: not enough money/);
+  assert.equal(await lea.page.locator("img").count(), 0);
+  for (const someone of [anybody, lea]) await someone.close();
+});
+
 test("a statement is downloaded for a period", async () => {
   const hal = await visitor(server);
   await register(hal, "Hal");
@@ -153,7 +174,7 @@ for (const viewport of [WIDE, NARROW]) {
       await fits("no requests");
       const link = await ask(someone, "5", HOSTILE);
       const own = new URL(page.url()).pathname;
-      for (const path of [own, "/console/requests", "/console/requests/new", link, "/console/statement"]) {
+      for (const path of [own, "/console/requests", "/console/requests/new", link, "/console/statement", "/console/payments"]) {
         await page.goto(path);
         await fits(path);
         assert.equal(await page.locator("img").count(), 0, path);
@@ -170,6 +191,8 @@ for (const viewport of [WIDE, NARROW]) {
       await payer.page.waitForURL("**/console/payments/**");
       assert.deepEqual(await violations(payer.page), [], "a payment's");
       assert.equal(await payer.page.locator("img").count(), 0);
+      await page.goto("/console/payments");
+      await fits("payments");
       await page.goto(own);
       await fits("paid");
       await page.goto("/console/requests/new");

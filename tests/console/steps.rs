@@ -24,6 +24,12 @@ fn a_payee_captures_refunds_and_voids() {
     let mut bob = server.user("bob");
     let hold = json!({"amount": "10", "currency": "USD", "to": "ada@example.org", "capture": "manual", "description": "one"});
     let address = format!("/console/payments/{}", bob.pay(&hold).expect(201).str("id"));
+    // What is held is no movement yet, and stands among the payments.
+    let list = ada.get("/console/payments?status=authorized&direction=in&counterparty=&from=&to=");
+    assert!(list.text().contains(&address) && list.text().contains("Authorized"), "{list}");
+    assert!(ada.get("/console/payments?status=voided").text().contains("No payment is like that"));
+    let wrong = ada.get("/console/payments?from=2026-13-01");
+    assert!(wrong.text().contains("from-error") && !wrong.text().contains(&address), "{wrong}");
     let page = ada.get(&address);
     assert!(
         page.text().contains("Authorised: the money is held") && page.text().contains("value=\"10.00\""),
