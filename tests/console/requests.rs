@@ -170,3 +170,23 @@ fn a_wrong_request_is_told_beside_its_fields() {
     fields[1] = ("currency", "EUR");
     assert_eq!(ada.post("/console/requests/new", &fields).status, 303);
 }
+
+#[test]
+fn a_long_list_goes_on_behind_its_first_page() {
+    let server = Server::start();
+    let mut ada = server.user("ada");
+    for number in 0..26 {
+        let body = json!({"amount": "1", "currency": "USD", "description": format!("Number {number}.")});
+        ada.client.post("/requests", &body).expect(201);
+    }
+    let mut browser = Browser::new(&server);
+    browser.log_in("ada@example.org", PASSWORD);
+    let first = browser.get("/console/requests").text();
+    assert!(first.contains("Number 25.") && !first.contains("Number 0."), "{first}");
+    let (_, rest) = first.split_once("rel=\"next\" href=\"").expect("a way on");
+    let older = browser.get(rest.split('"').next().unwrap()).text();
+    assert!(
+        older.contains("Number 0.") && !older.contains("Number 1.") && older.contains("Newest"),
+        "{older}"
+    );
+}
