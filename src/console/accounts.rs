@@ -11,7 +11,7 @@ use super::{door, reply};
 use crate::auth::password::Password;
 use crate::http::call::Call;
 use crate::http::problem::Problem;
-use crate::http::reply::Reply;
+use crate::http::reply::{Reply, query_string};
 use crate::http::spec::Answer;
 use crate::http::users::read_new_user;
 use crate::ledger::{Email, Lifetime, Mode};
@@ -109,22 +109,36 @@ fn login_form(call: &Call, status: StatusCode, filled: &Filled, note: Option<&st
         h1 { "Log in" }
         @if note == Some("ended") { div.notice role="status" { p { "Your session has ended. Log in to go on." } } }
         @if note == Some("out") { div.notice.good role="status" { p { "You are logged out." } } }
-        (filled.summary(&["email", "password"]))
+        (filled.summary(&["email", "password", "otp"]))
         form method="post" action="/console/login" novalidate {
             (token.field)
-            @if !filled.value("next").is_empty() { input type="hidden" name="next" value=(filled.value("next")); }
+            (onward(filled))
             (EMAIL.show(filled))
             (PASSWORD.show(filled))
             (OTP.show(filled))
             div.actions { button.button type="submit" { "Log in" } }
         }
-        p { "No account yet? " a href="/console/register" { "Register" } "." }
+        p { "No account yet? " a href=(with_next("/console/register", filled)) { "Register" } "." }
     };
     Ok(token.keep(call, shell::visitor_page(status, "Log in", &content)))
 }
 
+/// Where to go then, carried through a form.
+fn onward(filled: &Filled) -> Markup {
+    html! { @if !filled.value("next").is_empty() { input type="hidden" name="next" value=(filled.value("next")); } }
+}
+
+/// The same, carried to another page.
+fn with_next(page: &str, filled: &Filled) -> String {
+    let next = Some(filled.value("next")).filter(|next| is_ours(next));
+    query_string(page, next.map(|next| ("next", next)).into_iter())
+}
+
 pub(super) async fn register_page(call: Call) -> Answer {
-    register_form(&call, StatusCode::OK, &Filled::default())
+    let mut query = call.query();
+    let next = query.text("next").unwrap_or_default();
+    query.finish(())?;
+    register_form(&call, StatusCode::OK, &Filled::with(&[("next", next.as_str())]))
 }
 
 /// Makes the account, and logs in by the password that was just given.
@@ -144,7 +158,9 @@ pub(super) async fn register(call: Call) -> Answer {
     match registered {
         Ok(request) => {
             let login = call.teller().login(call.origin.clone(), request).await?;
-            Ok(with_session(&call, &login, reply::see_other("/console/?note=welcome")))
+            let filled = Filled::sent(&call);
+            let next = Some(filled.value("next")).filter(|next| is_ours(next));
+            Ok(with_session(&call, &login, reply::see_other(next.unwrap_or("/console/?note=welcome"))))
         }
         Err(problem) => {
             register_form(&call, problem.code().entry().status, &Filled::refused(&call, &problem))
@@ -160,12 +176,13 @@ fn register_form(call: &Call, status: StatusCode, filled: &Filled) -> Answer {
         (filled.summary(&["email", "password", "name"]))
         form method="post" action="/console/register" novalidate {
             (token.field)
+            (onward(filled))
             (NAME.show(filled))
             (EMAIL.show(filled))
             (NEW_PASSWORD.show(filled))
             div.actions { button.button type="submit" { "Make an account" } }
         }
-        p { "Have one? " a href="/console/login" { "Log in" } "." }
+        p { "Have one? " a href=(with_next("/console/login", filled)) { "Log in" } "." }
     };
     Ok(token.keep(call, shell::visitor_page(status, "Register", &content)))
 }

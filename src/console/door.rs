@@ -4,10 +4,13 @@
 //! carry the token that follows from the browser's own cookie. Its fields then go on as JSON, so that pages and the API
 //! read them by the same code.
 
+use std::collections::BTreeMap;
+
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderName, LOCATION, ORIGIN, SET_COOKIE, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, StatusCode};
+use serde_json::Value;
 
 use super::cookie::{self, Cookie};
 use super::{errors, reply};
@@ -15,7 +18,7 @@ use crate::http::call::Call;
 use crate::http::extract::decode_form;
 use crate::http::problem::{Code, Problem};
 use crate::http::reply::Reply;
-use crate::http::spec::{Asked, Door, Route};
+use crate::http::spec::{Asked, Door, Field, Kind, Route};
 use crate::ledger::RequestId;
 use crate::teller::Identity;
 
@@ -32,7 +35,7 @@ impl Door for ConsoleDoor {
         Cookie::Session.read(&parts.headers).ok_or_else(|| Problem::new(Code::TokenMissing))
     }
 
-    fn body(&self, _: &Route, parts: &Parts, body: Bytes) -> Result<Bytes, Problem> {
+    fn body(&self, route: &Route, parts: &Parts, body: Bytes) -> Result<Bytes, Problem> {
         check_site(&parts.headers)?;
         if !is_form(&parts.headers) {
             return Err(Problem::with_detail(Code::UnsupportedMediaType, "Pages take forms alone."));
@@ -45,7 +48,8 @@ impl Door for ConsoleDoor {
         if !is_ours {
             return Err(Problem::new(Code::FormExpired));
         }
-        Ok(as_json(fields.iter().filter(|(name, value)| name != FORM_TOKEN && !value.is_empty())))
+        let filled = fields.iter().filter(|(name, value)| name != FORM_TOKEN && !value.is_empty());
+        Ok(as_json(route.doc.body, filled))
     }
 
     fn refuse(&self, problem: Problem, asked: &Asked, request_id: RequestId) -> Reply {
@@ -95,21 +99,44 @@ fn unreadable() -> Problem {
     Problem::with_detail(Code::MalformedJson, "The form is not percent-encoded UTF-8.")
 }
 
-/// Pairs of strings as one JSON object. A name given twice stays twice, for the reader of bodies to refuse.
+/// Pairs of strings as one JSON object, each as the route's field of that name holds it: a number or a yes where it is one,
+/// and everything that was chosen where words are wanted. Any other name given twice stays twice, for the reader of bodies
+/// to refuse.
 fn as_json<'f>(
-    fields: impl Iterator<Item = &'f (std::borrow::Cow<'f, str>, std::borrow::Cow<'f, str>)>,
+    fields: &[Field],
+    sent: impl Iterator<Item = &'f (std::borrow::Cow<'f, str>, std::borrow::Cow<'f, str>)>,
 ) -> Bytes {
-    let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let pairs: Vec<String> =
-        fields.map(|(name, value)| format!("{}:{}", quoted(name), quoted(value))).collect();
-    Bytes::from(format!("{{{}}}", pairs.join(",")))
+    let (mut members, mut lists) = (Vec::new(), BTreeMap::<&str, Vec<Value>>::new());
+    for (name, value) in sent {
+        let kind = fields.iter().find(|field| field.name == name).map(|field| field.kind);
+        let value = match kind {
+            Some(Kind::Words(_)) => {
+                lists.entry(name).or_default().push(Value::from(value.as_ref()));
+                continue;
+            }
+            Some(Kind::Number(..)) => {
+                value.parse::<i64>().map_or_else(|_| Value::from(value.as_ref()), Value::from)
+            }
+            Some(Kind::Flag) => {
+                value.parse::<bool>().map_or_else(|_| Value::from(value.as_ref()), Value::from)
+            }
+            _ => Value::from(value.as_ref()),
+        };
+        members.push(format!("{}:{value}", Value::from(name.as_ref())));
+    }
+    members.extend(
+        lists.into_iter().map(|(name, words)| format!("{}:{}", Value::from(name), Value::from(words))),
+    );
+    Bytes::from(format!("{{{}}}", members.join(",")))
 }
 
 /// To the login, and back to where a reader wanted to go; what was sent is not sent again by itself.
 fn to_login(asked: &Asked, has_ended: bool) -> Reply {
     let mut address = String::from("/console/login");
     let mut separator = '?';
-    if asked.method == Method::GET && asked.uri.path() != "/console/" {
+    // A link's page is at the address to which its form is sent.
+    let is_page = asked.method == Method::GET || asked.uri.path().starts_with("/pay/");
+    if is_page && asked.uri.path() != "/console/" {
         let wanted = asked.uri.path_and_query().map_or("", hyper::http::uri::PathAndQuery::as_str);
         address.push_str("?next=");
         crate::http::reply::percent_encode(&mut address, wanted);
@@ -170,6 +197,18 @@ mod tests {
     #[test]
     fn a_name_given_twice_stays_twice() {
         let fields = decode_form("a=1&a=%222%22&b=+").unwrap();
-        assert_eq!(as_json(fields.iter()), r#"{"a":"1","a":"\"2\"","b":" "}"#);
+        assert_eq!(as_json(&[], fields.iter()), r#"{"a":"1","a":"\"2\"","b":" "}"#);
+    }
+
+    #[test]
+    fn what_is_sent_is_what_its_field_holds() {
+        let fields = [
+            Field::required("words", Kind::Words(3), ""),
+            Field::required("number", Kind::Number(0, 9), ""),
+            Field::required("flag", Kind::Flag, ""),
+        ];
+        let sent = decode_form("number=7&words=b&flag=true&words=a&text=7&number=7.5&flag=yes").unwrap();
+        let expected = r#"{"number":7,"flag":true,"text":"7","number":"7.5","flag":"yes","words":["b","a"]}"#;
+        assert_eq!(as_json(&fields, sent.iter()), expected);
     }
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::shell;
-use crate::http::problem::Problem;
+use crate::http::problem::{Code, Problem};
 use crate::ledger::RequestId;
 
 /// The page of a problem.
@@ -18,7 +18,11 @@ pub(super) fn page(problem: &Problem, request_id: RequestId) -> Markup {
                 h1 { (entry.title) }
                 p.lead { (problem.detail()) }
                 p { (entry.cure) }
-                p.actions { a.button href="/console/" { "Go to your wallet" } }
+                @if problem.code() == Code::CredentialsTooWeak {
+                    p.actions { a.button href="/console/security" { "Mend them" } }
+                } @else {
+                    p.actions { a.button href="/console/" { "Go to your wallet" } }
+                }
                 p.quiet.small { "Request " code { (request_id) } " · " (entry.status.as_u16()) " " code { (entry.name) } }
             }
         },

@@ -9,7 +9,7 @@ use crate::http::call::Call;
 use crate::http::problem::{Code, Problem};
 
 /// What a form holds when it is shown: what was typed, and what was wrong with it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Filled {
     values: BTreeMap<String, String>,
     errors: Vec<(String, String)>,
@@ -17,12 +17,24 @@ pub(super) struct Filled {
     trouble: Option<(String, String)>,
 }
 
-/// Which field a problem without fields of its own speaks of.
-fn field_of(code: Code) -> Option<&'static str> {
-    match code {
-        Code::EmailTaken => Some("email"),
-        Code::RecipientNotFound => Some("to"),
-        _ => None,
+/// The field that a problem without fields of its own speaks of, and what stands beside it.
+fn beside(problem: &Problem) -> Option<(&'static str, String)> {
+    let field = match problem.code() {
+        Code::EmailTaken => "email",
+        Code::RecipientNotFound => "to",
+        Code::OtpRequired => return Some(("otp", "is needed for this".to_owned())),
+        Code::OtpInvalid => return Some(("otp", "is wrong, too old, or was used before".to_owned())),
+        _ => return None,
+    };
+    Some((field, format!(": {}", problem.detail())))
+}
+
+/// Several words of one field are lines.
+fn text_of(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        Value::Array(words) => words.into_iter().map(text_of).collect::<Vec<_>>().join("\n"),
+        other => other.to_string(),
     }
 }
 
@@ -35,7 +47,9 @@ impl Filled {
 
     /// What was sent.
     pub(super) fn sent(call: &Call) -> Self {
-        Self { values: serde_json::from_slice(&call.body).unwrap_or_default(), ..Self::default() }
+        let sent: BTreeMap<String, Value> = serde_json::from_slice(&call.body).unwrap_or_default();
+        let values = sent.into_iter().map(|(name, value)| (name, text_of(value))).collect();
+        Self { values, ..Self::default() }
     }
 
     /// What was sent, and why it was refused.
@@ -50,8 +64,8 @@ impl Filled {
             let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             self.errors.push((text("field"), text("message")));
         }
-        if let Some(field) = field_of(problem.code()) {
-            self.errors.push((field.to_owned(), format!(": {}", problem.detail())));
+        if let Some((field, message)) = beside(problem) {
+            self.errors.push((field.to_owned(), message));
         }
         if self.errors.is_empty() {
             self.trouble = Some((problem.code().entry().title.to_owned(), problem.detail().to_owned()));
@@ -59,9 +73,21 @@ impl Filled {
         self
     }
 
+    /// The same, with a value where a field has none.
+    pub(super) fn or(&self, name: &str, value: &str) -> Self {
+        let mut filled = self.clone();
+        filled.values.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        filled
+    }
+
     /// What was typed into a field.
     pub(super) fn value(&self, name: &str) -> &str {
         self.values.get(name).map(String::as_str).unwrap_or_default()
+    }
+
+    /// Whether a word was chosen in a field that takes several.
+    fn has_chosen(&self, name: &str, word: &str) -> bool {
+        self.value(name).lines().any(|chosen| chosen == word)
     }
 
     fn error(&self, name: &str) -> Option<&str> {
@@ -85,6 +111,9 @@ impl Filled {
         }
     }
 }
+
+/// What browsers know a code of a second factor by.
+const ONE_TIME_CODE: &str = "one-time-code";
 
 /// A field of one line.
 #[derive(Debug, Clone, Copy)]
@@ -126,6 +155,12 @@ impl Input {
         Self { kind: "password", autocomplete, required: true, ..Self::text(name, label, "") }
     }
 
+    /// A field for a code of the second factor.
+    pub(super) const fn otp() -> Self {
+        let otp = Self::text("otp", "Code", "What your authenticator app shows, or a recovery code.");
+        Self { autocomplete: ONE_TIME_CODE, required: true, ..otp }
+    }
+
     /// A field for an amount.
     pub(super) const fn amount() -> Self {
         let amount = Self::text("amount", "Amount", "");
@@ -142,9 +177,10 @@ impl Input {
         Self { required: true, ..self }
     }
 
-    /// The field as it stands in a form. What was typed into a password is not given back.
+    /// The field as it stands in a form. What was typed into a password or a code is not given back.
     pub(super) fn show(&self, filled: &Filled) -> Markup {
-        let value = if self.kind == "password" { "" } else { filled.value(self.name) };
+        let is_secret = self.kind == "password" || self.autocomplete == ONE_TIME_CODE;
+        let value = if is_secret { "" } else { filled.value(self.name) };
         let error = filled.error(self.name);
         html! {
             div.field.wrong[error.is_some()] {
@@ -173,6 +209,28 @@ pub(super) fn select(
                 @for (value, text) in options { option value=(value) selected[value == chosen] { (text) } }
             }
             (below(name, label, "", error))
+        }
+    }
+}
+
+/// A field that takes several of a few words, each behind its label.
+pub(super) fn checkboxes<'o>(
+    filled: &Filled,
+    name: &'static str,
+    legend: &str,
+    options: impl IntoIterator<Item = (&'o str, &'o str)>,
+) -> Markup {
+    let error = filled.error(name);
+    html! {
+        fieldset.field.wrong[error.is_some()] aria-describedby=[described_by(name, "", error)] {
+            legend { (legend) }
+            @for (word, label) in options {
+                label.check {
+                    input type="checkbox" name=(name) value=(word) checked[filled.has_chosen(name, word)];
+                    span { (label) }
+                }
+            }
+            (below(name, legend, "", error))
         }
     }
 }

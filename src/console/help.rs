@@ -9,10 +9,11 @@ use crate::http::call::Call;
 use crate::http::spec::Answer;
 
 /// What each key does. The script reads the same keys.
-const KEYS: [(&str, &str); 7] = [
+const KEYS: [(&str, &str); 8] = [
     ("/", "Search the history"),
     ("g w", "Go to the wallet"),
     ("g s", "Go to send money"),
+    ("g r", "Go to payment requests"),
     ("g h", "Go to the history"),
     ("g y", "Go to security"),
     ("?", "This page"),

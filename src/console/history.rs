@@ -43,7 +43,7 @@ pub(super) async fn page(call: Call) -> Answer {
         };
     let is_filtered = pairs.iter().any(|(name, _)| *name != "after");
     let content = html! {
-        h1 { "History" }
+        div.heading { h1 { "History" } span { a href="/console/payments" { "All payments" } " · " a href="/console/statement" { "Statement" } } }
         (filters(&filled))
         div id="movements" data-live {
             @if movements.rows.is_empty() && is_filtered {
@@ -202,7 +202,7 @@ pub(super) fn party(party: &crate::ledger::Party) -> String {
 /// A state, as a small mark whose word says what its colour does.
 pub(super) fn badge(state: &str) -> Markup {
     let tone = match state {
-        "succeeded" | "active" | "approved" | "delivered" => "badge good",
+        "succeeded" | "active" | "approved" | "delivered" | "paid" => "badge good",
         "declined" | "rejected" | "failed" | "frozen" | "high" => "badge bad",
         "authorized" | "pending_review" | "pending" | "warning" | "open" => "badge wait",
         _ => "badge",

@@ -57,10 +57,11 @@ pub(super) async fn page(call: Call) -> Answer {
         }
         div.actions {
             a.button href="/console/send" { "Send money" }
+            a.button.second href="/console/requests/new" { "Ask for money" }
             @if is_sandbox { a.button.second href="/console/topup" { "Add play money" } }
         }
         section {
-            div.heading { h2 { "Latest" } a href="/console/history" { "All movements" } }
+            div.heading { h2 { "Latest" } span { a href="/console/history" { "All movements" } " · " a href="/console/statement" { "Statement" } } }
             div id="latest" data-live { (history::table(&call, &movements.rows)?) }
         }
     };
@@ -80,7 +81,7 @@ fn card(currency: Currency, wallet: Wallet) -> Markup {
         div.wallet {
             p.balance { (money(wallet.available.saturating_add(wallet.held), currency, Sign::Plain)) }
             @if wallet.held > 0 {
-                p.quiet.small { (money(wallet.available, currency, Sign::Plain)) " available, " (money(wallet.held, currency, Sign::Plain)) " held" }
+                p.quiet.small { (money(wallet.available, currency, Sign::Plain)) " available, " a href="/console/payments?status=authorized" { (money(wallet.held, currency, Sign::Plain)) " held" } }
             } @else {
                 p.quiet.small { "available" }
             }

@@ -11,22 +11,38 @@ mod cookie;
 mod desk;
 mod door;
 mod errors;
+mod factor;
 mod first;
 mod form;
 mod format;
 mod help;
 mod history;
 mod home;
+mod keys;
 mod live;
+mod once;
+mod own_payments;
+mod own_routes;
+mod pay;
 mod payments;
+mod picture;
 mod reply;
+mod requests;
 pub mod routes;
+mod secret;
 mod security;
 mod send;
 mod shell;
+mod statement;
+mod steps;
 mod topup;
+mod webhooks;
 
 use crate::http::spec::Table;
 
-/// The pages, and the door in front of them.
+/// The wallet and the desk, and the door in front of them.
 pub const CONSOLE: Table = Table { prefix: "/console/", routes: routes::PAGES, door: &door::ConsoleDoor };
+/// What a customer has beyond the wallet itself.
+pub const OWN_PAGES: Table = Table { routes: routes::OWN_PAGES, ..CONSOLE };
+/// The pages to which payment links lead.
+pub const PAY_LINKS: Table = Table { prefix: "/pay/", routes: routes::PAY_LINKS, ..CONSOLE };

@@ -1,19 +1,24 @@
 //! The pages, in a table as the API's calls are: path, who may see it, what answers, which fields its form or query has.
 
+pub use super::own_routes::{OWN_PAGES, PAY_LINKS};
 use super::{accounts, assets, desk, first, help, history, home, live, payments, security, send, topup};
 use crate::http::spec::{Access, Doc, Field, Kind, Permission, Route, Tag, Verb};
 use crate::http::transactions::TYPES;
 use crate::http::wallets::METHODS;
 use crate::ledger::User;
 
-const OWN: Access = Access::Needs(Permission::OwnAccount);
+pub(super) const OWN: Access = Access::Needs(Permission::OwnAccount);
 const READ: Access = Access::Needs(Permission::ReadUsers);
 const AUDIT: Access = Access::Needs(Permission::ReadAudit);
 const ADMIN: Access = Access::Needs(Permission::Administer);
-const AFTER: Field = Field::optional("after", Kind::After, "Where the page before ended.");
-const AMOUNT: Field = Field::required("amount", Kind::Amount, "How much.");
-const CURRENCY: Field = Field::required("currency", Kind::Currency, "In which currency.");
-const NONCE: Field = Field::required("nonce", Kind::Text(100), "What makes this form another than the next.");
+/// One's own credentials, which also somebody can change who must mend them first.
+pub(super) const CREDENTIALS: Access = Access::Needs(Permission::OwnCredentials);
+pub(super) const AFTER: Field = Field::optional("after", Kind::After, "Where the page before ended.");
+pub(super) const AMOUNT: Field = Field::required("amount", Kind::Amount, "How much.");
+pub(super) const CURRENCY: Field = Field::required("currency", Kind::Currency, "In which currency.");
+pub(super) const NONCE: Field =
+    Field::required("nonce", Kind::Text(100), "What makes this form another than the next.");
+pub(super) const OTP: Field = Field::optional("otp", Kind::Text(64), "A code of the second factor.");
 
 /// What a payment's form says.
 const PAYMENT: &[Field] = &[
@@ -22,6 +27,7 @@ const PAYMENT: &[Field] = &[
     CURRENCY,
     Field::optional("description", Kind::Text(500), "For people."),
     Field::optional("reference", Kind::Text(100), "For the books."),
+    OTP,
     NONCE,
 ];
 
@@ -31,7 +37,7 @@ macro_rules! handler {
     };
 }
 
-const fn doc(summary: &'static str, query: &'static [Field], body: &'static [Field]) -> Doc {
+pub(super) const fn doc(summary: &'static str, query: &'static [Field], body: &'static [Field]) -> Doc {
     Doc {
         tag: Tag::Console,
         operation: "",
@@ -74,11 +80,13 @@ macro_rules! form {
 }
 
 /// A word of ours that a page shows a message for.
-const fn note(words: &'static [&'static str]) -> Field {
+pub(super) const fn note(words: &'static [&'static str]) -> Field {
     Field::optional("note", Kind::OneOf(words), "What was just done.")
 }
 
-/// Every page.
+pub(super) use {form, handler, page};
+
+/// The pages of the wallet and of the desk.
 pub static PAGES: &[Route] = &[
     page!("/console", Access::Public, accounts::front, "The way to the wallet", []),
     page!("/console/assets/{name}", Access::Public, assets::asset, "The script and the icon", []),
@@ -114,7 +122,13 @@ pub static PAGES: &[Route] = &[
             Field::optional("name", Kind::Text(User::MAX_NAME), "What others see."),
         ]
     ),
-    page!("/console/register", Access::Public, accounts::register_page, "Register", []),
+    page!(
+        "/console/register",
+        Access::Public,
+        accounts::register_page,
+        "Register",
+        [Field::optional("next", Kind::Text(1_000), "Where to go then.")]
+    ),
     form!(
         "/console/register",
         Access::Public,
@@ -124,9 +138,10 @@ pub static PAGES: &[Route] = &[
             Field::required("email", Kind::Email, "An address of one's own."),
             Field::required("password", Kind::Password, "A new password."),
             Field::optional("name", Kind::Text(User::MAX_NAME), "What others see."),
+            Field::optional("next", Kind::Text(1_000), "Where to go then."),
         ]
     ),
-    form!("/console/logout", OWN, accounts::logout, "Log out", &[]),
+    form!("/console/logout", CREDENTIALS, accounts::logout, "Log out", &[]),
     page!("/console/", OWN, home::page, "The wallet", [note(&["welcome"])]),
     page!(
         "/console/send",
@@ -166,11 +181,17 @@ pub static PAGES: &[Route] = &[
             Field::optional("to", Kind::Moment, "Up to the end of this date."),
         ]
     ),
-    page!("/console/payments/{id}", OWN, payments::payment, "A payment", [note(&["sent"])]),
+    page!(
+        "/console/payments/{id}",
+        OWN,
+        payments::payment,
+        "A payment",
+        [note(&["sent", "captured", "voided", "refunded"])]
+    ),
     page!("/console/transactions/{id}", OWN, payments::transaction, "A movement", []),
     page!(
         "/console/security",
-        OWN,
+        CREDENTIALS,
         security::page,
         "One's own security",
         [note(&["name", "password", "ended"])]
@@ -184,7 +205,7 @@ pub static PAGES: &[Route] = &[
     ),
     form!(
         "/console/security/password",
-        OWN,
+        CREDENTIALS,
         security::change_password,
         "Change one's password",
         &[
@@ -194,7 +215,7 @@ pub static PAGES: &[Route] = &[
             Field::optional("username", Kind::Text(254), "For password managers."),
         ]
     ),
-    form!("/console/sessions/{id}/end", OWN, security::end_session, "End a session", &[]),
+    form!("/console/sessions/{id}/end", CREDENTIALS, security::end_session, "End a session", &[]),
     page!("/console/live", OWN, live::own, "Changes of one's own, as they come", []),
     page!("/console/desk/live", READ, live::desk, "Changes of any kind, as they come", []),
     page!("/console/desk/audit", AUDIT, desk::audit, "The chain and the books", []),

@@ -39,6 +39,13 @@ function sendOnce(event) {
 }
 
 // What a page shows is brought up to date when the server says that something has changed.
+function shownBy(part) {
+  // Neither the time that passes nor a button of this script is news.
+  const copy = part.cloneNode(true);
+  for (const element of all("time, .copy", copy)) element.remove();
+  return copy.textContent;
+}
+
 let updating = false;
 let updateAgain = false;
 async function update() {
@@ -53,8 +60,9 @@ async function update() {
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     for (const part of all("[data-live][id]")) {
       const newer = page.getElementById(part.id);
-      if (!newer || newer.textContent === part.dataset.shown || part.contains(document.activeElement)) continue;
-      part.dataset.shown = newer.textContent;
+      const shown = newer && shownBy(newer);
+      if (!newer || shown === part.dataset.shown || part.contains(document.activeElement)) continue;
+      part.dataset.shown = shown;
       part.replaceChildren(...newer.childNodes);
       part.classList.remove("fresh");
       void part.offsetWidth;
@@ -74,7 +82,7 @@ async function update() {
 function listen() {
   const address = document.body.dataset.stream;
   if (!address || !one("[data-live]")) return;
-  for (const part of all("[data-live][id]")) part.dataset.shown = part.textContent;
+  for (const part of all("[data-live][id]")) part.dataset.shown = shownBy(part);
   const source = new EventSource(address);
   source.addEventListener("change", update);
   addEventListener("pagehide", () => source.close());
@@ -100,7 +108,7 @@ function addCopyButtons(within = document) {
 }
 
 // Keys. Whoever needs single keys for something else switches them off on the help page (WCAG 2.1.4).
-const PLACES = { w: "/console/", s: "/console/send", h: "/console/history", y: "/console/security", t: "/console/desk" };
+const PLACES = { w: "/console/", s: "/console/send", r: "/console/requests", h: "/console/history", y: "/console/security", t: "/console/desk" };
 const OFF = "farthing-keys-off";
 let afterG = false;
 function press(event) {
@@ -153,12 +161,38 @@ function offerKeys() {
   show();
 }
 
+function offerPrint() {
+  for (const button of all("[data-print]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => print());
+  }
+}
+
+// On a phone the navigation is a row that scrolls: the place where one is comes into view.
+function showPlace() {
+  const place = one(".side a[aria-current]");
+  const side = place?.closest(".side");
+  if (side) side.scrollLeft += place.getBoundingClientRect().right - side.getBoundingClientRect().right + 16;
+}
+
+// A page that comes back as it was left has not been sent yet.
+function sendAgain(event) {
+  if (!event.persisted) return;
+  for (const form of all("form[data-sent]")) {
+    form.removeAttribute("data-sent");
+    one("button[type=submit]", form)?.removeAttribute("aria-disabled");
+  }
+}
+
+addEventListener("pageshow", sendAgain);
 addEventListener("submit", sendOnce);
 addEventListener("keydown", press);
 addCopyButtons();
 tellTimes();
 setInterval(tellTimes, 30000);
 offerKeys();
+offerPrint();
+showPlace();
 listen();
 if (location.hash === "#q") one("input[type=search]")?.focus();
 one(".wrong input, .wrong select")?.focus();

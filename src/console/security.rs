@@ -21,6 +21,7 @@ const ROWS: usize = 25;
 const NAME: Input =
     Input { autocomplete: "name", ..Input::text("name", "Name", "What people see whom you pay.") };
 const CURRENT: Input = Input::password("current_password", "Current password", "current-password");
+const CODE: Input = Input::otp();
 const NEW: Input = Input::password("new_password", "New password", "new-password")
     .hint("Every other session of yours ends when it changes.");
 
@@ -37,15 +38,27 @@ async fn show(call: &Call, status: StatusCode, filled: &Filled, note: Option<&st
     let sessions = call.teller().sessions(who).await?;
     let events = call.teller().activity(who, PageRequest { limit: LATEST, after: None }).await?;
     let token = shell::form_token(call)?;
+    let has_factor = who.user.active_factor().is_some();
     let named = Filled::with(&[("name", who.user.name.as_deref().unwrap_or_default())]);
     let content = html! {
         h1 { "Security" }
         @if let Some(done) = note.and_then(done) { div.notice.good role="status" { p { (done) } } }
-        (filled.summary(&["name", "current_password", "new_password"]))
+        (filled.summary(&["name", "current_password", "otp", "new_password"]))
         section {
             h2 { "Where you are logged in" }
             ul.cards id="sessions" data-live {
                 @for session in &sessions { (session_card(session, session.id == who.caller.session, &token, now)) }
+            }
+        }
+        section {
+            h2 { "Second factor" }
+            div.card {
+                @if has_factor {
+                    p { span.badge.good { "On" } " A code is asked for beside your password." }
+                } @else {
+                    p { span.badge { "Off" } " Your password alone opens this account." }
+                }
+                a.button.second.small href="/console/security/totp" { @if has_factor { "Change" } @else { "Set it up" } }
             }
         }
         section {
@@ -61,7 +74,9 @@ async fn show(call: &Call, status: StatusCode, filled: &Filled, note: Option<&st
                 (token)
                 // Password managers file the new password under this.
                 input type="text" name="username" value=(who.user.email.as_str()) autocomplete="username" hidden;
-                (CURRENT.show(filled)) (NEW.show(filled))
+                (CURRENT.show(filled))
+                @if has_factor { (CODE.show(filled)) }
+                (NEW.show(filled))
                 div.actions { button.button.second type="submit" { "Change the password" } }
             }
         }

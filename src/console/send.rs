@@ -7,13 +7,13 @@
 use hyper::StatusCode;
 use maud::{Markup, html};
 
-use super::cookie::{fingerprint, new_secret};
+use super::cookie::fingerprint;
 use super::form::{Filled, Input, select};
 use super::format::{self, Sign};
 use super::history::party;
 use super::home::wallets;
-use super::reply;
 use super::shell::{self, Place};
+use super::{once, reply};
 use crate::http::call::Call;
 use crate::http::payments::{pay_and_count, read_payment};
 use crate::http::problem::{Code, Problem};
@@ -25,6 +25,7 @@ const TO: Input = Input::text("to", "To", "An email or a user id; “house” pa
 const AMOUNT: Input = Input::amount();
 const NOTE: Input = Input::text("description", "Note", "They see it, too.");
 const REFERENCE: Input = Input::text("reference", "Reference", "For the books, such as an invoice number.");
+const CODE: Input = Input::otp();
 const SHOWN: [&str; 5] = ["to", "amount", "currency", "description", "reference"];
 
 pub(super) async fn page(call: Call) -> Answer {
@@ -37,13 +38,24 @@ pub(super) async fn page(call: Call) -> Answer {
 
 /// The first step is over: who gets what.
 pub(super) async fn review(call: Call) -> Answer {
-    match look_at(&call).await {
+    match look_at(&call, None).await {
         Ok(content) => shell::page(&call, "Confirm", Place::Send, &content),
         Err(problem) => refused(&call, &problem).await,
     }
 }
 
-async fn look_at(call: &Call) -> Result<Markup, Problem> {
+/// The second step once more, with a field for the code that it asks for.
+async fn ask_for_code(call: &Call, problem: &Problem) -> Answer {
+    let content = look_at(call, Some(problem)).await?;
+    shell::page_with(call, problem.code().entry().status, "Confirm", Place::Send, &content)
+}
+
+/// Whether what was refused goes on with a code of the second factor.
+pub(super) fn asks_for_code(code: Code) -> bool {
+    matches!(code, Code::OtpRequired | Code::OtpInvalid)
+}
+
+async fn look_at(call: &Call, code_wanted: Option<&Problem>) -> Result<Markup, Problem> {
     let request = read_payment(call, None)?;
     let who = call.who()?;
     let payee = call.teller().payee(&request.to).await?;
@@ -67,9 +79,10 @@ async fn look_at(call: &Call) -> Result<Markup, Problem> {
                 div.notice.bad role="status" { p { "That is more than you have. The payment would be declined." } }
             }
         }
-        form method="post" action="/console/send/confirm" data-once {
+        form method="post" action="/console/send/confirm" novalidate data-once {
             (shell::form_token(call)?)
             (carried(&sent))
+            @if let Some(problem) = code_wanted { (CODE.show(&Filled::default().wrong(problem))) }
             div.actions {
                 button.button type="submit" { "Send " (format::plain(request.money.amount_minor(), currency)) }
                 a.button.second href=(change_address(&sent)) { "Change" }
@@ -103,6 +116,7 @@ pub(super) async fn confirm(call: Call) -> Answer {
         Ok(payment) => Ok(reply::see_other(&format!("/console/payments/{payment}?note=sent"))),
         Err(problem) => match kept_payment(&problem) {
             Some(payment) => Ok(reply::see_other(&format!("/console/payments/{payment}"))),
+            None if asks_for_code(problem.code()) => ask_for_code(&call, &problem).await,
             None => refused(&call, &problem).await,
         },
     }
@@ -114,7 +128,7 @@ async fn pay(call: &Call, request: PayRequest) -> Result<PaymentId, Problem> {
 }
 
 /// The payment that a refusal left in the history.
-fn kept_payment(problem: &Problem) -> Option<PaymentId> {
+pub(super) fn kept_payment(problem: &Problem) -> Option<PaymentId> {
     let is_kept = matches!(problem.code(), Code::InsufficientFunds | Code::PaymentDeclined);
     problem.find_member("payment").filter(|_| is_kept)?.as_str()?.parse().ok()
 }
@@ -147,16 +161,12 @@ async fn form_page(call: &Call, status: StatusCode, filled: &Filled) -> Answer {
     if currencies.is_empty() {
         currencies.push(("USD".to_owned(), "USD".to_owned()));
     }
-    let nonce = match filled.value("nonce") {
-        "" => new_secret(call.teller().clock()).map_err(|error| Problem::internal(error.to_string()))?,
-        nonce => nonce.to_owned(),
-    };
     let content = html! {
         h1 { "Send money" }
         (filled.summary(&SHOWN))
         form method="post" action="/console/send" novalidate {
             (shell::form_token(call)?)
-            input type="hidden" name="nonce" value=(nonce);
+            (once::field(call, filled)?)
             (TO.show(filled))
             div.pair {
                 (AMOUNT.show(filled))

@@ -23,10 +23,16 @@ pub(super) enum Place {
     Home,
     /// Paying somebody.
     Send,
+    /// Asking for money.
+    Requests,
     /// Every movement.
     History,
     /// Sessions, password, activity.
     Security,
+    /// Keys for programs.
+    Keys,
+    /// Where one's own events are sent.
+    OwnWebhooks,
     /// The chain, and whether the books balance.
     Audit,
     /// The settings in effect.
@@ -51,8 +57,15 @@ const fn entry(place: Place, label: &'static str, address: &'static str, needs: 
 const WALLET: &[Entry] = &[
     entry(Place::Home, "Wallet", "/console/", Permission::OwnAccount),
     entry(Place::Send, "Send", "/console/send", Permission::OwnAccount),
+    entry(Place::Requests, "Requests", "/console/requests", Permission::OwnAccount),
     entry(Place::History, "History", "/console/history", Permission::OwnAccount),
     entry(Place::Security, "Security", "/console/security", Permission::OwnAccount),
+];
+
+/// What people have whose programs call.
+const PROGRAMS: &[Entry] = &[
+    entry(Place::Keys, "API keys", "/console/keys", Permission::OwnCredentials),
+    entry(Place::OwnWebhooks, "Webhooks", "/console/webhooks", Permission::OwnAccount),
 ];
 
 /// What operators have.
@@ -98,6 +111,7 @@ pub(super) fn page_with(
         div.columns {
             nav.side aria-label="Console" {
                 (entries("You", WALLET, who.user.role, place))
+                (entries("Programs", PROGRAMS, who.user.role, place))
                 (entries("Desk", DESK, who.user.role, place))
             }
             main id="content" tabindex="-1" {

@@ -14,12 +14,12 @@ use crate::store::PageRequest;
 use crate::teller::{NewApiKey, NewApiKeyRequest};
 
 /// The most seconds that a key may be given, and an old one may be left: ten years, and a month.
-pub(super) const LONGEST_LIFE: i64 = 315_360_000;
-pub(super) const LONGEST_OVERLAP: i64 = 2_678_400;
+pub(crate) const LONGEST_LIFE: i64 = 315_360_000;
+pub(crate) const LONGEST_OVERLAP: i64 = 2_678_400;
 /// How long an old key counts unless told: a day.
 const OVERLAP: i64 = 86_400;
 /// The most scopes of one key.
-pub(super) const MAX_SCOPES: usize = 20;
+pub(crate) const MAX_SCOPES: usize = 20;
 
 /// An API key; its token where it was just made.
 #[derive(Serialize)]
@@ -50,6 +50,16 @@ impl<'a> KeyView<'a> {
 }
 
 pub(super) async fn make(call: Call) -> Answer {
+    let request = read_key(&call)?;
+    let made = call.teller().make_api_key(call.who()?, call.origin.clone(), request).await?;
+    shown_once(&made)
+}
+
+/// The key that somebody wants.
+///
+/// # Errors
+/// 422 with every wrong field.
+pub(crate) fn read_key(call: &Call) -> Result<NewApiKeyRequest, Problem> {
     let mut form = call.form()?;
     let name = form.text("name");
     let words = form.words("scopes");
@@ -69,21 +79,24 @@ pub(super) async fn make(call: Call) -> Answer {
     if !scopes.iter().all(|scope| scope.permission().is_given_to(role)) {
         return Err(Problem::field("scopes", "beyond_role", "must not reach beyond your own role"));
     }
-    let request = NewApiKeyRequest { key: ApiKey { name, scopes }, expires_in_ms, otp };
-    let made = call.teller().make_api_key(call.who()?, call.origin.clone(), request).await?;
-    shown_once(&made)
+    Ok(NewApiKeyRequest { key: ApiKey { name, scopes }, expires_in_ms, otp })
 }
 
 pub(super) async fn rotate(call: Call) -> Answer {
+    shown_once(&replace(&call).await?)
+}
+
+/// Replaces a key as the form says.
+///
+/// # Errors
+/// 422; every refusal of it.
+pub(crate) async fn replace(call: &Call) -> Result<NewApiKey, Problem> {
     let mut form = call.form()?;
     let overlap = form.number("overlap");
     let otp = form.text("otp");
     let overlap_ms = millis(form.finish(Some(overlap))?.unwrap_or(OVERLAP));
-    let old = session_of(&call)?;
-    let who = call.who()?;
-    let made =
-        call.teller().rotate_api_key(who, call.origin.clone(), old, overlap_ms, otp.as_deref()).await?;
-    shown_once(&made)
+    let (old, who) = (session_of(call)?, call.who()?);
+    Ok(call.teller().rotate_api_key(who, call.origin.clone(), old, overlap_ms, otp.as_deref()).await?)
 }
 
 pub(super) async fn list(call: Call) -> Answer {
@@ -104,7 +117,10 @@ pub(super) async fn revoke(call: Call) -> Answer {
 }
 
 /// A key is kept as a session of the same UUID.
-fn session_of(call: &Call) -> Result<SessionId, Problem> {
+///
+/// # Errors
+/// 404 if the path names no key.
+pub(crate) fn session_of(call: &Call) -> Result<SessionId, Problem> {
     Ok(SessionId::new(call.id::<KeyId>()?.uuid()))
 }
 

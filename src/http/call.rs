@@ -82,7 +82,8 @@ impl Call {
         let host = self.headers.get(hyper::header::HOST).and_then(|host| host.to_str().ok());
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
         let host = host.filter(|host| !host.is_empty() && host.len() <= 255 && host.chars().all(is_plain));
-        let is_secure = self.headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+        let is_told = self.headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+        let is_secure = self.app.edge().has_tls || self.source.by_https || is_told;
         let scheme = if is_secure { "https" } else { "http" };
         host.map(|host| format!("{scheme}://{host}")).unwrap_or_default()
     }

@@ -11,7 +11,7 @@
 //! let in.
 
 mod activity;
-mod api_keys;
+pub(crate) mod api_keys;
 pub mod body;
 pub mod call;
 mod cash;
@@ -32,28 +32,28 @@ pub mod pages;
 pub(crate) mod payments;
 pub mod problem;
 pub mod proxy;
-mod qr;
+pub(crate) mod qr;
 pub mod reconciliations;
 pub mod reply;
-mod requests;
+pub(crate) mod requests;
 mod reviews;
 pub mod router;
 pub mod routes;
 mod sandbox;
 mod schedules;
 pub mod schema;
-mod search;
+pub(crate) mod search;
 pub mod server;
 mod sessions;
 pub mod spec;
-mod statements;
+pub(crate) mod statements;
 mod system;
 pub mod tls;
 pub(crate) mod transactions;
 pub(crate) mod users;
 mod views;
 pub(crate) mod wallets;
-mod webhooks;
+pub(crate) mod webhooks;
 mod wire;
 
 use std::future::poll_fn;

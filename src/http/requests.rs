@@ -12,10 +12,11 @@ use super::reply::{self, List};
 use super::spec::Answer;
 use super::views::{PartyView, Text, text_or_null};
 use crate::ledger::{
-    Currency, Money, PaymentId, PaymentRequestId, RequestEnd, RequestStatus, Timestamp, UserId,
+    Currency, IdempotencyKey, Money, PaymentId, PaymentRequestId, RequestEnd, RequestStatus, Timestamp,
+    UserId,
 };
 use crate::store::PageRequest;
-use crate::teller::{NewRequest, RequestNow};
+use crate::teller::{self, NewRequest, RequestNow};
 
 #[derive(Serialize)]
 struct RequestView<'a> {
@@ -60,7 +61,7 @@ impl<'a> RequestView<'a> {
             description: text_or_null(&request.description),
             to: PartyView::named(now.to, now.to_name.as_deref()),
             payment,
-            url: format!("{origin}/pay/{}", now.id),
+            url: link(now.id, origin),
             created_at: Text(now.record.created_at),
             expires_at: request.expires_at.map(Text),
             ended_at: ended_at.map(Text),
@@ -68,16 +69,29 @@ impl<'a> RequestView<'a> {
     }
 }
 
+/// The page of a request, which whoever is to pay is given.
+pub(crate) fn link(request: PaymentRequestId, origin: &str) -> String {
+    format!("{origin}/pay/{request}")
+}
+
 pub(super) async fn make(call: Call) -> Answer {
+    let new = read_request(&call)?;
+    let now = call.teller().make_request(call.who()?, call.origin.clone(), new).await?;
+    let request = RequestView::new(&now, call.who()?.user.id, &call.own_origin());
+    Ok(reply::json(StatusCode::CREATED, &request))
+}
+
+/// What somebody wants to be paid.
+///
+/// # Errors
+/// 422 with every wrong field.
+pub(crate) fn read_request(call: &Call) -> Result<NewRequest, Problem> {
     let mut form = call.form()?;
     let money = form.money("amount", "currency");
     let description = form.text("description").unwrap_or_default();
     let expires_in_ms = form.number("expires_in").map(|seconds| seconds.saturating_mul(1_000));
     let money = form.finish(money)?;
-    let new = NewRequest { money, description, expires_in_ms };
-    let now = call.teller().make_request(call.who()?, call.origin.clone(), new).await?;
-    let request = RequestView::new(&now, call.who()?.user.id, &call.own_origin());
-    Ok(reply::json(StatusCode::CREATED, &request))
+    Ok(NewRequest { money, description, expires_in_ms })
 }
 
 pub(super) async fn list(call: Call) -> Answer {
@@ -119,10 +133,23 @@ pub(super) async fn pay(call: Call) -> Answer {
     }
     let otp = form.text("otp");
     form.finish(Some(()))?;
-    let (key, origin) = (call.idempotency_key()?, call.origin.clone());
-    let answer = call.teller().pay_request(call.who()?, origin, id, key, otp.as_deref()).await;
-    count(&call, &answer);
-    Ok(paid(&answer?))
+    Ok(paid(&pay_and_count(&call, id, call.idempotency_key()?, otp).await?))
+}
+
+/// Pays a request, and counts how it went.
+///
+/// # Errors
+/// Every refusal of a payment, and of one of a request.
+pub(crate) async fn pay_and_count(
+    call: &Call,
+    request: PaymentRequestId,
+    key: Option<IdempotencyKey>,
+    otp: Option<String>,
+) -> Result<teller::Answer, Problem> {
+    let (who, origin) = (call.who()?, call.origin.clone());
+    let paid = call.teller().pay_request(who, origin, request, key, otp.as_deref()).await;
+    count(call, &paid);
+    Ok(paid?)
 }
 
 pub(super) async fn cancel(call: Call) -> Answer {

@@ -18,7 +18,7 @@ use crate::ledger::{Balance, Currency, RequestId, Timestamp, Total};
 use crate::teller::{StatementBounds, StatementRequest};
 
 /// The formats' names.
-pub(super) const FORMATS: &[&str] = &["json", "csv", "camt053", "hledger"];
+pub(crate) const FORMATS: &[&str] = &["json", "csv", "camt053", "hledger"];
 /// The media types of those that are no JSON.
 pub(super) const FORMAT_TYPES: &[&str] = &["text/csv", "application/xml", "text/plain"];
 
@@ -28,6 +28,14 @@ const PIECE_BYTES: usize = 64 * 1024;
 const PIECES: usize = 2;
 
 pub(super) async fn get(call: Call) -> Answer {
+    file(&call).await
+}
+
+/// The statement that the query asks for, as a file.
+///
+/// # Errors
+/// 422 with every wrong parameter; faults.
+pub(crate) async fn file(call: &Call) -> Answer {
     let mut query = call.query();
     query.require("currency");
     let currency = query.currency("currency");

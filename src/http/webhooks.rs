@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::call::Call;
-use super::extract::{Cursor, Form};
+use super::extract::{Cursor, Form, Query};
 use super::problem::Problem;
 use super::reply::{self, List};
 use super::spec::{Answer, Permission};
@@ -22,17 +22,25 @@ use crate::webhook::{Scheme, Target};
 const KEEP_SECONDS: i64 = 86_400;
 
 pub(super) async fn create(call: Call) -> Answer {
+    let request = read_webhook(&call).await?;
+    let fresh = call.teller().create_webhook(call.who()?, call.origin.clone(), request).await?;
+    Ok(reply::json(StatusCode::CREATED, &with_secret(&fresh)?))
+}
+
+/// The webhook that somebody wants.
+///
+/// # Errors
+/// 422 with every wrong field; 403 for one of the house that is not theirs to make.
+pub(crate) async fn read_webhook(call: &Call) -> Result<WebhookRequest, Problem> {
     let mut form = call.form()?;
-    let url = read_url(&call, &mut form);
+    let url = read_url(call, &mut form);
     let events = read_events(&mut form).unwrap_or_else(|| vec!["*".to_owned()]);
     let description = form.text("description").unwrap_or_default();
     let scheme = form.word("signature").and_then(Scheme::from_name).unwrap_or(Scheme::V1);
     let scope = form.word("scope");
     let url = form.finish(url)?;
-    let owner = owner(&call, scope).await?;
-    let request = WebhookRequest { url, events, description, scheme, owner };
-    let fresh = call.teller().create_webhook(call.who()?, call.origin.clone(), request).await?;
-    Ok(reply::json(StatusCode::CREATED, &with_secret(&fresh)?))
+    let owner = owner(call, scope).await?;
+    Ok(WebhookRequest { url, events, description, scheme, owner })
 }
 
 pub(super) async fn list(call: Call) -> Answer {
@@ -65,14 +73,19 @@ pub(super) async fn update(call: Call) -> Answer {
 }
 
 pub(super) async fn rotate(call: Call) -> Answer {
+    Ok(reply::json(StatusCode::OK, &with_secret(&replace_secret(&call).await?)?))
+}
+
+/// Gives a webhook another secret as the form says.
+///
+/// # Errors
+/// 422; 404.
+pub(crate) async fn replace_secret(call: &Call) -> Result<FreshWebhook, Problem> {
     let id: WebhookId = call.id()?;
     let mut form = call.form()?;
     let keep = form.number("keep_old_seconds").unwrap_or(KEEP_SECONDS);
-    let keep = form.finish(Some(keep))?;
-    let who = call.who()?;
-    let keep_ms = keep.saturating_mul(1_000);
-    let fresh = call.teller().rotate_webhook_secret(who, call.origin.clone(), id, keep_ms).await?;
-    Ok(reply::json(StatusCode::OK, &with_secret(&fresh)?))
+    let keep_ms = form.finish(Some(keep))?.saturating_mul(1_000);
+    Ok(call.teller().rotate_webhook_secret(call.who()?, call.origin.clone(), id, keep_ms).await?)
 }
 
 pub(super) async fn delete(call: Call) -> Answer {
@@ -101,17 +114,22 @@ pub(super) async fn replay(call: Call) -> Answer {
     Ok(reply::json(StatusCode::ACCEPTED, &json!({"since": since.to_string(), "until": until.to_string()})))
 }
 
+/// Which deliveries somebody wants to see.
+pub(crate) fn read_filter(query: &mut Query<'_>) -> DeliveryFilter {
+    let (state, kind) = (query.word("status"), query.word("type"));
+    DeliveryFilter {
+        state: state.and_then(|name| DeliveryState::ALL.into_iter().find(|state| state.name() == name)),
+        kind: kind.and_then(EventType::from_name),
+    }
+}
+
 pub(super) async fn deliveries(call: Call) -> Answer {
     let mut query = call.query();
     let page = PageRequest { limit: query.limit(), after: query.after() };
-    let (state, kind) = (query.word("status"), query.word("type"));
+    let filter = read_filter(&mut query);
     let pairs = query.pairs();
     query.finish(())?;
     let id: WebhookId = call.id()?;
-    let filter = DeliveryFilter {
-        state: state.and_then(|name| DeliveryState::ALL.into_iter().find(|state| state.name() == name)),
-        kind: kind.and_then(EventType::from_name),
-    };
     let page = call.teller().deliveries(call.who()?, id, page, filter).await?;
     let rows =
         page.rows.iter().map(|record| told_delivery(record)).collect::<Result<Vec<Value>, Problem>>()?;

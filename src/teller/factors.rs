@@ -42,8 +42,22 @@ impl Teller {
         let sealed = self.sealer.seal(SecretKind::TotpSeed, who.user.id.uuid(), &seed)?;
         let begin = BeginFactor { caller: who.caller, seed: sealed };
         self.execute(origin, Action::BeginFactor(begin)).await?;
-        let issuer = self.rules.house_name.clone();
-        Ok(FactorOffer { seed, issuer, account: who.user.email.as_str().to_owned() })
+        Ok(self.offer(seed, &who.user))
+    }
+
+    /// The second factor that the caller has begun and not confirmed, if there is one.
+    ///
+    /// # Errors
+    /// If its seed does not open.
+    pub fn offered_factor(&self, who: &Identity) -> Result<Option<FactorOffer>, TellerError> {
+        let begun = who.user.second_factor.as_ref().filter(|_| who.user.active_factor().is_none());
+        let Some(begun) = begun else { return Ok(None) };
+        let seed = self.sealer.open(SecretKind::TotpSeed, who.user.id.uuid(), &begun.seed)?;
+        Ok(Some(self.offer(seed, &who.user)))
+    }
+
+    fn offer(&self, seed: Secret, user: &User) -> FactorOffer {
+        FactorOffer { seed, issuer: self.rules.house_name.clone(), account: user.email.as_str().to_owned() }
     }
 
     /// Confirms it by a first code; from then on it is asked for. Gives the recovery codes, which are seen this once.

@@ -14,6 +14,9 @@ use crate::store::{AccountBalance, Movement, Page, PageRequest, StoreError};
 use super::search::{Search, Whose};
 use super::{Identity, Teller, TellerError, unexpected};
 
+/// The most steps of one payment that are shown.
+const MOST_STEPS: usize = 200;
+
 /// Who is to be paid, as the payer says it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Recipient {
@@ -253,6 +256,20 @@ impl Teller {
         let payment = movement.filter(|movement| movement.transaction.kind == TransactionKind::Payment);
         let Some(payment) = payment else { return Ok(None) };
         Ok(self.as_they_stand(vec![payment.transaction]).await?.pop())
+    }
+
+    /// The later steps of one of the caller's own payments that they may know of, oldest first.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn payment_steps(
+        &self,
+        who: &Identity,
+        payment: &PaymentNow,
+    ) -> Result<Vec<Arc<Transaction>>, TellerError> {
+        let steps = self.store.payment_steps(payment.first.id.into(), MOST_STEPS).await?;
+        let steps = steps.into_iter().map(|movement| movement.transaction);
+        Ok(steps.filter(|step| step.seen_by().any(|seer| seer == who.user.id)).collect())
     }
 
     /// The caller's own payments, from either side, newest first.

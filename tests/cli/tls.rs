@@ -12,7 +12,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 use tempfile::TempDir;
 
-use crate::support::{Request, Server};
+use crate::support::{PASSWORD, Request, Server};
 
 /// A certificate for this machine in files of its own.
 struct Certificate {
@@ -57,6 +57,17 @@ fn ask(
     trusted: &CertificateDer<'static>,
     versions: &[&'static SupportedProtocolVersion],
 ) -> std::io::Result<String> {
+    let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    exchange(server, trusted, versions, request)
+}
+
+/// Sends a request in TLS, and gives the whole answer.
+fn exchange(
+    server: &Server,
+    trusted: &CertificateDer<'static>,
+    versions: &[&'static SupportedProtocolVersion],
+    request: &str,
+) -> std::io::Result<String> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -69,7 +80,7 @@ fn ask(
     let mut socket = TcpStream::connect(server.address())?;
     socket.set_read_timeout(Some(Duration::from_secs(20)))?;
     let mut stream = rustls::Stream::new(&mut connection, &mut socket);
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(request.as_bytes())?;
     let mut said = String::new();
     stream.read_to_string(&mut said)?;
     Ok(said)
@@ -88,6 +99,28 @@ fn https_is_served_and_browsers_are_told_to_stay() {
     }
     let stranger = Certificate::new().renew();
     assert!(ask(&server, &stranger, &[&TLS13]).is_err(), "the certificate is the server's own");
+}
+
+#[test]
+fn a_payment_link_begins_with_https() {
+    let certificate = Certificate::new();
+    let trusted = certificate.renew();
+    let server = certificate.server();
+    let post = |path: &str, token: &str, body: &str| {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{token}Content-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        exchange(&server, &trusted, &[&TLS13], &request).unwrap()
+    };
+    let account = format!("{{\"email\":\"ada@example.org\",\"password\":\"{PASSWORD}\"}}");
+    post("/register", "", &account);
+    let login = post("/login", "", &account);
+    let (_, rest) = login.split_once("\"access_token\":\"").expect("a token");
+    let token = format!("Authorization: Bearer {}\r\n", rest.split('"').next().unwrap());
+    let made = post("/requests", &token, "{\"amount\":\"1\",\"currency\":\"USD\"}");
+    assert!(made.contains("\"url\":\"https://localhost/pay/plk_"), "{made}");
 }
 
 #[test]
