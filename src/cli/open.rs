@@ -20,7 +20,7 @@ use crate::auth::sign::Signer;
 use crate::auth::throttle::Throttle;
 use crate::clock::Clock;
 use crate::config::{Loaded, Mode, Origin, Settings};
-use crate::console::CONSOLE;
+use crate::console::{CONSOLE, DESK};
 use crate::courier;
 use crate::http::edge::Edge;
 use crate::http::events;
@@ -40,7 +40,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// How long the database may take to close: what remains of the 10 s that a stop may take, after the requests.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// What is served: the API and the console.
-const TABLES: &[Table] = &[API, CONSOLE];
+const TABLES: &[Table] = &[API, CONSOLE, DESK];
 /// What a new customer of a sandbox starts with: 1000.00 USD.
 const SANDBOX_GRANT_MINOR: i64 = 100_000;
 

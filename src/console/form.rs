@@ -64,7 +64,8 @@ impl Filled {
         self.values.get(name).map(String::as_str).unwrap_or_default()
     }
 
-    fn error(&self, name: &str) -> Option<&str> {
+    /// What is wrong with a field.
+    pub(super) fn error(&self, name: &str) -> Option<&str> {
         self.errors.iter().find(|(field, _)| field == name).map(|(_, message)| message.as_str())
     }
 

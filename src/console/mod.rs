@@ -8,7 +8,7 @@
 mod accounts;
 mod assets;
 mod cookie;
-mod desk;
+pub mod desk;
 mod door;
 mod errors;
 mod first;
@@ -18,8 +18,10 @@ mod help;
 mod history;
 mod home;
 mod live;
+mod multipart;
 mod payments;
 mod reply;
+mod reset;
 pub mod routes;
 mod security;
 mod send;
@@ -27,6 +29,10 @@ mod shell;
 mod topup;
 
 use crate::http::spec::Table;
+
+/// The operators' pages, behind the same door.
+pub const DESK: Table =
+    Table { prefix: "/console/desk/", routes: desk::routes::PAGES, door: &door::ConsoleDoor };
 
 /// The pages, and the door in front of them.
 pub const CONSOLE: Table = Table { prefix: "/console/", routes: routes::PAGES, door: &door::ConsoleDoor };

@@ -94,7 +94,7 @@ fn facts(transaction: &Transaction, seer: UserId, id: &str) -> Markup {
     }
 }
 
-fn metadata(text: &str) -> Vec<(String, String)> {
+pub(super) fn metadata(text: &str) -> Vec<(String, String)> {
     let pairs: std::collections::BTreeMap<String, String> = serde_json::from_str(text).unwrap_or_default();
     pairs.into_iter().collect()
 }

@@ -74,23 +74,38 @@ pub(super) async fn void(call: Call) -> Answer {
 
 /// Takes the payment a step further, and answers with the payment as the step left it.
 pub(super) async fn settled(call: &Call, settlement: Settlement) -> Answer {
-    let answer = settle(call, settlement).await?;
+    let answer = settle(call, settlement, call.idempotency_key()?).await?;
     let view = PaymentView::new(&answer.first, answer.step.payment_state());
     Ok(mark_replay(reply::json(StatusCode::OK, &view), answer.replayed))
 }
 
 pub(super) async fn refund(call: Call) -> Answer {
-    let mut form = call.form()?;
-    let amount = form.amount("amount");
-    let reason = form.text("reason").unwrap_or_default();
-    form.finish(Some(()))?;
-    let answer = settle(&call, Settlement::Refund { amount, reason }).await?;
+    let answer = settle(&call, read_refund(&call)?, call.idempotency_key()?).await?;
     let reply = reply::json(StatusCode::CREATED, &RefundView::new(&answer.step));
     Ok(mark_replay(reply, answer.replayed))
 }
 
-async fn settle(call: &Call, settlement: Settlement) -> Result<StepAnswer, Problem> {
-    let request = SettleRequest { payment: call.id()?, settlement, key: call.idempotency_key()? };
+/// What is to go back of a payment, and why.
+///
+/// # Errors
+/// 422 with every wrong field.
+pub(crate) fn read_refund(call: &Call) -> Result<Settlement, Problem> {
+    let mut form = call.form()?;
+    let amount = form.amount("amount");
+    let reason = form.text("reason").unwrap_or_default();
+    form.finish(Some(Settlement::Refund { amount, reason }))
+}
+
+/// Takes the payment of the path a step further.
+///
+/// # Errors
+/// Every refusal of such a step.
+pub(crate) async fn settle(
+    call: &Call,
+    settlement: Settlement,
+    key: Option<IdempotencyKey>,
+) -> Result<StepAnswer, Problem> {
+    let request = SettleRequest { payment: call.id()?, settlement, key };
     Ok(call.teller().settle(call.who()?, call.origin.clone(), request).await?)
 }
 

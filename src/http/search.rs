@@ -7,27 +7,27 @@ use crate::ledger::{Money, PaymentStatus};
 use crate::store::HistoryFilter;
 use crate::teller::Search;
 
-pub(super) const CURRENCY: Field = Field::optional("currency", Kind::Currency, "Only this currency.");
-pub(super) const STATUS: Field = Field::optional("status", Kind::OneOf(STATUSES), "Only this status.");
-pub(super) const FROM: Field = Field::optional("from", Kind::Moment, "At or after this time or date (UTC).");
-pub(super) const TO: Field =
+pub(crate) const CURRENCY: Field = Field::optional("currency", Kind::Currency, "Only this currency.");
+pub(crate) const STATUS: Field = Field::optional("status", Kind::OneOf(STATUSES), "Only this status.");
+pub(crate) const FROM: Field = Field::optional("from", Kind::Moment, "At or after this time or date (UTC).");
+pub(crate) const TO: Field =
     Field::optional("to", Kind::Moment, "Before this time, or up to the end of this date (UTC).");
-pub(super) const DIRECTION: Field =
+pub(crate) const DIRECTION: Field =
     Field::optional("direction", Kind::OneOf(&["in", "out"]), "Only what came in, or went out.");
-pub(super) const COUNTERPARTY: Field = Field::optional(
+pub(crate) const COUNTERPARTY: Field = Field::optional(
     "counterparty",
     Kind::Recipient,
     "Only with this other side: an email, a user id or house.",
 );
-pub(super) const REFERENCE: Field =
+pub(crate) const REFERENCE: Field =
     Field::optional("reference", Kind::Text(100), "Only with exactly this reference.");
-pub(super) const MIN_AMOUNT: Field =
+pub(crate) const MIN_AMOUNT: Field =
     Field::optional("min_amount", Kind::Amount, "At least this much; needs currency.");
-pub(super) const MAX_AMOUNT: Field =
+pub(crate) const MAX_AMOUNT: Field =
     Field::optional("max_amount", Kind::Amount, "At most this much; needs currency.");
-pub(super) const METADATA_KEY: Field =
+pub(crate) const METADATA_KEY: Field =
     Field::optional("metadata_key", Kind::Text(40), "Only with this key in the metadata.");
-pub(super) const METADATA_VALUE: Field =
+pub(crate) const METADATA_VALUE: Field =
     Field::optional("metadata_value", Kind::Text(500), "And with this value of that key.");
 
 /// These parameters and those that every search takes.
@@ -46,10 +46,10 @@ macro_rules! searched {
         ]
     };
 }
-pub(super) use searched;
+pub(crate) use searched;
 
 /// Reads what is searched for. A parameter that the route does not have is absent.
-pub(super) fn read(query: &mut Query<'_>) -> Search {
+pub(crate) fn read(query: &mut Query<'_>) -> Search {
     let currency = query.currency("currency");
     let minor = |money: Option<Money>| money.map(Money::amount_minor);
     let (least, most) = (query.money("min_amount", currency), query.money("max_amount", currency));

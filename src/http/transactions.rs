@@ -15,7 +15,7 @@ use crate::store::{Listing, Page, PageRequest};
 /// What a movement can be.
 pub(crate) const TYPES: &[&str] = &["payment", "topup", "deposit", "withdrawal", "refund", "grant"];
 /// How a movement can stand; likewise.
-pub(super) const STATUSES: &[&str] = &[
+pub(crate) const STATUSES: &[&str] = &[
     "succeeded",
     "authorized",
     "pending_review",
