@@ -9,12 +9,13 @@ use crate::http::call::Call;
 use crate::http::spec::Answer;
 
 /// What each key does. The script reads the same keys.
-const KEYS: [(&str, &str); 7] = [
+const KEYS: [(&str, &str); 8] = [
     ("/", "Search the history"),
     ("g w", "Go to the wallet"),
     ("g s", "Go to send money"),
     ("g h", "Go to the history"),
     ("g y", "Go to security"),
+    ("g t", "Go to the desk, for operators"),
     ("?", "This page"),
     ("Esc", "Leave a field or close a menu"),
 ];

@@ -22,6 +22,8 @@ const HOURS: i64 = 14 * 24;
 const MINUTES: i64 = 60;
 /// Rows that are read at a time.
 const PIECE: usize = 500;
+/// Security events that are read first: mostly there are no more.
+const FEW: usize = 20;
 const HOUR_MS: i64 = 3_600_000;
 const MINUTE_MS: i64 = 60_000;
 
@@ -227,7 +229,7 @@ impl Teller {
 
     /// Counts the security events that came since the last one that is counted, the newest first.
     async fn count_events(&self, counted: &mut Counted, since: Timestamp) -> Result<(), TellerError> {
-        let mut page = PageRequest { after: None, limit: PIECE };
+        let mut page = PageRequest { after: None, limit: FEW };
         let mut fresh = Vec::new();
         let mut newest = None;
         'pages: loop {
@@ -242,7 +244,7 @@ impl Teller {
                     fresh.push(event);
                 }
             }
-            page.after = found.next;
+            page = PageRequest { after: found.next, limit: PIECE };
             if page.after.is_none() {
                 break;
             }
