@@ -101,14 +101,14 @@ fn filters(filled: &Filled) -> Markup {
     let any = (String::new(), "Any".to_owned());
     let statuses =
         std::iter::once(any).chain(STATUSES.iter().map(|word| ((*word).to_owned(), sentence(word))));
-    let more = [USER, REFERENCE, LEAST, MOST, KEY, VALUE];
+    let more = [CURRENCY, USER, REFERENCE, LEAST, MOST, KEY, VALUE];
     let is_open = more.iter().any(|input| !filled.value(input.name).is_empty());
     html! {
         form.filters method="get" action="/console/desk/payments" role="search" aria-label="Payments" {
             (SEARCH.show(filled))
             (COUNTERPARTY.show(filled))
             (select(filled, "status", "Status", statuses))
-            (CURRENCY.show(filled)) (FROM.show(filled)) (TO.show(filled))
+            (FROM.show(filled)) (TO.show(filled))
             details.more open[is_open] {
                 summary { "More" }
                 div { @for input in more { (input.show(filled)) } }

@@ -144,7 +144,7 @@ async fn broken(
     let hour = next_hour(now);
     let day = figures.between(hour.saturating_sub(DAY), hour);
     if day.grave > 0 {
-        let text = html! { (of(day.grave, "grave security event")) " in 24 hours" };
+        let text = html! { (of(day.grave, "security event")) " of high severity in 24 hours" };
         told.push(html! {
             @if may(call, Permission::ReadAudit) { a href="/console/desk/events?severity=high" { (text) } } @else { (text) }
         });
@@ -232,12 +232,12 @@ fn week(figures: &Figures, now: Timestamp) -> Markup {
     html! {
         p { (counting(figures)) }
         table.rows {
-            thead { tr { th scope="col" { "" span.hidden { "What" } } th.end scope="col" { "7 days" } th.end scope="col" { "Before" } th.end scope="col" { "Change" } } }
+            thead { tr { th scope="col" { "" span.hidden { "What" } } th.end scope="col" { "7 days" } th.end.wide scope="col" { "7 before" } th.end scope="col" { "Change" } } }
             tbody {
                 @for (what, this, last) in counts {
                     tr {
                         th scope="row" { (what) }
-                        td.end.number { (format::count(this)) } td.end.number { (format::count(last)) }
+                        td.end.number { (format::count(this)) } td.end.wide.number { (format::count(last)) }
                         td.end.number { (change(this.into(), last.into())) }
                     }
                 }
@@ -245,7 +245,7 @@ fn week(figures: &Figures, now: Timestamp) -> Markup {
                     @let of = |tally: &Tally| tally.volumes.get(&currency).copied().unwrap_or_default();
                     tr {
                         th scope="row" { (currency.code()) }
-                        td.end { (total(of(&this), currency)) } td.end { (total(of(&last), currency)) }
+                        td.end { (total(of(&this), currency)) } td.end.wide { (total(of(&last), currency)) }
                         td.end.number { (change(of(&this), of(&last))) }
                     }
                 }
