@@ -156,12 +156,14 @@ fn only_what_must_be_is_open_to_everybody() {
         "/console/login",
         "/console/first/{secret}",
         "/console/first/{secret}",
+        "/console/reset/{token}",
+        "/console/reset/{token}",
         "/console/register",
         "/console/register",
     ];
     assert_eq!(open, expected);
     let server = Server::start();
-    for route in PAGES.iter().filter(|route| route.access != Access::Public) {
+    for route in PAGES.iter().chain(DESK).filter(|route| route.access != Access::Public) {
         let path = route.path.replace("{id}", "x");
         let response = server.client().send(&Request::new(route.verb.name(), &path)).unwrap();
         assert_eq!(response.status, 303, "{response}");
