@@ -75,7 +75,7 @@ mod tests {
             pay.record(201, Duration::from_micros(800));
         }
         for _ in 0..2 {
-            pay.record(201, Duration::from_secs(60));
+            pay.record(201, Duration::from_secs(61));
         }
         telemetry.route("GET", "/me").record(200, Duration::from_millis(3));
         telemetry.route("GET", "/never");
