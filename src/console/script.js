@@ -155,11 +155,10 @@ function offerKeys() {
 
 addEventListener("submit", sendOnce);
 addEventListener("keydown", press);
-listen();
 addCopyButtons();
 tellTimes();
 setInterval(tellTimes, 30000);
 offerKeys();
-one(".side a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+listen();
 if (location.hash === "#q") one("input[type=search]")?.focus();
 one(".wrong input, .wrong select")?.focus();

@@ -237,6 +237,18 @@ test("two browsers at once: a payment shows up in the overview without a reload"
   for (const someone of [eve, carl]) await someone.close();
 });
 
+test("the books are verified without a reload, and Today says so", async () => {
+  const eve = await operator("rootbooks", "admin");
+  const { page } = eve;
+  await page.goto("/console/desk/audit");
+  await page.click("button:has-text('Verify now')");
+  await page.waitForSelector("#verification :text('The books balance')", { timeout: 20_000 });
+  await page.goto("/console/desk/");
+  assert.match(await page.textContent("#books"), /The books balance/);
+  assert.doesNotMatch(await page.textContent("#old"), /books/);
+  await eve.close();
+});
+
 test("a webhook of the house is tried, sent again and switched off", async () => {
   const eve = await operator("roothooks", "admin");
   const { page } = eve;

@@ -137,6 +137,30 @@ fn every_page_of_the_desk_opens_to_its_roles_and_to_no_others() {
     server.verify();
 }
 
+#[test]
+fn the_figures_count_what_is_new_since_somebody_looked() {
+    let server = Server::start();
+    let root = User::operator(&server, "root", "admin");
+    let mut ada = server.user("ada");
+    let mut browser = Browser::new(&server);
+    assert_eq!(browser.log_in(&root.email, PASSWORD).status, 303);
+    for payments in 1..=3 {
+        ada.pay(&serde_json::json!({"amount": "1.25", "currency": "USD", "reference": payments.to_string()}))
+            .expect(201);
+        let page = browser.get("/console/desk/overview").text();
+        assert!(page.contains(&format!("most: {payments}<")), "{page}");
+        let page = browser.get("/console/desk/").text();
+        assert!(page.contains("How is it going?") && !page.contains("Counting"), "{page}");
+    }
+    ada.pay(&serde_json::json!({"amount": "5000", "currency": "USD"})).expect(402);
+    let mut stranger = Browser::new(&server);
+    assert_eq!(stranger.log_in(&ada.email, "not the password at all").status, 401);
+    let page = browser.get("/console/desk/overview").text();
+    assert!(page.contains("Insufficient funds") && page.contains("3.75 USD in two weeks"), "{page}");
+    let page = browser.get("/console/desk/").text();
+    assert!(!page.contains("Unusual"), "{page}");
+}
+
 /// A form of the desk that anybody could be made to send does nothing without its token.
 #[test]
 fn no_form_of_the_desk_counts_without_its_token() {
