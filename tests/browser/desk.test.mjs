@@ -232,7 +232,7 @@ test("two browsers at once: a payment shows up in the overview without a reload"
   await page.waitForTimeout(800);
   loads.length = 0;
   await api(server, "POST", "/login", { body: { email: "evelive@example.org", password: "not the password at all" } });
-  await page.waitForSelector(`#events a[href='/console/desk/users/${eve.who.id}']`, { timeout: 10_000 });
+  await page.waitForSelector(`#events td a[href='/console/desk/users/${eve.who.id}']`, { timeout: 10_000 });
   assert.deepEqual(loads, []);
   for (const someone of [eve, carl]) await someone.close();
 });

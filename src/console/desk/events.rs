@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::{ROWS, user_link};
+use super::{ROWS, short_id, user_link};
 use crate::console::form::{Filled, Input, select};
 use crate::console::format;
 use crate::console::history::{badge, pager, sentence};
@@ -80,15 +80,26 @@ fn row(event: &SecurityEvent, now: Timestamp) -> Markup {
                 @if event.severity != Severity::Info { " " (badge(event.severity.name())) }
                 p.note { code { (event.kind.name()) } }
                 @if !details.is_empty() {
-                    p.note { @for (at, (name, value)) in details.iter().enumerate() { @if at > 0 { " · " } (sentence(name)) ": " (value) } }
+                    p.note { @for (at, (name, value)) in details.iter().enumerate() { @if at > 0 { " · " } (sentence(name)) ": " (detail(value)) } }
                 }
+                p.note.slim { (whom(event)) @if let Some(ip) = event.ip { " · " (ip) } }
             }
             td { (format::time(event.at, now)) }
-            td.wide { @match event.user { Some(user) => { (user_link(user, None)) } None => { span.quiet { "nobody known" } } } }
+            td.wide { (whom(event)) }
             td.wide {
                 @if let Some(ip) = event.ip { (ip) } @else { "this host" }
                 @if event.user_agent.is_some() { p.note { (format::device(event.user_agent.as_deref())) } }
             }
         }
     }
+}
+
+fn whom(event: &SecurityEvent) -> Markup {
+    html! { @match event.user { Some(user) => { (user_link(user, None)) } None => { span.quiet { "nobody known" } } } }
+}
+
+/// A value that explains an event; of an id as much as tells it from others.
+fn detail(value: &str) -> Markup {
+    let is_id = value.len() > 20 && value.split_once('_').is_some_and(|(kind, _)| kind.len() == 3);
+    html! { @if is_id { (short_id(value)) } @else { (value) } }
 }

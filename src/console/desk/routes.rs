@@ -32,6 +32,7 @@ const ORDER: &[Field] = &[
 
 /// Every page of the desk.
 pub static PAGES: &[Route] = &[
+    page!("/console/desk", READ, today::front, "The way to the desk", []),
     page!("/console/desk/", READ, today::page, "Today", []),
     page!("/console/desk/overview", READ, overview::page, "Figures in charts", []),
     page!("/console/desk/live", READ, live::desk, "Changes of any kind, as they come", []),

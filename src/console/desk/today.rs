@@ -8,8 +8,8 @@ use maud::{Markup, html};
 use super::overview::{counting, total};
 use super::{books, may};
 use crate::auth::permission::Permission;
-use crate::console::format;
 use crate::console::shell::{self, Place};
+use crate::console::{format, reply};
 use crate::http::call::Call;
 use crate::http::problem::Problem;
 use crate::http::spec::Answer;
@@ -25,6 +25,10 @@ const WEEK: i64 = 7 * DAY;
 const MOST: PageRequest = PageRequest { after: None, limit: 100 };
 /// From how many on a rise is worth a word.
 const WORTH_TELLING: u64 = 10;
+
+pub(super) async fn front(_: Call) -> Answer {
+    Ok(reply::see_other("/console/desk/"))
+}
 
 pub(super) async fn page(call: Call) -> Answer {
     let now = call.teller().clock().now();
