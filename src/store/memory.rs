@@ -308,6 +308,19 @@ impl Oversight for MemoryStore {
         })
     }
 
+    fn payment_steps(&self, payment: PaymentId, limit: usize) -> Answer<'_, Vec<Movement>> {
+        self.answer(|state| {
+            let steps = state.transactions.iter().enumerate().filter(|(_, transaction)| {
+                transaction.stage.step().is_some_and(|step| step.payment == payment)
+            });
+            let row = |(index, transaction): (usize, &Arc<Transaction>)| {
+                let transaction = Arc::clone(transaction);
+                Movement { sequence: number(index), transaction, balance_after_minor: None }
+            };
+            steps.take(limit).map(row).collect()
+        })
+    }
+
     fn find_events(&self, query: EventQuery) -> Answer<'_, Page<SecurityEvent>> {
         self.answer(|state| {
             let before = query.page.after.unwrap_or(u64::MAX);

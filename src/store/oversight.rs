@@ -2,7 +2,7 @@
 
 use super::{Answer, HistoryFilter, Movement, Page, PageRequest};
 use crate::ledger::{
-    Currency, EventKind, Role, SecurityEvent, Severity, Timestamp, TransactionId, User, UserId,
+    Currency, EventKind, PaymentId, Role, SecurityEvent, Severity, Timestamp, TransactionId, User, UserId,
 };
 use std::sync::Arc;
 
@@ -16,6 +16,9 @@ pub trait Oversight: Send + Sync {
 
     /// One transaction, whoever's it is, without its entries.
     fn find_transaction(&self, id: TransactionId) -> Answer<'_, Option<Movement>>;
+
+    /// The later steps of a payment, whoever's it is, oldest first and without their entries; so many of them at most.
+    fn payment_steps(&self, payment: PaymentId, limit: usize) -> Answer<'_, Vec<Movement>>;
 
     /// Security events that the query describes.
     fn find_events(&self, query: EventQuery) -> Answer<'_, Page<SecurityEvent>>;

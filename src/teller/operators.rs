@@ -6,7 +6,7 @@ use crate::auth::password::Password;
 use crate::auth::token::ResetToken;
 use crate::ledger::{
     Action, Authority, ChangeUser, EndUserSessions, EventDraft, EventKind, MakeResetLink, Origin, PaymentId,
-    Permission, RecordKind, Refusal, ResetFactor, ResetPassword, Role, SecurityEvent, Session,
+    Permission, RecordKind, Refusal, ResetFactor, ResetPassword, Role, SecurityEvent, Session, Transaction,
     TransactionKind, User, UserId,
 };
 use crate::store::journal::Head;
@@ -18,6 +18,8 @@ use super::{Identity, PaymentNow, Teller, TellerError, expect_user};
 
 /// Over which time statistics count payments, in milliseconds: a day.
 const STATISTICS_MS: i64 = 86_400_000;
+/// The most steps of one payment that are shown.
+const MOST_STEPS: usize = 200;
 
 impl Teller {
     /// Users that the query describes, newest first.
@@ -204,6 +206,15 @@ impl Teller {
             }
             Some(payment) => Ok(self.as_they_stand(vec![payment.transaction]).await?.pop()),
         }
+    }
+
+    /// The later steps of a payment that [`Teller::find_payment`] gave, oldest first, up to a bound.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn steps_of(&self, payment: &PaymentNow) -> Result<Vec<Arc<Transaction>>, TellerError> {
+        let steps = self.store.payment_steps(payment.first.id.into(), MOST_STEPS).await?;
+        Ok(steps.into_iter().map(|movement| movement.transaction).collect())
     }
 
     /// Security events that the query describes, newest first.

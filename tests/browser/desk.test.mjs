@@ -73,6 +73,7 @@ for (const [at, way] of WAYS.entries()) {
     await page.waitForURL("**/reviews?note=rejected");
     assert.equal(await page.locator(`#${first.id}, #${second.id}`).count(), 0);
     await page.goto(`/console/desk/payments/${first.id}`);
+    assert.match(await page.textContent("#payment"), /Held for review.*Let through.*They called/s);
     assert.match(await page.textContent("#payment"), /Succeeded/);
     await page.goto(`/console/desk/payments/${second.id}`);
     assert.match(await page.textContent("#payment"), /Rejected/);
@@ -99,7 +100,7 @@ for (const [at, way] of WAYS.entries()) {
     await page.click("button:has-text('Refund')");
     await page.waitForURL(`**/payments/${paid.id}?note=refunded`);
     assert.match(await page.textContent("#payment"), /Partially refunded/);
-    assert.match(await page.textContent("#payment"), /\$12\.50/);
+    assert.match(await page.textContent("#payment"), /Paid.*Refund \$12\.50.*Half of it was broken/s);
     await page.goto(`/console/desk/payments?q=${held.id}`);
     assert.match(new URL(page.url()).pathname, new RegExp(held.id));
     await page.click("button:has-text('Void')");

@@ -67,6 +67,10 @@ pub async fn everything(store: &dyn Store, world: &World, limit: usize) -> Strin
         let ids = firsts.rows.iter().map(|movement| movement.transaction.id.into()).collect();
         let states: BTreeMap<_, _> = store.payment_states(ids).await.unwrap().into_iter().collect();
         seen += &format!("{states:?}\n");
+        for payment in states.into_keys() {
+            let steps = store.payment_steps(payment, 2).await.unwrap();
+            seen += &format!("{:?}\n", steps.iter().map(|step| step.transaction.id).collect::<Vec<_>>());
+        }
         for transaction in world.transactions.iter().rev().take(20) {
             seen += &format!("{:?}\n", store.transaction(user, *transaction).await.unwrap());
         }

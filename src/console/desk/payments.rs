@@ -1,10 +1,12 @@
 //! Everybody's payments: searched as the API's operators search them, and one in full with the moves that are legal now.
 
+use std::sync::Arc;
+
 use hyper::StatusCode;
 use maud::{Markup, html};
 
 use super::reviews::{decision, hits};
-use super::{ROWS, done, key_of, may, nonce, person};
+use super::{ROWS, done, key_of, may, nonce, person, user_link};
 use crate::auth::permission::Permission;
 use crate::console::form::{Filled, Input, select};
 use crate::console::format::{self, Sign};
@@ -18,8 +20,8 @@ use crate::http::search;
 use crate::http::spec::Answer;
 use crate::http::transactions::STATUSES;
 use crate::ledger::{
-    Capture, Decline, Move, PaymentId, PaymentState, PaymentStatus, Settlement, Timestamp, Transaction,
-    UserId,
+    Capture, Decline, Hold, Move, PaymentId, PaymentState, PaymentStatus, Settlement, Stage, Timestamp,
+    Transaction, TransactionKind, UserId,
 };
 use crate::store::{Page, PageRequest};
 use crate::teller::PaymentNow;
@@ -166,6 +168,7 @@ async fn show(call: &Call, status: StatusCode, filled: &Filled, told: Option<&st
     let found = call.teller().find_payment(call.who()?, call.origin.clone(), id).await?;
     let payment = found.ok_or_else(|| Problem::new(Code::NotFound))?;
     let review = call.teller().review(id).await.map_err(crate::teller::TellerError::from)?;
+    let steps = call.teller().steps_of(&payment).await?;
     let first = &*payment.first;
     let state = status_of(payment.state);
     let now = call.teller().clock().now();
@@ -177,6 +180,7 @@ async fn show(call: &Call, status: StatusCode, filled: &Filled, told: Option<&st
         div id="payment" data-live {
             p.amount { (format::amount(first.money, Sign::Plain)) " " (badge(state.name())) }
             (facts(&payment, id, now))
+            (timeline(first, &steps, now))
         }
         @if let Some(review) = review.filter(|_| state == PaymentStatus::PendingReview) {
             section { h2 { "Why it waits" } (hits(&review)) }
@@ -207,6 +211,49 @@ fn facts(payment: &PaymentNow, id: PaymentId, now: Timestamp) -> Markup {
             @for (key, value) in crate::console::payments::metadata(&first.memo.metadata) { dt { (key) } dd { (value) } }
             dt { "Id" } dd { code.id data-copy { (id) } }
         }
+    }
+}
+
+/// What happened to the payment, oldest first: who did it, and why.
+fn timeline(first: &Transaction, steps: &[Arc<Transaction>], now: Timestamp) -> Markup {
+    let begun = match first.stage {
+        _ if first.decline.is_some() => "Declined",
+        Stage::Held(Hold::ForReview) => "Held for review",
+        Stage::Held(Hold::ForCapture) => "Authorised",
+        Stage::Whole | Stage::Step(_) => "Paid",
+    };
+    html! {
+        h2 { "Timeline" }
+        ol.timeline {
+            li { strong { (begun) } " " (format::time(first.created_at, now)) }
+            @for step in steps {
+                li {
+                    strong { (stepped(step)) } " " (format::amount(step.money, Sign::Plain)) " " (format::time(step.created_at, now))
+                    @if step.decline.is_some() { " " (badge("declined")) }
+                    br;
+                    span.quiet.small {
+                        @match step.actor { Some(actor) => { "by " (user_link(actor, None)) } None => { "by itself" } }
+                        @if let Some(note) = step.stage.step().map(|step| &step.note).filter(|note| !note.is_empty()) { ": “" (note) "”" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn stepped(step: &Transaction) -> &'static str {
+    match step.kind {
+        TransactionKind::Capture => "Captured",
+        TransactionKind::Void => "Voided",
+        TransactionKind::Expiry => "Expired",
+        TransactionKind::Approval => "Let through",
+        TransactionKind::Rejection => "Stopped",
+        TransactionKind::Refund => "Refund",
+        TransactionKind::Payment
+        | TransactionKind::Topup
+        | TransactionKind::Grant
+        | TransactionKind::Deposit
+        | TransactionKind::Withdrawal => "Moved",
     }
 }
 

@@ -9,8 +9,8 @@ use super::reads::{cut, movement, one_more, position, query};
 use super::rows::{self, USER_COLUMNS, get};
 use super::{PostgresStore, Shared, statements};
 use crate::ledger::{
-    Currency, EventKind, Role, SecurityEvent, Severity, Timestamp, TransactionId, TransactionKind, User,
-    UserId,
+    Currency, EventKind, PaymentId, Role, SecurityEvent, Severity, Timestamp, TransactionId, TransactionKind,
+    User, UserId,
 };
 use crate::store::oversight::{
     EventQuery, Oversight, PaymentFigures, Statistics, TransactionQuery, UserQuery,
@@ -28,6 +28,10 @@ impl Oversight for PostgresStore {
 
     fn find_transaction(&self, id: TransactionId) -> Answer<'_, Option<Movement>> {
         Self::read(find_transaction(&self.shared, id))
+    }
+
+    fn payment_steps(&self, payment: PaymentId, limit: usize) -> Answer<'_, Vec<Movement>> {
+        Self::read(payment_steps(&self.shared, payment, limit))
     }
 
     fn find_events(&self, asked: EventQuery) -> Answer<'_, Page<SecurityEvent>> {
@@ -71,6 +75,13 @@ async fn find_transaction(shared: &Shared, id: TransactionId) -> Result<Option<M
     let found = query(shared, statements::TRANSACTION_BY_ID, &[&id.uuid()]).await?;
     let found = found.first().map(rows::transaction).transpose()?;
     Ok(found.map(|(no, transaction)| movement(no, transaction, None)))
+}
+
+async fn payment_steps(shared: &Shared, payment: PaymentId, limit: usize) -> Result<Vec<Movement>, Fault> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let found = query(shared, statements::STEPS_OF, &[&payment.uuid(), &limit]).await?;
+    let steps = found.iter().map(rows::transaction);
+    steps.map(|step| step.map(|(no, transaction)| movement(no, transaction, None))).collect()
 }
 
 async fn find_events(shared: &Shared, asked: &EventQuery) -> Result<Page<SecurityEvent>, Fault> {

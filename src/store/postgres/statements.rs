@@ -128,6 +128,12 @@ pub(super) const PAYMENTS_BY_ID: &str = concat!(
 /// Where the newest later step left each of these payments.
 pub(super) const STATES_OF: &str = "SELECT DISTINCT ON (t.about) t.about, t.status, t.captured, t.refunded FROM transactions t \
      WHERE t.about = ANY($1::uuid[]) ORDER BY t.about, t.no DESC";
+/// The rows about a payment after its first one.
+pub(super) const STEPS_OF: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    " FROM transactions t WHERE t.about = $1 ORDER BY t.no LIMIT $2"
+);
 /// The batch's time, and the users beside it: one row at least.
 pub(super) const TIME_AND_USERS: &str = concat!(
     "SELECT ",
@@ -513,6 +519,7 @@ pub(super) const READER: &[&str] = &[
     ENTRIES_OF,
     HISTORY,
     STATES_OF,
+    STEPS_OF,
     WALLET_MOVEMENTS,
     MOVEMENTS_AFTER,
     TRANSACTIONS_BETWEEN,

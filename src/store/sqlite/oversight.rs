@@ -8,8 +8,8 @@ use super::fault::Fault;
 use super::reads::{cut, movement_row, one_more, position};
 use super::{SqliteStore, load, rows, statements};
 use crate::ledger::{
-    Currency, EventKind, Role, SecurityEvent, Severity, Timestamp, TransactionId, TransactionKind, User,
-    UserId,
+    Currency, EventKind, PaymentId, Role, SecurityEvent, Severity, Timestamp, TransactionId, TransactionKind,
+    User, UserId,
 };
 use crate::store::oversight::{
     EventQuery, Oversight, PaymentFigures, Statistics, TransactionQuery, UserQuery,
@@ -27,6 +27,10 @@ impl Oversight for SqliteStore {
 
     fn find_transaction(&self, id: TransactionId) -> Answer<'_, Option<Movement>> {
         self.readers.read(move |connection| find_transaction(connection, id))
+    }
+
+    fn payment_steps(&self, payment: PaymentId, limit: usize) -> Answer<'_, Vec<Movement>> {
+        self.readers.read(move |connection| payment_steps(connection, payment, limit))
     }
 
     fn find_events(&self, query: EventQuery) -> Answer<'_, Page<SecurityEvent>> {
@@ -82,6 +86,17 @@ fn find_transaction(connection: &Connection, id: TransactionId) -> Result<Option
     let mut found = statement.query([id.uuid()])?;
     let found = found.next()?.map(rows::transaction).transpose()?;
     Ok(found.map(|(no, transaction)| movement_row(no, transaction, None)))
+}
+
+fn payment_steps(connection: &Connection, payment: PaymentId, limit: usize) -> Result<Vec<Movement>, Fault> {
+    let mut statement = connection.prepare_cached(statements::STEPS_OF)?;
+    let mut found = statement.query(params![payment.uuid(), i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut steps = Vec::new();
+    while let Some(row) = found.next()? {
+        let (no, transaction) = rows::transaction(row)?;
+        steps.push(movement_row(no, transaction, None));
+    }
+    Ok(steps)
 }
 
 fn find_events(connection: &Connection, query: &EventQuery) -> Result<Page<SecurityEvent>, Fault> {

@@ -155,6 +155,12 @@ pub(super) const ADD_TRANSACTION: &str = "INSERT INTO transactions (no, id, kind
 /// Where the newest row about a payment leaves it: status, captured, refunded.
 pub(super) const STATE_OF: &str =
     "SELECT status, captured, refunded FROM transactions WHERE about = ?1 ORDER BY no DESC LIMIT 1";
+/// The rows about a payment after its first one.
+pub(super) const STEPS_OF: &str = concat!(
+    "SELECT ",
+    transaction_columns!(),
+    " FROM transactions t WHERE t.about = ?1 ORDER BY t.no LIMIT ?2"
+);
 pub(super) const HOLDING: &str = "SELECT owner, kind, currency FROM accounts WHERE kind = 'holds'";
 pub(super) const ENTRIES_OF: &str = "SELECT a.owner, a.kind, a.currency, e.amount, e.balance_after \
      FROM entries e JOIN accounts a ON a.no = e.account WHERE e.no >= ?1 AND e.no < ?2 ORDER BY e.no";
@@ -298,6 +304,7 @@ pub(super) const READER: &[&str] = &[
     FOLDED_TO,
     HISTORY,
     STATE_OF,
+    STEPS_OF,
     WALLET_MOVEMENTS,
     MOVEMENTS_AFTER,
     TRANSACTIONS_BETWEEN,
