@@ -201,7 +201,7 @@ fn facts(payment: &PaymentNow, id: PaymentId, now: Timestamp) -> Markup {
             @if let Some(decline) = first.decline { dt { "Declined" } dd { (why(decline, first)) } }
             @if first.capture == Capture::Manual { dt { "Capture" } dd { "By the payee" } }
             @if let Some(state) = payment.state {
-                @if state.captured_minor != first.money.amount_minor() || state.refunded_minor > 0 {
+                @if state.captured_minor > 0 && (state.captured_minor != first.money.amount_minor() || state.refunded_minor > 0) {
                     dt { "Captured" } dd { (format::money(state.captured_minor, currency, Sign::Plain)) }
                 }
                 @if state.refunded_minor > 0 { dt { "Given back" } dd { (format::money(state.refunded_minor, currency, Sign::Plain)) } }
