@@ -22,7 +22,7 @@ use crate::auth::sign::Signer;
 use crate::auth::throttle::Throttle;
 use crate::clock::Clock;
 use crate::config::{Loaded, Mode, Origin, Settings};
-use crate::console::{CONSOLE, OWN_PAGES, PAY_LINKS};
+use crate::console::{CONSOLE, DESK, OWN_PAGES, PAY_LINKS};
 use crate::courier;
 use crate::http::edge::Edge;
 use crate::http::events;
@@ -42,7 +42,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// How long the database may take to close: what remains of the 10 s that a stop may take, after the requests.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// What is served: the API and the console.
-const TABLES: &[Table] = &[API, CONSOLE, OWN_PAGES, PAY_LINKS];
+const TABLES: &[Table] = &[API, CONSOLE, OWN_PAGES, DESK, PAY_LINKS];
 /// What a new customer of a sandbox starts with: 1000.00 USD.
 const SANDBOX_GRANT_MINOR: i64 = 100_000;
 

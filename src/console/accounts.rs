@@ -109,6 +109,7 @@ fn login_form(call: &Call, status: StatusCode, filled: &Filled, note: Option<&st
         h1 { "Log in" }
         @if note == Some("ended") { div.notice role="status" { p { "Your session has ended. Log in to go on." } } }
         @if note == Some("out") { div.notice.good role="status" { p { "You are logged out." } } }
+        @if note == Some("reset") { div.notice.good role="status" { p { "Your new password is set. Log in with it." } } }
         (filled.summary(&["email", "password", "otp"]))
         form method="post" action="/console/login" novalidate {
             (token.field)

@@ -4,6 +4,7 @@
 //! carry the token that follows from the browser's own cookie. Its fields then go on as JSON, so that pages and the API
 //! read them by the same code.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hyper::body::Bytes;
@@ -13,7 +14,7 @@ use hyper::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
 use super::cookie::{self, Cookie};
-use super::{errors, reply};
+use super::{errors, multipart, reply};
 use crate::http::call::Call;
 use crate::http::extract::decode_form;
 use crate::http::problem::{Code, Problem};
@@ -37,11 +38,15 @@ impl Door for ConsoleDoor {
 
     fn body(&self, route: &Route, parts: &Parts, body: Bytes) -> Result<Bytes, Problem> {
         check_site(&parts.headers)?;
-        if !is_form(&parts.headers) {
+        let fields: Vec<(Cow<'_, str>, Cow<'_, str>)> = if !route.doc.file.is_empty() {
+            let parts = multipart::decode(content_type(&parts.headers), &body).ok_or_else(no_files)?;
+            parts.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+        } else if is_form(&parts.headers) {
+            let text = std::str::from_utf8(&body).map_err(|_| unreadable())?;
+            decode_form(text).ok_or_else(unreadable)?
+        } else {
             return Err(Problem::with_detail(Code::UnsupportedMediaType, "Pages take forms alone."));
-        }
-        let text = std::str::from_utf8(&body).map_err(|_| unreadable())?;
-        let fields = decode_form(text).ok_or_else(unreadable)?;
+        };
         let shown = fields.iter().find(|(name, _)| name == FORM_TOKEN).map(|(_, value)| value.as_ref());
         let secret = cookie::secret(&parts.headers);
         let is_ours = shown.zip(secret).is_some_and(|(token, secret)| cookie::is_form_token(token, secret));
@@ -91,8 +96,15 @@ fn check_site(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
-    let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    declared.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(FORM))
+    content_type(headers).split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(FORM))
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn no_files() -> Problem {
+    Problem::with_detail(Code::MalformedJson, "The form cannot be read: files must be text in UTF-8.")
 }
 
 fn unreadable() -> Problem {
@@ -102,10 +114,7 @@ fn unreadable() -> Problem {
 /// Pairs of strings as one JSON object, each as the route's field of that name holds it: a number or a yes where it is one,
 /// and everything that was chosen where words are wanted. Any other name given twice stays twice, for the reader of bodies
 /// to refuse.
-fn as_json<'f>(
-    fields: &[Field],
-    sent: impl Iterator<Item = &'f (std::borrow::Cow<'f, str>, std::borrow::Cow<'f, str>)>,
-) -> Bytes {
+fn as_json<'f>(fields: &[Field], sent: impl Iterator<Item = &'f (Cow<'f, str>, Cow<'f, str>)>) -> Bytes {
     let (mut members, mut lists) = (Vec::new(), BTreeMap::<&str, Vec<Value>>::new());
     for (name, value) in sent {
         let kind = fields.iter().find(|field| field.name == name).map(|field| field.kind);

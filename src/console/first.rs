@@ -43,7 +43,7 @@ pub(super) async fn create(call: Call) -> Answer {
     match created {
         Ok(request) => {
             let login = call.teller().login(call.origin.clone(), request).await?;
-            Ok(with_session(&call, &login, reply::see_other("/console/desk/audit")))
+            Ok(with_session(&call, &login, reply::see_other("/console/desk/")))
         }
         Err(problem) if problem.code() == Code::NotFound => Ok(gone()),
         Err(problem) => form(&call, problem.code().entry().status, &Filled::refused(&call, &problem)),

@@ -90,7 +90,8 @@ impl Filled {
         self.value(name).lines().any(|chosen| chosen == word)
     }
 
-    fn error(&self, name: &str) -> Option<&str> {
+    /// What is wrong with a field.
+    pub(super) fn error(&self, name: &str) -> Option<&str> {
         self.errors.iter().find(|(field, _)| field == name).map(|(_, message)| message.as_str())
     }
 

@@ -9,13 +9,14 @@ use crate::http::call::Call;
 use crate::http::spec::Answer;
 
 /// What each key does. The script reads the same keys.
-const KEYS: [(&str, &str); 8] = [
+const KEYS: [(&str, &str); 9] = [
     ("/", "Search the history"),
     ("g w", "Go to the wallet"),
     ("g s", "Go to send money"),
     ("g r", "Go to payment requests"),
     ("g h", "Go to the history"),
     ("g y", "Go to security"),
+    ("g t", "Go to the desk, for operators"),
     ("?", "This page"),
     ("Esc", "Leave a field or close a menu"),
 ];

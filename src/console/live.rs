@@ -1,7 +1,7 @@
 //! Live pages: a stream of server-sent events that says when what a page shows has changed. The page then asks for itself
 //! again and takes the parts that differ, so there is one rendering of everything.
 //!
-//! A stream looks at the store's own counters, which cost nothing, and asks for rows only when these have moved. It ends
+//! A stream looks at the store's own counters, and when the ledger was verified, which costs nothing, and asks for rows only when these have moved. It ends
 //! when its session ends, when its reader goes away, and when the server stops; a browser comes back by itself.
 
 use std::sync::{Arc, LazyLock};
@@ -17,6 +17,7 @@ use crate::http::call::Call;
 use crate::http::problem::{Code, Problem};
 use crate::http::reply::{Cut, ReplyBody, with_type};
 use crate::http::spec::Answer;
+use crate::ledger::Timestamp;
 use crate::store::{HistoryFilter, PageRequest};
 
 /// How often a stream looks.
@@ -28,6 +29,9 @@ const MAX_STREAMS: usize = 1_000;
 const NEWEST: PageRequest = PageRequest { after: None, limit: 1 };
 
 static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(MAX_STREAMS)));
+
+/// Transactions, blocks, and since when the ledger is being verified and when it was.
+type Counters = (u64, u64, (Option<Timestamp>, Option<Timestamp>));
 
 /// Whose changes a stream tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +73,7 @@ fn stream(call: Call, scope: Scope) -> Answer {
 async fn follow(call: &Call, scope: Scope, sender: &Sender<Result<Bytes, Cut>>) {
     // A mark that was taken before the stream began would miss what happened while the page was on its way; the first
     // event makes the page look once.
-    let mut counters = (0, 0);
+    let mut counters = None;
     let mut seen = None;
     let mut looks = 0_u32;
     if !say(sender, "retry: 3000\n\n").await {
@@ -77,9 +81,10 @@ async fn follow(call: &Call, scope: Scope, sender: &Sender<Result<Bytes, Cut>>) 
     }
     loop {
         let status = call.teller().status();
-        if counters != (status.sequence, status.blocks) {
-            counters = (status.sequence, status.blocks);
-            let mark = mark(call, scope, counters).await;
+        let now = (status.sequence, status.blocks, call.teller().verification_times());
+        if counters != Some(now) {
+            counters = Some(now);
+            let mark = mark(call, scope, now).await;
             if mark.is_some() && mark != seen {
                 seen = mark;
                 if !say(sender, "event: change\ndata: \n\n").await {
@@ -97,9 +102,9 @@ async fn follow(call: &Call, scope: Scope, sender: &Sender<Result<Bytes, Cut>>) 
 }
 
 /// What tells one state of what is shown from another; none if the store cannot say.
-async fn mark(call: &Call, scope: Scope, counters: (u64, u64)) -> Option<(u64, String)> {
+async fn mark(call: &Call, scope: Scope, counters: Counters) -> Option<(u64, String)> {
     if scope == Scope::Everything {
-        return Some((counters.0, counters.1.to_string()));
+        return Some((counters.0, format!("{:?}", (counters.1, counters.2))));
     }
     let who = call.who.as_ref()?;
     let movements = call.teller().transactions(who, NEWEST, HistoryFilter::default()).await.ok()?;

@@ -8,7 +8,7 @@
 mod accounts;
 mod assets;
 mod cookie;
-mod desk;
+pub mod desk;
 mod door;
 mod errors;
 mod factor;
@@ -20,6 +20,7 @@ mod history;
 mod home;
 mod keys;
 mod live;
+mod multipart;
 mod once;
 mod own_payments;
 mod own_routes;
@@ -28,6 +29,7 @@ mod payments;
 mod picture;
 mod reply;
 mod requests;
+mod reset;
 pub mod routes;
 mod secret;
 mod security;
@@ -40,7 +42,11 @@ mod webhooks;
 
 use crate::http::spec::Table;
 
-/// The wallet and the desk, and the door in front of them.
+/// The operators' pages, behind the same door.
+pub const DESK: Table =
+    Table { prefix: "/console/desk/", routes: desk::routes::PAGES, door: &door::ConsoleDoor };
+
+/// The wallet, and the door in front of them.
 pub const CONSOLE: Table = Table { prefix: "/console/", routes: routes::PAGES, door: &door::ConsoleDoor };
 /// What a customer has beyond the wallet itself.
 pub const OWN_PAGES: Table = Table { routes: routes::OWN_PAGES, ..CONSOLE };

@@ -13,6 +13,7 @@ use super::cookie::{fingerprint, new_secret};
 use super::form::Filled;
 use crate::http::call::Call;
 use crate::http::problem::{Code, Problem};
+use crate::ledger::IdempotencyKey;
 
 /// How many words are known at most, the newest.
 const KNOWN: usize = 4_096;
@@ -79,6 +80,18 @@ pub(super) fn field(call: &Call, filled: &Filled) -> Result<Markup, Problem> {
         nonce => nonce.to_owned(),
     };
     Ok(html! { input type="hidden" name=(FIELD) value=(nonce); })
+}
+
+/// The key under which a form pays, however often it is sent: the same for the same form with the same values.
+///
+/// # Errors
+/// None that a form can cause.
+pub(super) fn key(call: &Call, fields: &[&str]) -> Result<IdempotencyKey, Problem> {
+    let sent = Filled::sent(call);
+    let values = fields.iter().map(|name| sent.value(name));
+    let parts: Vec<&str> = [call.uri.path(), sent.value(FIELD)].into_iter().chain(values).collect();
+    let key = format!("console-{}", fingerprint(&parts));
+    IdempotencyKey::parse(&key).map_err(|error| Problem::internal(error.to_string()))
 }
 
 #[cfg(test)]

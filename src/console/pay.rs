@@ -10,7 +10,6 @@
 use hyper::StatusCode;
 use maud::{Markup, html};
 
-use super::cookie::fingerprint;
 use super::door::visitor;
 use super::form::{Filled, Input};
 use super::format::{self, Sign};
@@ -24,7 +23,7 @@ use crate::http::problem::{Code, Problem};
 use crate::http::reply::{Reply, query_string};
 use crate::http::requests::pay_and_count;
 use crate::http::spec::Answer;
-use crate::ledger::{IdempotencyKey, Party, PaymentRequestId, RequestEnd, RequestStatus};
+use crate::ledger::{Party, PaymentRequestId, RequestEnd, RequestStatus};
 use crate::teller::RequestNow;
 
 const CODE: Input = Input::otp();
@@ -54,10 +53,8 @@ pub(super) async fn pay(call: Call) -> Answer {
 async fn try_pay(call: &Call, id: PaymentRequestId) -> Result<Reply, Problem> {
     let mut form = call.form()?;
     let (nonce, otp) = (form.text("nonce"), form.text("otp"));
-    let nonce = form.finish(nonce)?;
-    let key = format!("console-{}", fingerprint(&[&id.to_string(), &nonce]));
-    let key = IdempotencyKey::parse(&key).map_err(|error| Problem::internal(error.to_string()))?;
-    let paid = pay_and_count(call, id, Some(key), otp).await?;
+    form.finish(nonce)?;
+    let paid = pay_and_count(call, id, Some(once::key(call, &[])?), otp).await?;
     let payment = crate::ledger::PaymentId::from(paid.transaction.id);
     Ok(reply::see_other(&format!("/console/payments/{payment}?note=sent")))
 }

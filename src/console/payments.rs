@@ -153,7 +153,7 @@ fn facts(transaction: &Transaction, state: Option<PaymentState>, seer: UserId, i
     }
 }
 
-fn metadata(text: &str) -> Vec<(String, String)> {
+pub(super) fn metadata(text: &str) -> Vec<(String, String)> {
     let pairs: std::collections::BTreeMap<String, String> = serde_json::from_str(text).unwrap_or_default();
     pairs.into_iter().collect()
 }

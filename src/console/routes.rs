@@ -1,16 +1,13 @@
 //! The pages, in a table as the API's calls are: path, who may see it, what answers, which fields its form or query has.
 
 pub use super::own_routes::{OWN_PAGES, PAY_LINKS};
-use super::{accounts, assets, desk, first, help, history, home, live, payments, security, send, topup};
+use super::{accounts, assets, first, help, history, home, live, payments, reset, security, send, topup};
 use crate::http::spec::{Access, Doc, Field, Kind, Permission, Route, Tag, Verb};
 use crate::http::transactions::TYPES;
 use crate::http::wallets::METHODS;
 use crate::ledger::User;
 
 pub(super) const OWN: Access = Access::Needs(Permission::OwnAccount);
-const READ: Access = Access::Needs(Permission::ReadUsers);
-const AUDIT: Access = Access::Needs(Permission::ReadAudit);
-const ADMIN: Access = Access::Needs(Permission::Administer);
 /// One's own credentials, which also somebody can change who must mend them first.
 pub(super) const CREDENTIALS: Access = Access::Needs(Permission::OwnCredentials);
 pub(super) const AFTER: Field = Field::optional("after", Kind::After, "Where the page before ended.");
@@ -79,12 +76,12 @@ macro_rules! form {
     };
 }
 
+pub(super) use {form, handler, page};
+
 /// A word of ours that a page shows a message for.
 pub(super) const fn note(words: &'static [&'static str]) -> Field {
     Field::optional("note", Kind::OneOf(words), "What was just done.")
 }
-
-pub(super) use {form, handler, page};
 
 /// The pages of the wallet and of the desk.
 pub static PAGES: &[Route] = &[
@@ -96,7 +93,7 @@ pub static PAGES: &[Route] = &[
         Access::Public,
         accounts::login_page,
         "Log in",
-        [Field::optional("next", Kind::Text(1_000), "Where to go then."), note(&["ended", "out"]),]
+        [Field::optional("next", Kind::Text(1_000), "Where to go then."), note(&["ended", "out", "reset"]),]
     ),
     form!(
         "/console/login",
@@ -121,6 +118,14 @@ pub static PAGES: &[Route] = &[
             Field::required("password", Kind::Password, "A new password, of 15 characters at least."),
             Field::optional("name", Kind::Text(User::MAX_NAME), "What others see."),
         ]
+    ),
+    page!("/console/reset/{token}", Access::Public, reset::page, "Set a new password by a link", []),
+    form!(
+        "/console/reset/{token}",
+        Access::Public,
+        reset::reset,
+        "Set a new password by a link",
+        &[Field::required("new_password", Kind::Password, "The one that is wanted.")]
     ),
     page!(
         "/console/register",
@@ -217,9 +222,5 @@ pub static PAGES: &[Route] = &[
     ),
     form!("/console/sessions/{id}/end", CREDENTIALS, security::end_session, "End a session", &[]),
     page!("/console/live", OWN, live::own, "Changes of one's own, as they come", []),
-    page!("/console/desk/live", READ, live::desk, "Changes of any kind, as they come", []),
-    page!("/console/desk/audit", AUDIT, desk::audit, "The chain and the books", []),
-    form!("/console/desk/audit/verify", AUDIT, desk::verify, "Verify the ledger", &[]),
-    page!("/console/desk/settings", ADMIN, desk::settings, "The settings in effect", []),
     page!("/console/activity", OWN, security::activity, "One's own security events", [AFTER]),
 ];

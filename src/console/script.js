@@ -108,7 +108,7 @@ function addCopyButtons(within = document) {
 }
 
 // Keys. Whoever needs single keys for something else switches them off on the help page (WCAG 2.1.4).
-const PLACES = { w: "/console/", s: "/console/send", r: "/console/requests", h: "/console/history", y: "/console/security", t: "/console/desk" };
+const PLACES = { w: "/console/", s: "/console/send", r: "/console/requests", h: "/console/history", y: "/console/security", t: "/console/desk/" };
 const OFF = "farthing-keys-off";
 let afterG = false;
 function press(event) {

@@ -7,7 +7,6 @@
 use hyper::StatusCode;
 use maud::{Markup, html};
 
-use super::cookie::fingerprint;
 use super::form::{Filled, Input, select};
 use super::format::{self, Sign};
 use super::history::party;
@@ -18,7 +17,7 @@ use crate::http::call::Call;
 use crate::http::payments::{pay_and_count, read_payment};
 use crate::http::problem::{Code, Problem};
 use crate::http::spec::Answer;
-use crate::ledger::{IdempotencyKey, PaymentId};
+use crate::ledger::PaymentId;
 use crate::teller::PayRequest;
 
 const TO: Input = Input::text("to", "To", "An email or a user id; “house” pays the house.").required();
@@ -108,7 +107,7 @@ fn change_address(sent: &Filled) -> String {
 
 /// Pays, and shows the payment: also one that was declined, which is kept.
 pub(super) async fn confirm(call: Call) -> Answer {
-    let paid = match read_payment(&call, Some(key_of(&call)?)) {
+    let paid = match read_payment(&call, Some(once::key(&call, &SHOWN)?)) {
         Ok(request) => pay(&call, request).await,
         Err(problem) => Err(problem),
     };
@@ -131,14 +130,6 @@ async fn pay(call: &Call, request: PayRequest) -> Result<PaymentId, Problem> {
 pub(super) fn kept_payment(problem: &Problem) -> Option<PaymentId> {
     let is_kept = matches!(problem.code(), Code::InsufficientFunds | Code::PaymentDeclined);
     problem.find_member("payment").filter(|_| is_kept)?.as_str()?.parse().ok()
-}
-
-/// The key under which this form pays, however often it is sent.
-fn key_of(call: &Call) -> Result<IdempotencyKey, Problem> {
-    let sent = Filled::sent(call);
-    let parts: Vec<&str> = ["nonce"].into_iter().chain(SHOWN).map(|name| sent.value(name)).collect();
-    let key = format!("console-{}", fingerprint(&parts));
-    IdempotencyKey::parse(&key).map_err(|error| Problem::internal(error.to_string()))
 }
 
 async fn refused(call: &Call, problem: &Problem) -> Answer {

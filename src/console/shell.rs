@@ -33,6 +33,24 @@ pub(super) enum Place {
     Keys,
     /// Where one's own events are sent.
     OwnWebhooks,
+    /// What waits, is broken, gets old, and how it is going.
+    Today,
+    /// Figures in charts.
+    Overview,
+    /// Payments that wait for an operator.
+    Reviews,
+    /// Everybody with an account.
+    Users,
+    /// Everybody's payments.
+    Payments,
+    /// Cash in and out.
+    Cash,
+    /// Security events.
+    Events,
+    /// A bank's file beside the ledger.
+    Reconciliation,
+    /// Where the house's events are sent.
+    Webhooks,
     /// The chain, and whether the books balance.
     Audit,
     /// The settings in effect.
@@ -70,6 +88,15 @@ const PROGRAMS: &[Entry] = &[
 
 /// What operators have.
 const DESK: &[Entry] = &[
+    entry(Place::Today, "Today", "/console/desk/", Permission::ReadUsers),
+    entry(Place::Overview, "Overview", "/console/desk/overview", Permission::ReadUsers),
+    entry(Place::Reviews, "Reviews", "/console/desk/reviews", Permission::ReviewPayments),
+    entry(Place::Payments, "Payments", "/console/desk/payments", Permission::ReadUsers),
+    entry(Place::Users, "Users", "/console/desk/users", Permission::ReadUsers),
+    entry(Place::Cash, "Cash", "/console/desk/cash", Permission::MoveCash),
+    entry(Place::Reconciliation, "Reconciliation", "/console/desk/reconciliation", Permission::MoveCash),
+    entry(Place::Events, "Events", "/console/desk/events", Permission::ReadAudit),
+    entry(Place::Webhooks, "Webhooks", "/console/desk/webhooks", Permission::Administer),
     entry(Place::Audit, "Audit", "/console/desk/audit", Permission::ReadAudit),
     entry(Place::Settings, "Settings", "/console/desk/settings", Permission::Administer),
 ];

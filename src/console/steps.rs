@@ -4,7 +4,6 @@ use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
 use maud::{Markup, html};
 
-use super::cookie::fingerprint;
 use super::form::{Filled, Input};
 use super::format::{self, Sign};
 use super::payments::show_refused;
@@ -14,8 +13,7 @@ use crate::http::payments::{read_capture, read_refund, receipt as signed, settle
 use crate::http::problem::{Code, Problem};
 use crate::http::spec::Answer;
 use crate::ledger::{
-    Balance, Hold, IdempotencyKey, Move, PaymentId, Settlement, Stage, Timestamp, Transaction,
-    TransactionKind, UserId,
+    Balance, Hold, Move, PaymentId, Settlement, Stage, Timestamp, Transaction, TransactionKind, UserId,
 };
 use crate::teller::PaymentNow;
 
@@ -129,7 +127,7 @@ pub(super) async fn refund(call: Call) -> Answer {
 async fn take(call: &Call, read: Result<Settlement, Problem>, note: &str) -> Answer {
     let id: PaymentId = call.id()?;
     let taken = match read {
-        Ok(settlement) => settle(call, settlement, Some(key_of(call)?)).await,
+        Ok(settlement) => settle(call, settlement, Some(once::key(call, &["amount", "reason"])?)).await,
         Err(problem) => Err(problem),
     };
     match taken {
@@ -144,15 +142,6 @@ async fn take(call: &Call, read: Result<Settlement, Problem>, note: &str) -> Ans
             show_refused(call, status, &filled).await
         }
     }
-}
-
-/// The key under which this form counts, however often it is sent.
-fn key_of(call: &Call) -> Result<IdempotencyKey, Problem> {
-    let sent = Filled::sent(call);
-    let fields = ["nonce", "amount", "reason"].map(|name| sent.value(name));
-    let parts = [call.uri.path()].into_iter().chain(fields).collect::<Vec<_>>();
-    let key = format!("console-{}", fingerprint(&parts));
-    IdempotencyKey::parse(&key).map_err(|error| Problem::internal(error.to_string()))
 }
 
 /// The payment's signed receipt, as a file.

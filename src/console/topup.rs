@@ -3,16 +3,14 @@
 use hyper::StatusCode;
 use maud::html;
 
-use super::cookie::new_secret;
 use super::form::{Filled, Input, select};
 use super::history::sentence;
-use super::reply;
 use super::shell::{self, Place};
+use super::{once, reply};
 use crate::http::call::Call;
 use crate::http::problem::{Code, Problem};
 use crate::http::spec::Answer;
 use crate::http::wallets::{METHODS, read_topup};
-use crate::ledger::IdempotencyKey;
 
 const AMOUNT: Input = Input::amount();
 const CURRENCY: Input = Input::text("currency", "Currency", "Three letters, such as EUR or JPY.").required();
@@ -22,9 +20,7 @@ pub(super) async fn page(call: Call) -> Answer {
 }
 
 pub(super) async fn topup(call: Call) -> Answer {
-    let key = IdempotencyKey::parse(&format!("console-{}", Filled::sent(&call).value("nonce")));
-    let key = key.map_err(|error| Problem::internal(error.to_string()))?;
-    let answer = match read_topup(&call, Some(key)) {
+    let answer = match read_topup(&call, Some(once::key(&call, &[])?)) {
         Ok(request) => {
             call.teller().topup(call.who()?, call.origin.clone(), request).await.map_err(Problem::from)
         }
@@ -41,7 +37,6 @@ fn form_page(call: &Call, status: StatusCode, filled: &Filled) -> Answer {
     if call.teller().rules().mode != crate::ledger::Mode::Sandbox {
         return Err(Problem::new(Code::SandboxOnly));
     }
-    let nonce = new_secret(call.teller().clock()).map_err(|error| Problem::internal(error.to_string()))?;
     let methods = METHODS.iter().map(|method| {
         let word = method.trim_start_matches("sim_");
         ((*method).to_owned(), if word == "ok" { "Succeeds".to_owned() } else { sentence(word) })
@@ -52,7 +47,7 @@ fn form_page(call: &Call, status: StatusCode, filled: &Filled) -> Answer {
         (filled.summary(&["amount", "currency", "method"]))
         form method="post" action="/console/topup" novalidate data-once {
             (shell::form_token(call)?)
-            input type="hidden" name="nonce" value=(nonce);
+            (once::field(call, &Filled::default())?)
             div.pair { (AMOUNT.show(filled)) (CURRENCY.show(filled)) }
             (select(filled, "method", "How it goes", methods))
             div.actions { button.button type="submit" { "Add it" } a.button.second href="/console/" { "Leave it" } }

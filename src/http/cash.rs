@@ -9,7 +9,7 @@ use super::problem::{Code, Problem};
 use super::reply::{self, List};
 use super::spec::Answer;
 use super::views::CashView;
-use crate::ledger::CashDirection;
+use crate::ledger::{CashDirection, IdempotencyKey};
 use crate::store::PageRequest;
 use crate::teller::{CashAnswer, CashOrder, Recipient};
 
@@ -22,6 +22,20 @@ pub(super) async fn withdraw(call: Call) -> Answer {
 }
 
 async fn order(call: Call, direction: CashDirection) -> Answer {
+    let order = read_order(&call, direction, call.idempotency_key()?)?;
+    let (answer, replayed) = call.teller().cash(call.who()?, call.origin.clone(), order).await?;
+    Ok(mark_replay(show(&answer)?, replayed))
+}
+
+/// The cash that an operator took in or is to pay out.
+///
+/// # Errors
+/// 422 with every wrong field.
+pub(crate) fn read_order(
+    call: &Call,
+    direction: CashDirection,
+    key: Option<IdempotencyKey>,
+) -> Result<CashOrder, Problem> {
     let mut form = call.form()?;
     let money = form.money("amount", "currency");
     let user = match form.recipient("user") {
@@ -34,9 +48,7 @@ async fn order(call: Call, direction: CashDirection) -> Answer {
     let reference = form.text("reference");
     let (money, user, reference) =
         form.finish(money.zip(user).zip(reference).map(|((m, u), r)| (m, u, r)))?;
-    let order = CashOrder { direction, user, money, reference, key: call.idempotency_key()? };
-    let (answer, replayed) = call.teller().cash(call.who()?, call.origin.clone(), order).await?;
-    Ok(mark_replay(show(&answer)?, replayed))
+    Ok(CashOrder { direction, user, money, reference, key })
 }
 
 pub(super) async fn approve(call: Call) -> Answer {
@@ -48,11 +60,19 @@ pub(super) async fn reject(call: Call) -> Answer {
 }
 
 async fn decide(call: Call, approved: bool) -> Answer {
+    show(&decided(&call, approved).await?)
+}
+
+/// Lets the cash of the path through, or stops it.
+///
+/// # Errors
+/// 422 with every wrong field; every refusal of that.
+pub(crate) async fn decided(call: &Call, approved: bool) -> Result<CashAnswer, Problem> {
     let mut form = call.form()?;
     let note = form.text("note").unwrap_or_default();
     form.finish(Some(()))?;
     let (who, id) = (call.who()?, call.id()?);
-    show(&call.teller().decide_cash(who, call.origin.clone(), id, approved, note).await?)
+    Ok(call.teller().decide_cash(who, call.origin.clone(), id, approved, note).await?)
 }
 
 fn show(answer: &CashAnswer) -> Answer {

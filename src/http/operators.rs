@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use super::call::Call;
-use super::extract::Cursor;
+use super::extract::{Cursor, Query};
 use super::payments::{show, show_page};
 use super::problem::Problem;
 use super::reply::{self, List};
@@ -19,11 +19,11 @@ use crate::store::PageRequest;
 use crate::store::oversight::{EventQuery, Statistics, UserQuery};
 
 /// The words of `frozen` in a query.
-pub(super) const YES_OR_NO: &[&str] = &["true", "false"];
+pub(crate) const YES_OR_NO: &[&str] = &["true", "false"];
 /// The words of `role`.
-pub(super) const ROLES: &[&str] = &["customer", "support", "cashier", "auditor", "admin"];
+pub(crate) const ROLES: &[&str] = &["customer", "support", "cashier", "auditor", "admin"];
 /// The words of `severity`.
-pub(super) const SEVERITIES: &[&str] = &["info", "warning", "high"];
+pub(crate) const SEVERITIES: &[&str] = &["info", "warning", "high"];
 
 /// A user, as an operator sees them.
 #[derive(Debug, Serialize)]
@@ -51,21 +51,33 @@ impl<'a> AccountView<'a> {
     }
 }
 
-fn authority(call: &Call) -> Result<Authority, Problem> {
+/// On whose authority an operator's call changes something.
+///
+/// # Errors
+/// If nobody is logged in, which would be a mistake of ours.
+pub(crate) fn authority(call: &Call) -> Result<Authority, Problem> {
     Ok(Authority::Operator(call.who()?.caller))
 }
 
 pub(super) async fn users(call: Call) -> Answer {
     let mut query = call.query();
-    let page = PageRequest { limit: query.limit(), after: query.after() };
-    let search = query.text("q");
-    let role = query.word("role").and_then(Role::from_name);
-    let frozen = query.word("frozen").map(|word| word == "true");
+    let limit = query.limit();
+    let asked = read_user_query(&mut query, limit);
     let pairs = query.pairs();
-    let asked = query.finish(UserQuery { search, role, frozen, page })?;
+    let asked = query.finish(asked)?;
     let page = call.teller().find_users(asked).await?;
     let rows = page.rows.iter().map(|user| AccountView::new(user)).collect();
     Ok(List::new(rows, page.next.map(Cursor::new)).into_reply("/admin/users", &pairs))
+}
+
+/// Which users are wanted.
+pub(crate) fn read_user_query(query: &mut Query<'_>, limit: usize) -> UserQuery {
+    UserQuery {
+        page: PageRequest { limit, after: query.after() },
+        search: query.text("q"),
+        role: query.word("role").and_then(Role::from_name),
+        frozen: query.word("frozen").map(|word| word == "true"),
+    }
 }
 
 pub(super) async fn user(call: Call) -> Answer {
@@ -131,19 +143,25 @@ pub(super) async fn payment(call: Call) -> Answer {
 
 pub(super) async fn events(call: Call) -> Answer {
     let mut query = call.query();
-    let asked = EventQuery {
-        page: PageRequest { limit: query.limit(), after: query.after() },
-        kind: query.word("event").and_then(EventKind::from_name),
-        severity: query.word("severity").and_then(Severity::from_name),
-        user: query.id::<UserId>("user"),
-        from: query.from("from"),
-        to: query.until("to"),
-    };
+    let limit = query.limit();
+    let asked = read_event_query(&mut query, limit);
     let pairs = query.pairs();
     let asked = query.finish(asked)?;
     let page = call.teller().find_events(asked).await?;
     let rows: Vec<EventView<'_>> = page.rows.iter().map(EventView::new).collect();
     Ok(List::new(rows, page.next.map(Cursor::new)).into_reply("/admin/security-events", &pairs))
+}
+
+/// Which security events are wanted.
+pub(crate) fn read_event_query(query: &mut Query<'_>, limit: usize) -> EventQuery {
+    EventQuery {
+        page: PageRequest { limit, after: query.after() },
+        kind: query.word("event").and_then(EventKind::from_name),
+        severity: query.word("severity").and_then(Severity::from_name),
+        user: query.id::<UserId>("user"),
+        from: query.from("from"),
+        to: query.until("to"),
+    }
 }
 
 /// The chain over journal and events.

@@ -12,7 +12,7 @@ use super::reply;
 use super::spec::Answer;
 use super::views::{Text, text_or_null};
 use crate::books::bank::{self, BankLine};
-use crate::books::reconciliation::{Booking, reconcile};
+use crate::books::reconciliation::{Booking, Reconciliation, reconcile};
 use crate::ledger::{Balance, Currency, MovementType, Timestamp, Transaction, TransactionId};
 
 /// What a bank file may be declared as.
@@ -92,11 +92,11 @@ pub(super) async fn make(call: Call) -> Answer {
     let period = query.from("from").zip(query.until("to"));
     query.finish(())?;
     let (from, to) = period.ok_or_else(|| Problem::internal("a period was refused without an error"))?;
-    let lines = read(&call)?;
-    let cash = call.teller().cash_around(call.who()?, from, to).await?;
-    let bookings: Vec<Booking> =
-        cash.iter().map(|movement| booked(&movement.transaction, from..to)).collect();
-    let found = reconcile(&lines, &bookings);
+    let is_csv = is_one_of(&call.headers, &[CSV]);
+    let text = std::str::from_utf8(&call.body)
+        .map_err(|_| Problem::field("body", "bank_file", "must be UTF-8; save the file as such"))?;
+    let lines = read("body", text, is_csv)?;
+    let Compared { lines, bookings, found } = compare(&call, lines, from..to).await?;
     let line = |place: &usize| lines.get(*place).map(LineView::new);
     let booking = |place: &usize| bookings.get(*place).map(BookingView::new);
     let pair = |(of_bank, of_ledger): &(usize, usize)| {
@@ -118,6 +118,32 @@ pub(super) async fn make(call: Call) -> Answer {
     Ok(reply::json(StatusCode::OK, &view))
 }
 
+/// A bank's file beside the ledger's cash; what was found tells places in the two.
+pub(crate) struct Compared {
+    /// The bank's.
+    pub(crate) lines: Vec<BankLine>,
+    /// The ledger's.
+    pub(crate) bookings: Vec<Booking>,
+    /// What is the same, what differs, and what only one side has.
+    pub(crate) found: Reconciliation,
+}
+
+/// Compares a bank's lines with the ledger's cash of a period.
+///
+/// # Errors
+/// Faults of the store.
+pub(crate) async fn compare(
+    call: &Call,
+    lines: Vec<BankLine>,
+    period: Range<Timestamp>,
+) -> Result<Compared, Problem> {
+    let cash = call.teller().cash_around(call.who()?, period.start, period.end).await?;
+    let bookings: Vec<Booking> =
+        cash.iter().map(|movement| booked(&movement.transaction, period.clone())).collect();
+    let found = reconcile(&lines, &bookings);
+    Ok(Compared { lines, bookings, found })
+}
+
 fn booked(transaction: &Transaction, period: Range<Timestamp>) -> Booking {
     let minor = transaction.money.amount_minor();
     let is_out = transaction.movement() == Some(MovementType::Withdrawal);
@@ -130,11 +156,11 @@ fn booked(transaction: &Transaction, period: Range<Timestamp>) -> Booking {
     }
 }
 
-fn read(call: &Call) -> Result<Vec<BankLine>, Problem> {
-    let refused = |what: &str| Problem::field("body", "bank_file", what);
-    let text =
-        std::str::from_utf8(&call.body).map_err(|_| refused("must be UTF-8; save the file as such"))?;
-    let lines =
-        if is_one_of(&call.headers, &[CSV]) { bank::read_csv(text) } else { bank::read_camt053(text) };
-    lines.map_err(|fault| refused(&fault.to_string()))
+/// The lines of a bank's file, which a field of that name holds.
+///
+/// # Errors
+/// 422 if it cannot be read.
+pub(crate) fn read(field: &'static str, text: &str, is_csv: bool) -> Result<Vec<BankLine>, Problem> {
+    let lines = if is_csv { bank::read_csv(text) } else { bank::read_camt053(text) };
+    lines.map_err(|fault| Problem::field(field, "bank_file", &fault.to_string()))
 }

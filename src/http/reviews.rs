@@ -49,16 +49,20 @@ pub(super) async fn list(call: Call) -> Answer {
 }
 
 pub(super) async fn approve(call: Call) -> Answer {
-    let note = note(&call)?;
+    let note = read_note(&call)?;
     settled(&call, Settlement::Approve { note }).await
 }
 
 pub(super) async fn reject(call: Call) -> Answer {
-    let note = note(&call)?;
+    let note = read_note(&call)?;
     settled(&call, Settlement::Reject { note }).await
 }
 
-fn note(call: &Call) -> Result<String, super::problem::Problem> {
+/// Why an operator decides so.
+///
+/// # Errors
+/// 422 if it is missing or too long.
+pub(crate) fn read_note(call: &Call) -> Result<String, super::problem::Problem> {
     let mut form = call.form()?;
     let note = form.text("note");
     form.finish(note)

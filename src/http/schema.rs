@@ -38,7 +38,7 @@ pub fn of_kind(kind: Kind) -> Value {
         Kind::Items(fields, most) => json!({
             "type": "array", "items": of_body(fields), "minItems": 1, "maxItems": most,
         }),
-        Kind::Token | Kind::After | Kind::Place => json!({"type": "string"}),
+        Kind::Document | Kind::Token | Kind::After | Kind::Place => json!({"type": "string"}),
         Kind::Moment => json!({"anyOf": [
             {"type": "string", "format": "date-time"}, {"type": "string", "format": "date"},
         ]}),

@@ -281,6 +281,8 @@ pub enum Kind {
     Password,
     /// A password that exists already: no rules but that it is text.
     Secret,
+    /// What a file holds, as text.
+    Document,
     /// A token.
     Token,
     /// An amount in major units, a string or a number.

@@ -8,11 +8,13 @@
 //! What must not change: no password, token, key or request body goes into a log line or a label, and every security
 //! event makes exactly one JSON line, whatever the format and the filter of the other lines.
 
+mod latency;
 mod logs;
 mod metrics;
 mod process;
 mod traces;
 
+pub use latency::Latency;
 pub use logs::{LogError, LogFormat, LogSettings, SecurityRecord, install_logs, subscriber};
 pub use metrics::{EngineMetrics, PaymentOutcome, RouteMetrics, Telemetry, TelemetryError};
 pub use traces::{BatchTimes, TraceError, TraceSettings, Traced, Traces};

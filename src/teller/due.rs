@@ -2,7 +2,7 @@
 //! looks again.
 
 use crate::ledger::{
-    Action, Command, Deadline, Expire, PaymentId, RecordKind, Review, Stored, TransactionId,
+    Action, Command, Deadline, Expire, PaymentId, RecordKind, Review, Stored, Timestamp, TransactionId,
 };
 use crate::store::Answer;
 
@@ -12,6 +12,18 @@ use super::{Teller, TellerError};
 const ROUND: usize = 200;
 
 impl Teller {
+    /// How many payments are held whose time is up before that moment, as far as [`ROUND`] of each kind.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn lapsing(&self, before: Timestamp) -> Result<usize, TellerError> {
+        let mut lapsing = 0_usize;
+        for kind in [Deadline::KIND, Review::KIND] {
+            lapsing = lapsing.saturating_add(self.store.due_records(kind, before, ROUND).await?.len());
+        }
+        Ok(lapsing)
+    }
+
     /// Releases the money of payments that were neither captured nor reviewed in time; says how many.
     ///
     /// # Errors

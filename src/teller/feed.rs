@@ -151,11 +151,7 @@ impl Teller {
     /// # Errors
     /// Faults of the store.
     pub async fn feed_position(&self, at: Timestamp) -> Result<FeedPosition, TellerError> {
-        let transaction = last_before(at, |after| async move {
-            let rows = self.store.journal(JournalQuery { seer: None, after, limit: 1 }).await?;
-            Ok(rows.first().map(|row| (row.sequence, row.transaction.created_at)))
-        })
-        .await?;
+        let transaction = self.transaction_before(at).await?;
         let notice = last_before(at, |after| async move {
             let query = notices_of(None, PageRequest { after: Some(after), limit: 1 });
             let rows = self.store.records(query).await?.rows;
@@ -163,6 +159,15 @@ impl Teller {
         })
         .await?;
         Ok(FeedPosition { transaction, notice })
+    }
+
+    /// The place in the journal before the first transaction at or after that time.
+    pub(super) async fn transaction_before(&self, at: Timestamp) -> Result<u64, TellerError> {
+        last_before(at, |after| async move {
+            let rows = self.store.journal(JournalQuery { seer: None, after, limit: 1 }).await?;
+            Ok(rows.first().map(|row| (row.sequence, row.transaction.created_at)))
+        })
+        .await
     }
 }
 

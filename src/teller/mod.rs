@@ -12,6 +12,7 @@ mod deliveries;
 mod due;
 mod factors;
 mod feed;
+mod figures;
 mod first_admin;
 mod limits;
 mod money;
@@ -36,6 +37,7 @@ pub use bulk::BulkRequest;
 pub use cash::{CashAnswer, CashOrder};
 pub use factors::FactorOffer;
 pub use feed::{FeedEvent, Told};
+pub use figures::{Figures, Tally};
 pub use limits::tightest;
 pub use money::{Answer, PayRequest, PaymentNow, Recipient, SettleRequest, StepAnswer, TopupRequest};
 pub use requests::{NewRequest, RequestNow};
@@ -148,6 +150,7 @@ pub struct Teller {
     anonymous: AnonymousEvents,
     verifying: verification::Verifying,
     first_admin: first_admin::FirstAdmin,
+    counting: figures::Counting,
 }
 
 impl std::fmt::Debug for Teller {
@@ -178,6 +181,7 @@ impl Teller {
             anonymous,
             verifying,
             first_admin,
+            counting: figures::Counting::default(),
         }
     }
 

@@ -14,9 +14,6 @@ use crate::store::{AccountBalance, Movement, Page, PageRequest, StoreError};
 use super::search::{Search, Whose};
 use super::{Identity, Teller, TellerError, unexpected};
 
-/// The most steps of one payment that are shown.
-const MOST_STEPS: usize = 200;
-
 /// Who is to be paid, as the payer says it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Recipient {
@@ -267,9 +264,9 @@ impl Teller {
         who: &Identity,
         payment: &PaymentNow,
     ) -> Result<Vec<Arc<Transaction>>, TellerError> {
-        let steps = self.store.payment_steps(payment.first.id.into(), MOST_STEPS).await?;
-        let steps = steps.into_iter().map(|movement| movement.transaction);
-        Ok(steps.filter(|step| step.seen_by().any(|seer| seer == who.user.id)).collect())
+        let mut steps = self.steps_of(payment).await?;
+        steps.retain(|step| step.seen_by().any(|seer| seer == who.user.id));
+        Ok(steps)
     }
 
     /// The caller's own payments, from either side, newest first.

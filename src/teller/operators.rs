@@ -6,18 +6,20 @@ use crate::auth::password::Password;
 use crate::auth::token::ResetToken;
 use crate::ledger::{
     Action, Authority, ChangeUser, EndUserSessions, EventDraft, EventKind, MakeResetLink, Origin, PaymentId,
-    Permission, RecordKind, Refusal, ResetFactor, ResetPassword, Role, SecurityEvent, TransactionKind, User,
-    UserId,
+    Permission, RecordKind, Refusal, ResetFactor, ResetPassword, Role, SecurityEvent, Session, Transaction,
+    TransactionKind, User, UserId,
 };
 use crate::store::journal::Head;
 use crate::store::oversight::{EventQuery, Statistics, UserQuery};
-use crate::store::{Page, PageRequest};
+use crate::store::{AccountBalance, Page, PageRequest};
 
 use super::search::{Search, Whose};
 use super::{Identity, PaymentNow, Teller, TellerError, expect_user};
 
 /// Over which time statistics count payments, in milliseconds: a day.
 const STATISTICS_MS: i64 = 86_400_000;
+/// The most steps of one payment that are shown.
+const MOST_STEPS: usize = 200;
 
 impl Teller {
     /// Users that the query describes, newest first.
@@ -42,6 +44,38 @@ impl Teller {
     /// [`Refusal::UserNotFound`]; faults of the store.
     pub async fn find_user_by_email(&self, folded: &str) -> Result<Arc<User>, TellerError> {
         Ok(self.store.user_by_email(folded.to_owned()).await?.ok_or(Refusal::UserNotFound)?)
+    }
+
+    /// What a user's accounts hold, for an operator who is another.
+    ///
+    /// # Errors
+    /// [`Refusal::OwnAffair`] for one's own; faults of the store.
+    pub async fn wallets_of(
+        &self,
+        who: &Identity,
+        origin: Origin,
+        user: UserId,
+    ) -> Result<Vec<AccountBalance>, TellerError> {
+        if user == who.user.id {
+            return Err(self.refuse_own(who, origin).await);
+        }
+        Ok(self.store.wallets(user).await?)
+    }
+
+    /// A user's logins that still count, newest first, for an operator who is another.
+    ///
+    /// # Errors
+    /// [`Refusal::OwnAffair`] for one's own; faults of the store.
+    pub async fn sessions_of(
+        &self,
+        who: &Identity,
+        origin: Origin,
+        user: UserId,
+    ) -> Result<Vec<Session>, TellerError> {
+        if user == who.user.id {
+            return Err(self.refuse_own(who, origin).await);
+        }
+        self.logins(user).await
     }
 
     /// Changes what a user may do.
@@ -172,6 +206,15 @@ impl Teller {
             }
             Some(payment) => Ok(self.as_they_stand(vec![payment.transaction]).await?.pop()),
         }
+    }
+
+    /// The later steps of a payment that [`Teller::find_payment`] gave, oldest first, up to a bound.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn steps_of(&self, payment: &PaymentNow) -> Result<Vec<Arc<Transaction>>, TellerError> {
+        let steps = self.store.payment_steps(payment.first.id.into(), MOST_STEPS).await?;
+        Ok(steps.into_iter().map(|movement| movement.transaction).collect())
     }
 
     /// Security events that the query describes, newest first.

@@ -74,7 +74,10 @@ impl Teller {
     }
 
     /// Why a payment waits for an operator, if it does.
-    pub(super) async fn review(&self, payment: PaymentId) -> Result<Option<Review>, StoreError> {
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn review(&self, payment: PaymentId) -> Result<Option<Review>, StoreError> {
         let record = self.store.record(RecordKey::of::<Review>(payment.uuid())).await?;
         Ok(record.and_then(|record| record.read()))
     }

@@ -41,6 +41,7 @@ impl Teller {
         if let Some(proofs) = &self.proofs {
             proofs.begin_anew().await?;
         }
+        self.counting.begin_anew().await;
         Ok(())
     }
 

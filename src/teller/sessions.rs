@@ -9,7 +9,7 @@ use crate::auth::token::{AccessToken, ApiKeyToken, RefreshToken};
 use crate::ledger::{
     Action, Caller, Email, EndSession, EventDraft, EventKind, Lifetime, Network, OpenSession, Origin,
     PasswordHash, RefreshSession, Refusal, Reply, Role, Session, SessionId, SessionKind, TokenPair, User,
-    check_session,
+    UserId, check_session,
 };
 
 use super::{Teller, TellerError, unexpected};
@@ -193,7 +193,11 @@ impl Teller {
     /// # Errors
     /// Faults of the store.
     pub async fn sessions(&self, who: &Identity) -> Result<Vec<Session>, TellerError> {
-        let mut sessions = self.store.sessions(who.user.id, self.clock.now()).await?;
+        self.logins(who.user.id).await
+    }
+
+    pub(super) async fn logins(&self, user: UserId) -> Result<Vec<Session>, TellerError> {
+        let mut sessions = self.store.sessions(user, self.clock.now()).await?;
         sessions.retain(|session| session.kind == SessionKind::Login);
         Ok(sessions)
     }

@@ -37,6 +37,12 @@ impl Teller {
         self.verifying.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Since when the ledger is being verified, and when it was last: what tells one state of that from another.
+    pub fn verification_times(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        let state = self.verifying.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.running_since, state.last.as_ref().map(|(at, _)| *at))
+    }
+
     /// Begins to verify the ledger, unless that is under way; the answer comes to [`Teller::verification`].
     pub fn begin_verification(self: &Arc<Self>) {
         let mut state = self.verifying.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -58,6 +58,20 @@ impl Browser {
         self.send(form(action, fields).header("Origin", &origin))
     }
 
+    /// Sends fields as a form with files does.
+    pub fn post_parts(&mut self, action: &str, fields: &[(&str, &str)]) -> Response {
+        let part = |(name, value): &(&str, &str)| {
+            format!("--x1\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let body: String = fields.iter().map(part).chain(["--x1--\r\n".to_owned()]).collect();
+        let origin = self.origin.clone();
+        let request = Request::new("POST", action)
+            .header("Content-Type", "multipart/form-data; boundary=x1")
+            .header("Origin", &origin)
+            .bytes(body.as_bytes());
+        self.send(request)
+    }
+
     /// Sends a request with the cookies, and keeps those that come back.
     pub fn send(&mut self, request: Request) -> Response {
         let cookies: Vec<String> =

@@ -4,8 +4,14 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use std::collections::BTreeSet;
+
+use farthing::console::desk::routes::PAGES;
+use farthing::http::spec::{Access, Route, Verb};
+use farthing::ledger::Role;
+
 use crate::browser::Browser;
-use crate::support::{PASSWORD, Server};
+use crate::support::{PASSWORD, Server, User};
 
 /// The path of the link that the server printed when it started.
 fn first_admin_link(server: &Server) -> Option<String> {
@@ -61,11 +67,119 @@ fn the_books_are_verified_from_the_page() {
 fn a_customer_has_no_desk() {
     let server = Server::start();
     let mut browser = Browser::registered(&server, "ada");
-    for path in ["/console/desk/live", "/console/desk/audit", "/console/desk/settings"] {
-        let page = browser.get(path);
+    for route in PAGES.iter().filter(|route| route.verb == Verb::Get) {
+        let page = browser.get(&route.path.replace("{id}", "x"));
         assert!(page.status == 403 && page.text().contains("You may not do this"), "{page}");
     }
     assert!(!browser.get("/console/").text().contains("/console/desk"));
+}
+
+/// The desk's own form, with what each field may be.
+fn fields(route: &Route) -> Vec<(&'static str, &'static str)> {
+    let value = |name| match name {
+        "amount" => "1",
+        "currency" => "USD",
+        "user" => "nobody@example.org",
+        "role" => "support",
+        "from" | "to" => "2026-01-31",
+        _ => "x",
+    };
+    route.doc.body.iter().map(|field| (field.name, value(field.name))).collect()
+}
+
+/// An object of the kind that the path is about, which nobody has.
+fn missing(path: &str) -> String {
+    let kinds = [
+        ("payments", "pay"),
+        ("reviews", "pay"),
+        ("users", "usr"),
+        ("webhooks", "whk"),
+        ("deliveries", "dlv"),
+    ];
+    let kind = kinds.into_iter().find(|(part, _)| path.contains(part)).map_or("txn", |(_, kind)| kind);
+    path.replace("{id}", &format!("{kind}_01h455vb4pex5vsknk084sn02q"))
+}
+
+/// Every page and every form of the desk × every role: it opens to the roles of its permission and to no others. What it
+/// is about does not exist, so that nothing is changed.
+#[test]
+fn every_page_of_the_desk_opens_to_its_roles_and_to_no_others() {
+    let server = Server::start();
+    for role in Role::ALL {
+        let name = format!("an-{role}");
+        let user = match role {
+            Role::Customer => User::register(server.client(), &name),
+            role => User::operator(&server, &name, role.name()),
+        };
+        let mut browser = Browser::new(&server);
+        assert_eq!(browser.log_in(&user.email, PASSWORD).status, 303);
+        let token = crate::browser::form_token(&browser.get("/console/security"));
+        for route in PAGES.iter().filter(|route| !route.path.ends_with("/live")) {
+            let Access::Needs(permission) = route.access else { panic!("{} is public", route.path) };
+            let path = missing(route.path);
+            let answer = if route.verb == Verb::Get {
+                browser.get(&path)
+            } else if route.doc.file.is_empty() {
+                let mut fields = fields(route);
+                fields.push(("form_token", &token));
+                browser.post(&path, &fields)
+            } else {
+                browser.post_parts(&path, &[("form_token", &token), ("from", "x")])
+            };
+            let cell = format!("{} {path} by {role}: {answer}", route.verb.name());
+            match (permission.is_given_to(role), route.path.contains("{id}")) {
+                (false, _) => assert_eq!(answer.status, 403, "{cell}"),
+                (true, true) => assert_eq!(answer.status, 404, "{cell}"),
+                (true, false) => assert!([200, 303, 404, 422].contains(&answer.status), "{cell}"),
+            }
+        }
+    }
+    server.verify();
+}
+
+#[test]
+fn the_figures_count_what_is_new_since_somebody_looked() {
+    let server = Server::start();
+    let root = User::operator(&server, "root", "admin");
+    let mut ada = server.user("ada");
+    let mut browser = Browser::new(&server);
+    assert_eq!(browser.log_in(&root.email, PASSWORD).status, 303);
+    for payments in 1..=3 {
+        ada.pay(&serde_json::json!({"amount": "1.25", "currency": "USD", "reference": payments.to_string()}))
+            .expect(201);
+        let page = browser.get("/console/desk/overview").text();
+        assert!(page.contains(&format!("most: {payments}<")), "{page}");
+        let page = browser.get("/console/desk/").text();
+        assert!(page.contains("How is it going?") && !page.contains("Counting"), "{page}");
+    }
+    ada.pay(&serde_json::json!({"amount": "5000", "currency": "USD"})).expect(402);
+    let mut stranger = Browser::new(&server);
+    assert_eq!(stranger.log_in(&ada.email, "not the password at all").status, 401);
+    let page = browser.get("/console/desk/overview").text();
+    assert!(page.contains("Insufficient funds") && page.contains("3.75 USD in two weeks"), "{page}");
+    let page = browser.get("/console/desk/").text();
+    assert!(!page.contains("Unusual"), "{page}");
+}
+
+/// A form of the desk that anybody could be made to send does nothing without its token.
+#[test]
+fn no_form_of_the_desk_counts_without_its_token() {
+    let server = Server::start();
+    let user = User::operator(&server, "root", "admin");
+    let mut browser = Browser::new(&server);
+    assert_eq!(browser.log_in(&user.email, PASSWORD).status, 303);
+    let forms: BTreeSet<&str> =
+        PAGES.iter().filter(|route| route.verb == Verb::Post).map(|route| route.path).collect();
+    assert!(forms.len() > 15, "{forms:?}");
+    for route in PAGES.iter().filter(|route| route.verb == Verb::Post) {
+        let path = missing(route.path);
+        let answer = if route.doc.file.is_empty() {
+            browser.post(&path, &fields(route))
+        } else {
+            browser.post_parts(&path, &[("from", "x")])
+        };
+        assert_eq!(answer.status, 403, "{path}: {answer}");
+    }
 }
 
 #[test]

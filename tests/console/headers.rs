@@ -2,15 +2,16 @@
 
 use serde_json::json;
 
+use farthing::console::desk::routes::PAGES as DESK;
 use farthing::console::routes::{OWN_PAGES, PAGES, PAY_LINKS};
 use farthing::http::spec::{Access, Route, Verb};
 
 use crate::browser::Browser;
-use crate::support::{Request, Server};
+use crate::support::{PASSWORD, Request, Server, User};
 
 /// Every page and form.
 fn pages() -> impl Iterator<Item = &'static Route> {
-    PAGES.iter().chain(OWN_PAGES).chain(PAY_LINKS)
+    PAGES.iter().chain(OWN_PAGES).chain(DESK).chain(PAY_LINKS)
 }
 
 #[test]
@@ -56,6 +57,31 @@ fn every_page_loads_nothing_from_elsewhere_and_stands_in_no_frame() {
         assert!(page.body.len() < 100_000, "{} bytes: {}", page.body.len(), route.path);
     }
     assert!(seen >= 16, "{seen}");
+}
+
+#[test]
+fn the_desks_pages_are_sent_with_the_same() {
+    let server = Server::start();
+    let root = User::operator(&server, "root", "admin");
+    let mut browser = Browser::new(&server);
+    assert_eq!(browser.log_in(&root.email, PASSWORD).status, 303);
+    for route in DESK.iter().filter(|route| {
+        route.verb == Verb::Get && !route.path.contains('{') && !route.path.ends_with("/live")
+    }) {
+        let page = browser.get(route.path);
+        if page.status == 303 {
+            continue;
+        }
+        assert_eq!(page.status, 200, "{page}");
+        let policy = page.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{page}");
+        let text = page.text();
+        assert!(
+            !text.contains(" style=") && !text.contains(" onclick=") && !text.contains("<script>"),
+            "{page}"
+        );
+        assert!(page.body.len() < 100_000, "{} bytes: {}", page.body.len(), route.path);
+    }
 }
 
 #[test]
@@ -139,6 +165,8 @@ fn only_what_must_be_is_open_to_everybody() {
         "/console/login",
         "/console/first/{secret}",
         "/console/first/{secret}",
+        "/console/reset/{token}",
+        "/console/reset/{token}",
         "/console/register",
         "/console/register",
         "/pay/{id}",

@@ -10,7 +10,7 @@ use crate::http::spec::Answer;
 use crate::ledger::Timestamp;
 use crate::teller::Verification;
 
-pub(in crate::console) async fn page(call: Call) -> Answer {
+pub(super) async fn page(call: Call) -> Answer {
     let status = call.teller().status();
     let verification = call.teller().verification();
     let now = call.teller().clock().now();
@@ -53,7 +53,7 @@ fn told(verification: &Verification, now: Timestamp) -> Markup {
     }
 }
 
-pub(in crate::console) async fn verify(call: Call) -> Answer {
+pub(super) async fn verify(call: Call) -> Answer {
     call.form()?.finish(Some(()))?;
     call.teller().begin_verification();
     Ok(reply::see_other("/console/desk/audit"))

@@ -6,7 +6,7 @@ use crate::console::shell::{self, Place};
 use crate::http::call::Call;
 use crate::http::spec::Answer;
 
-pub(in crate::console) async fn page(call: Call) -> Answer {
+pub(super) async fn page(call: Call) -> Answer {
     let rules = call.teller().rules();
     let content = html! {
         h1 { "Settings" }
