@@ -99,7 +99,9 @@ fn no_step_of_a_payment_is_lost_and_none_happens_twice() {
         let mut client = server.client();
         for stories in &told {
             // Older ones were looked at after the kill before.
-            stories.iter().rev().take(20).for_each(|story| story.audit(&mut client));
+            for story in stories.iter().rev().take(20) {
+                story.audit(&mut client);
+            }
         }
     }
     let mut client = server.client();
@@ -110,7 +112,9 @@ fn no_step_of_a_payment_is_lost_and_none_happens_twice() {
         }
     }
     let all = told.concat();
-    all.iter().for_each(|story| story.audit(&mut client));
+    for story in &all {
+        story.audit(&mut client);
+    }
     stories::audit_balances(&server, &people, &all);
     server.verify();
     println!("{} stories told to their end, {cut} of them cut off by a kill", all.len());

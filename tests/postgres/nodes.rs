@@ -213,7 +213,9 @@ fn each_step_of_a_payment_that_both_nodes_are_asked_for_happens_once() {
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    told.iter().for_each(|story| story.audit(&mut two.client()));
+    for story in &told {
+        story.audit(&mut two.client());
+    }
     stories::audit_balances(&two, &people, &told);
     one.verify();
 }
