@@ -10,6 +10,9 @@ use crate::ledger::{DeliveryState, EventType};
 
 const PART: Field = Field::optional("amount", Kind::Amount, "How much of it; all of it if left out.");
 
+const SCOPE: Field =
+    Field::optional("scope", Kind::OneOf(&["own", "ledger"]), "Whose: one's own, or the house's.");
+
 /// What a customer has beyond the wallet itself.
 pub static OWN_PAGES: &[Route] = &[
     page!("/console/requests", OWN, requests::list, "One's own payment requests", [AFTER]),
@@ -111,14 +114,8 @@ pub static OWN_PAGES: &[Route] = &[
         ]
     ),
     form!("/console/keys/{id}/revoke", CREDENTIALS, keys::revoke, "Revoke an API key", &[]),
-    page!(
-        "/console/webhooks",
-        OWN,
-        webhooks::list,
-        "One's own webhooks",
-        [AFTER, note(&["deleted", "twice"])]
-    ),
-    page!("/console/webhooks/new", OWN, webhooks::new, "Add a webhook", []),
+    page!("/console/webhooks", OWN, webhooks::list, "One's own webhooks", [AFTER, note(webhooks::DONE)]),
+    page!("/console/webhooks/new", OWN, webhooks::new, "Add a webhook", [SCOPE]),
     form!(
         "/console/webhooks/new",
         OWN,
@@ -129,6 +126,7 @@ pub static OWN_PAGES: &[Route] = &[
             Field::required("events", Kind::Words(64), "Which."),
             Field::optional("description", Kind::Text(200), "A note."),
             Field::optional("signature", Kind::OneOf(&["v1", "v1a"]), "How they are signed."),
+            SCOPE,
             NONCE,
         ]
     ),

@@ -13,7 +13,7 @@ use crate::http::problem::Problem;
 use crate::http::spec::Answer;
 use crate::http::webhooks::{read_filter, read_webhook, replace_secret};
 use crate::ledger::{
-    Delivery, DeliveryId, DeliveryState, Disabled, EventType, Record, Timestamp, Webhook, WebhookId,
+    Delivery, DeliveryId, DeliveryState, Disabled, EventType, Record, Timestamp, UserId, Webhook, WebhookId,
     WebhookPatch, WebhookState,
 };
 use crate::store::{Page, PageRequest};
@@ -42,25 +42,64 @@ const FAMILIES: [(&str, &str); 6] = [
     ("withdrawal.*", "Withdrawals"),
 ];
 
+/// Whose webhooks a list has.
+struct List {
+    title: &'static str,
+    address: &'static str,
+    /// As the form that makes one says it.
+    scope: &'static str,
+    place: Place,
+    /// What they are good for, where there are none yet.
+    about: &'static str,
+}
+
+const OWN: List = List {
+    title: "Webhooks",
+    address: ADDRESS,
+    scope: "own",
+    place: Place::OwnWebhooks,
+    about: "A webhook is told of your payments the moment they happen, so that a server of yours need not ask.",
+};
+const OF_HOUSE: List = List {
+    title: "Webhooks of the house",
+    address: "/console/desk/webhooks",
+    scope: "ledger",
+    place: Place::Webhooks,
+    about: "A webhook of the house gets every event of the ledger, signed, in order per object.",
+};
+
+/// What was just done, of all webhooks' pages.
+pub(super) const DONE: &[&str] = &["deleted", "twice"];
+
 pub(super) async fn list(call: Call) -> Answer {
+    let owner = call.who()?.user.id;
+    show_list(&call, &OWN, owner).await
+}
+
+pub(super) async fn list_of_house(call: Call) -> Answer {
+    show_list(&call, &OF_HOUSE, UserId::HOUSE).await
+}
+
+async fn show_list(call: &Call, list: &List, owner: UserId) -> Answer {
     let mut query = call.query();
     let page = PageRequest { limit: ROWS, after: query.after() };
     let note = query.word("note");
     let pairs = query.pairs();
     query.finish(())?;
-    let webhooks = call.teller().webhooks(call.who()?.user.id, page).await?;
+    let webhooks = call.teller().webhooks(owner, page).await?;
     let now = call.teller().clock().now();
+    let add = format!("{ADDRESS}/new?scope={}", list.scope);
     let content = html! {
         div.heading {
-            h1 { "Webhooks" }
-            @if !webhooks.rows.is_empty() { a.button href="/console/webhooks/new" { "Add a webhook" } }
+            h1 { (list.title) }
+            @if !webhooks.rows.is_empty() { a.button href=(add) { "Add a webhook" } }
         }
         @if let Some(done) = note.and_then(done) { div.notice.good role="status" { p { (done) } } }
         @if webhooks.rows.is_empty() {
             div.empty {
                 p { "No webhook yet." }
-                p.quiet { "A webhook is told of your payments the moment they happen, so that a server of yours need not ask." }
-                p { a.button href="/console/webhooks/new" { "Add a webhook" } }
+                p.quiet { (list.about) }
+                p { a.button href=(add) { "Add a webhook" } }
             }
         } @else {
             table.rows {
@@ -68,9 +107,9 @@ pub(super) async fn list(call: Call) -> Answer {
                 tbody { @for record in &webhooks.rows { (row(record, now)?) } }
             }
         }
-        (pager(ADDRESS, &pairs, page.after.is_some(), webhooks.next))
+        (pager(list.address, &pairs, page.after.is_some(), webhooks.next))
     };
-    shell::page(&call, "Webhooks", Place::OwnWebhooks, &content)
+    shell::page(call, list.title, list.place, &content)
 }
 
 fn done(note: &str) -> Option<&'static str> {
@@ -114,25 +153,30 @@ fn state(webhook: &Webhook) -> Markup {
 }
 
 pub(super) async fn new(call: Call) -> Answer {
-    form(&call, StatusCode::OK, &Filled::with(&[("events", "*")]))
+    let mut query = call.query();
+    let scope = query.word("scope").unwrap_or_default();
+    query.finish(())?;
+    form(&call, StatusCode::OK, &Filled::with(&[("events", "*"), ("scope", scope)]))
 }
 
 fn form(call: &Call, status: StatusCode, filled: &Filled) -> Answer {
+    let list = if filled.value("scope") == "ledger" { OF_HOUSE } else { OWN };
     let content = html! {
-        p.crumb { a href=(ADDRESS) { "Webhooks" } }
+        p.crumb { a href=(list.address) { (list.title) } }
         h1 { "Add a webhook" }
         (filled.summary(&["url", "events", "description", "signature"]))
         form method="post" action="/console/webhooks/new" novalidate data-once {
             (shell::form_token(call)?)
             (once::field(call, filled)?)
+            input type="hidden" name="scope" value=(list.scope);
             (URL.show(filled))
             (checkboxes(filled, "events", "What it is told", FAMILIES))
             (NOTE.show(filled))
             (select(filled, "signature", "How deliveries are signed", owned(SCHEMES)))
-            div.actions { button.button type="submit" { "Add it" } a.button.second href=(ADDRESS) { "Leave it" } }
+            div.actions { button.button type="submit" { "Add it" } a.button.second href=(list.address) { "Leave it" } }
         }
     };
-    shell::page_with(call, status, "Add a webhook", Place::OwnWebhooks, &content)
+    shell::page_with(call, status, "Add a webhook", list.place, &content)
 }
 
 fn owned<const N: usize>(options: [(&str, &str); N]) -> [(String, String); N] {
@@ -172,9 +216,13 @@ fn shown(call: &Call, fresh: &FreshWebhook) -> Answer {
             },
             secret: &fresh.secret,
             back: &address(&fresh.record),
-            place: Place::OwnWebhooks,
+            place: list_of(&fresh.record).place,
         },
     )
+}
+
+fn list_of(record: &Record) -> &'static List {
+    if record.filing.owner == UserId::HOUSE { &OF_HOUSE } else { &OWN }
 }
 
 fn address(record: &Record) -> String {
@@ -194,8 +242,9 @@ pub(super) async fn page(call: Call) -> Answer {
     let (webhook, now) = (webhook_of(&record)?, call.teller().clock().now());
     let (address, token) = (address(&record), shell::form_token(&call)?);
     let values: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+    let list = list_of(&record);
     let content = html! {
-        p.crumb { a href=(ADDRESS) { "Webhooks" } }
+        p.crumb { a href=(list.address) { (list.title) } }
         h1.address { (webhook.url) }
         @if let Some(done) = note.and_then(done) { div.notice.good role="status" { p { (done) } } }
         (facts(&record, &webhook, now))
@@ -208,7 +257,7 @@ pub(super) async fn page(call: Call) -> Answer {
         }
         (secret_and_end(&call, &address, &token)?)
     };
-    shell::page(&call, "Webhook", Place::OwnWebhooks, &content)
+    shell::page(&call, "Webhook", list.place, &content)
 }
 
 fn facts(record: &Record, webhook: &Webhook, now: Timestamp) -> Markup {
@@ -390,8 +439,10 @@ pub(super) async fn switch(call: Call) -> Answer {
 
 pub(super) async fn delete(call: Call) -> Answer {
     call.form()?.finish(Some(()))?;
-    call.teller().delete_webhook(call.who()?, call.origin.clone(), call.id()?).await?;
-    Ok(reply::see_other("/console/webhooks?note=deleted"))
+    let id: WebhookId = call.id()?;
+    let list = list_of(call.teller().webhook(call.who()?, id).await?.as_ref());
+    call.teller().delete_webhook(call.who()?, call.origin.clone(), id).await?;
+    Ok(reply::see_other(&format!("{}?note=deleted", list.address)))
 }
 
 pub(super) async fn redeliver(call: Call) -> Answer {

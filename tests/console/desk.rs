@@ -89,13 +89,7 @@ fn fields(route: &Route) -> Vec<(&'static str, &'static str)> {
 
 /// An object of the kind that the path is about, which nobody has.
 fn missing(path: &str) -> String {
-    let kinds = [
-        ("payments", "pay"),
-        ("reviews", "pay"),
-        ("users", "usr"),
-        ("webhooks", "whk"),
-        ("deliveries", "dlv"),
-    ];
+    let kinds = [("payments", "pay"), ("reviews", "pay"), ("users", "usr")];
     let kind = kinds.into_iter().find(|(part, _)| path.contains(part)).map_or("txn", |(_, kind)| kind);
     path.replace("{id}", &format!("{kind}_01h455vb4pex5vsknk084sn02q"))
 }
@@ -170,7 +164,7 @@ fn no_form_of_the_desk_counts_without_its_token() {
     assert_eq!(browser.log_in(&user.email, PASSWORD).status, 303);
     let forms: BTreeSet<&str> =
         PAGES.iter().filter(|route| route.verb == Verb::Post).map(|route| route.path).collect();
-    assert!(forms.len() > 15, "{forms:?}");
+    assert!(forms.len() > 10, "{forms:?}");
     for route in PAGES.iter().filter(|route| route.verb == Verb::Post) {
         let path = missing(route.path);
         let answer = if route.doc.file.is_empty() {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::browser::{Browser, form_token, hidden};
 use crate::support::receiver::Receiver;
-use crate::support::{Request, Response, Server};
+use crate::support::{PASSWORD, Request, Response, Server, User};
 
 /// Opens a page and sends its form, which may be sent once.
 fn fill_once(browser: &mut Browser, page: &str, action: &str, fields: &[(&str, &str)]) -> Response {
@@ -125,6 +125,30 @@ fn a_webhook_is_made_tested_and_sent_again() {
     let gone = ada.fill(&address, &format!("{address}/delete"), &[]);
     assert_eq!(gone.header("location"), Some("/console/webhooks?note=deleted"), "{gone}");
     assert!(ada.get("/console/webhooks").text().contains("No webhook yet"));
+}
+
+#[test]
+fn the_houses_webhooks_are_for_who_administers_it() {
+    let server = Server::start();
+    let mut root = Browser::new(&server);
+    let admin = User::operator(&server, "root", "admin");
+    assert_eq!(root.log_in(&admin.email, PASSWORD).status, 303);
+    let (list, new) = ("/console/desk/webhooks", "/console/webhooks/new");
+    let fields = [("url", "https://hook.invalid/"), ("events", "*"), ("scope", "ledger")];
+    let made = fill_once(&mut root, &format!("{new}?scope=ledger"), new, &fields);
+    assert!(secret(&made).starts_with("whsec_"), "{made}");
+    assert!(root.get("/console/webhooks").text().contains("No webhook yet"), "it is nobody's own");
+    let address = format!("/console/webhooks/whk_{}", id_behind(&root.get(list), "/console/webhooks/whk_"));
+    assert!(root.get(&address).text().contains("Webhooks of the house"));
+
+    let mut eve = Browser::registered(&server, "eve");
+    let refused = fill_once(&mut eve, new, new, &fields);
+    assert_eq!(refused.status, 403, "{refused}");
+    assert_eq!(eve.get(&address).status, 404);
+    assert_eq!(eve.fill("/console/send", &format!("{address}/delete"), &[]).status, 404);
+
+    let gone = root.fill(&address, &format!("{address}/delete"), &[]);
+    assert_eq!(gone.header("location"), Some("/console/desk/webhooks?note=deleted"), "{gone}");
 }
 
 /// Waits until a page shows a text.

@@ -14,7 +14,6 @@ pub mod routes;
 mod settings;
 mod today;
 mod users;
-mod webhooks;
 
 use maud::{Markup, html};
 

@@ -1,10 +1,8 @@
 //! The desk's pages, in a table of their own.
 
-use super::{
-    audit, cash, events, overview, payments, reconciliation, reviews, settings, today, users, webhooks,
-};
-use crate::console::live;
+use super::{audit, cash, events, overview, payments, reconciliation, reviews, settings, today, users};
 use crate::console::routes::{AFTER, AMOUNT, CURRENCY, NONCE, doc, form, handler, note, page};
+use crate::console::{live, webhooks};
 use crate::http::operators::{ROLES, SEVERITIES, YES_OR_NO};
 use crate::http::search::{self, FROM, TO, searched};
 use crate::http::spec::{Access, Doc, Field, Kind, Permission, Route, Verb};
@@ -169,18 +167,13 @@ pub static PAGES: &[Route] = &[
             TO,
         ]
     ),
-    page!("/console/desk/webhooks", ADMIN, webhooks::page, "Webhooks of the house", [AFTER]),
     page!(
-        "/console/desk/webhooks/{id}",
+        "/console/desk/webhooks",
         ADMIN,
-        webhooks::webhook,
-        "A webhook of the house",
-        [AFTER, note(&["tested", "sent", "enabled", "disabled"])]
+        webhooks::list_of_house,
+        "Webhooks of the house",
+        [AFTER, note(webhooks::DONE)]
     ),
-    form!("/console/desk/webhooks/{id}/test", ADMIN, webhooks::test, "Send a test", &[]),
-    form!("/console/desk/webhooks/{id}/enable", ADMIN, webhooks::enable, "Switch a webhook on", &[]),
-    form!("/console/desk/webhooks/{id}/disable", ADMIN, webhooks::disable, "Switch a webhook off", &[]),
-    form!("/console/desk/deliveries/{id}/redeliver", ADMIN, webhooks::redeliver, "Send again", &[]),
     page!("/console/desk/audit", AUDIT, audit::page, "The chain and the books", []),
     form!("/console/desk/audit/verify", AUDIT, audit::verify, "Verify the ledger", &[]),
     page!("/console/desk/settings", ADMIN, settings::page, "The settings in effect", []),
