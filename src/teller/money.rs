@@ -11,6 +11,7 @@ use crate::ledger::{
 use crate::proof::Receipt;
 use crate::store::{AccountBalance, Movement, Page, PageRequest, StoreError};
 
+use super::operators::MOST_STEPS;
 use super::search::{Search, Whose};
 use super::{Identity, Teller, TellerError, unexpected};
 
@@ -238,10 +239,13 @@ impl Teller {
     pub async fn receipt(&self, who: &Identity, id: PaymentId) -> Result<Option<Receipt>, TellerError> {
         let movement = self.store.transaction(who.user.id, id.into()).await?;
         let payment = movement.filter(|movement| movement.transaction.kind == TransactionKind::Payment);
-        let Some(Movement { sequence, transaction, .. }) = payment else { return Ok(None) };
+        let Some(first) = payment else { return Ok(None) };
+        let steps = self.seen_steps(who, id).await?;
+        let rows: Vec<(u64, Arc<Transaction>)> =
+            std::iter::once(first).chain(steps).map(|row| (row.sequence, row.transaction)).collect();
         let nothing = || StoreError::Unavailable("this process keeps no proofs".into());
         let proofs = self.proofs.as_ref().ok_or_else(nothing)?;
-        Ok(Some(proofs.receipt(id, &[(sequence, transaction)]).await?))
+        Ok(Some(proofs.receipt(id, &rows).await?))
     }
 
     /// One of the caller's own payments, from either side, if there is one of that id.
@@ -264,8 +268,13 @@ impl Teller {
         who: &Identity,
         payment: &PaymentNow,
     ) -> Result<Vec<Arc<Transaction>>, TellerError> {
-        let mut steps = self.steps_of(payment).await?;
-        steps.retain(|step| step.seen_by().any(|seer| seer == who.user.id));
+        let steps = self.seen_steps(who, payment.first.id.into()).await?;
+        Ok(steps.into_iter().map(|step| step.transaction).collect())
+    }
+
+    async fn seen_steps(&self, who: &Identity, payment: PaymentId) -> Result<Vec<Movement>, TellerError> {
+        let mut steps = self.store.payment_steps(payment, MOST_STEPS).await?;
+        steps.retain(|step| step.transaction.seen_by().any(|seer| seer == who.user.id));
         Ok(steps)
     }
 

@@ -19,7 +19,7 @@ use super::{Identity, PaymentNow, Teller, TellerError, expect_user};
 /// Over which time statistics count payments, in milliseconds: a day.
 const STATISTICS_MS: i64 = 86_400_000;
 /// The most steps of one payment that are shown.
-const MOST_STEPS: usize = 200;
+pub(super) const MOST_STEPS: usize = 200;
 
 impl Teller {
     /// Users that the query describes, newest first.

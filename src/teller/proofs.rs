@@ -186,7 +186,7 @@ impl Proofs {
         }
     }
 
-    /// A receipt of a payment: its row, and a checkpoint of this moment that holds it.
+    /// A receipt of a payment: its rows, and a checkpoint of this moment that holds it.
     ///
     /// # Errors
     /// As [`Proofs::follow`].

@@ -41,6 +41,35 @@ fn damage(data: &Path, sql: &str) {
 }
 
 #[test]
+fn a_receipt_proves_what_became_of_a_payment() {
+    let server = Server::start();
+    let (mut ann, mut ben) = (server.user("ann"), server.user("ben"));
+    let body = json!({"amount": "12.50", "currency": "USD", "to": ben.id, "capture": "manual"});
+    let id = ann.pay(&body).expect(201).str("id");
+    ben.client.post(&format!("/payment/{id}/capture"), &json!({"amount": "10.00"})).expect(200);
+    ben.client.post(&format!("/payment/{id}/refund"), &json!({"amount": "4.00"})).expect(201);
+    let receipt = ann.client.get(&format!("/payment/{id}/receipt")).expect(200);
+    let rows = receipt.json()["rows"].as_array().unwrap().clone();
+    let told =
+        |row: &Value| ["type", "amount"].map(|member| row["statement"][member].as_str().unwrap().to_owned());
+    let expected = [["payment", "12.50"], ["capture", "10.00"], ["refund", "4.00"]];
+    assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), expected.map(|row| row.map(str::to_owned)));
+
+    let folder = tempfile::tempdir().unwrap();
+    let key = public_key(&server);
+    let verify = |receipt: &Value| {
+        fs::write(folder.path().join("receipt.json"), receipt.to_string()).unwrap();
+        farthing(folder.path(), &[], &["receipt", "verify", "receipt.json", "--key", &key])
+    };
+    let verified = verify(&receipt.json());
+    ended(&verified, 0, "");
+    assert!(stdout(&verified).contains("refund      4.00 USD from ben"), "{}", stdout(&verified));
+    let mut bent = receipt.json();
+    bent["rows"][2]["statement"]["amount"] = json!("40.00");
+    ended(&verify(&bent), 1, "it was altered");
+}
+
+#[test]
 fn a_receipt_is_checked_with_the_public_key_alone() {
     let server = Server::start();
     let (mut ann, mut ben) = (server.user("ann"), server.user("ben"));
