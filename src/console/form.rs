@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::history::sentence;
 use crate::http::call::Call;
 use crate::http::problem::{Code, Problem};
 
@@ -212,6 +213,23 @@ pub(super) fn select(
             (below(name, label, "", error))
         }
     }
+}
+
+/// What a filter offers: any, or one of these.
+pub(super) fn or_any(
+    options: impl IntoIterator<Item = (String, String)>,
+) -> impl Iterator<Item = (String, String)> {
+    std::iter::once((String::new(), "Any".to_owned())).chain(options)
+}
+
+/// What a filter offers of words of ours: any, or one.
+pub(super) fn any_word(words: &[&str]) -> impl Iterator<Item = (String, String)> {
+    or_any(words.iter().map(|word| ((*word).to_owned(), sentence(word))))
+}
+
+/// Options that are always the same, as [`select`] takes them.
+pub(super) fn owned<const N: usize>(options: [(&str, &str); N]) -> [(String, String); N] {
+    options.map(|(value, label)| (value.to_owned(), label.to_owned()))
 }
 
 /// A field that takes several of a few words, each behind its label.

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::form::{Filled, Input, select};
+use super::form::{Filled, Input, any_word, select};
 use super::format::{self, Sign};
 use super::reply;
 use super::shell::{self, Place};
@@ -65,15 +65,11 @@ fn by_id(text: &str) -> Option<String> {
 }
 
 fn filters(filled: &Filled) -> Markup {
-    let named = |words: &[&str]| -> Vec<(String, String)> {
-        let any = (String::new(), "Any".to_owned());
-        std::iter::once(any).chain(words.iter().map(|word| ((*word).to_owned(), sentence(word)))).collect()
-    };
     html! {
         form.filters method="get" action="/console/history" role="search" aria-label="Movements" {
             (SEARCH.show(filled))
-            (select(filled, "type", "Type", named(crate::http::transactions::TYPES)))
-            (select(filled, "status", "Status", named(&["succeeded", "declined"])))
+            (select(filled, "type", "Type", any_word(crate::http::transactions::TYPES)))
+            (select(filled, "status", "Status", any_word(&["succeeded", "declined"])))
             (FROM.show(filled))
             (TO.show(filled))
             div.actions { button.button.second type="submit" { "Show" } }

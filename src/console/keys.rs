@@ -3,8 +3,8 @@
 use hyper::StatusCode;
 use maud::{Markup, html};
 
-use super::form::{Filled, Input, checkboxes, select};
-use super::secret::Shown;
+use super::form::{Filled, Input, checkboxes, owned, select};
+use super::secret::{OVERLAPS, Shown};
 use super::shell::{self, Place};
 use super::{format, once, reply, secret};
 use crate::http::api_keys::{read_key, replace, session_of};
@@ -19,9 +19,6 @@ const CODE: Input = Input::otp();
 /// How long a key counts, in seconds.
 const LIVES: [(&str, &str); 4] =
     [("", "For good"), ("2592000", "30 days"), ("7776000", "90 days"), ("31536000", "A year")];
-/// How long the old key counts beside the new one, in seconds.
-const OVERLAPS: [(&str, &str); 4] =
-    [("86400", "For a day"), ("3600", "For an hour"), ("604800", "For a week"), ("0", "No longer")];
 
 pub(super) async fn list(call: Call) -> Answer {
     let mut query = call.query();
@@ -114,10 +111,6 @@ fn form(call: &Call, status: StatusCode, filled: &Filled) -> Answer {
         }
     };
     shell::page_with(call, status, "Make a key", Place::Keys, &content)
-}
-
-fn owned<const N: usize>(options: [(&str, &str); N]) -> [(String, String); N] {
-    options.map(|(value, label)| (value.to_owned(), label.to_owned()))
 }
 
 /// The scopes that a key of this role can have, each with what it opens.

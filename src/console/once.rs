@@ -1,8 +1,8 @@
 //! Forms that make something are taken once: each carries a word of its own, and a word that was taken is known for a
 //! while. A double click and a reload of the answer make nothing again.
 //!
-//! Payments need none of this: their word is their idempotency key, which the ledger keeps for good. What is made here
-//! moves no money, so that a process's own memory is enough.
+//! Forms that move money claim nothing: of their word an idempotency key is made, which the ledger keeps for good. What else
+//! is made moves no money, so that a process's own memory is enough.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::form::{Filled, Input, select};
+use super::form::{Filled, Input, any_word, select};
 use super::format;
-use super::history::{about, badge, pager, sentence};
+use super::history::{about, badge, pager};
 use super::payments::sign;
 use super::shell::{self, Place};
 use crate::http::call::Call;
@@ -66,15 +66,11 @@ pub(super) async fn page(call: Call) -> Answer {
 }
 
 fn filters(filled: &Filled) -> Markup {
-    let named = |words: &[&str]| -> Vec<(String, String)> {
-        let any = (String::new(), "Any".to_owned());
-        std::iter::once(any).chain(words.iter().map(|word| ((*word).to_owned(), sentence(word)))).collect()
-    };
     html! {
         form.filters method="get" action=(ADDRESS) role="search" aria-label="Payments" {
             (COUNTERPARTY.show(filled))
-            (select(filled, "status", "State", named(STATUSES)))
-            (select(filled, "direction", "Direction", named(&["in", "out"])))
+            (select(filled, "status", "State", any_word(STATUSES)))
+            (select(filled, "direction", "Direction", any_word(&["in", "out"])))
             (FROM.show(filled))
             (TO.show(filled))
             div.actions { button.button.second type="submit" { "Show" } }

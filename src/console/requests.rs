@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use maud::{Markup, html};
 
-use super::form::{Filled, Input, select};
+use super::form::{Filled, Input, owned, select};
 use super::format::{self, Sign};
 use super::history::{badge, pager, party};
 use super::home::wallets;
@@ -115,7 +115,6 @@ async fn form(call: &Call, status: StatusCode, filled: &Filled) -> Answer {
     let wallets = wallets(&call.teller().wallets(call.who()?).await?);
     let usual = wallets.keys().next().map_or("USD", |currency| currency.code());
     let filled = &filled.or("currency", usual);
-    let spans = SPANS.map(|(seconds, label)| (seconds.to_owned(), label.to_owned()));
     let content = html! {
         p.crumb { a href="/console/requests" { "Requests" } }
         h1 { "Ask for money" }
@@ -126,7 +125,7 @@ async fn form(call: &Call, status: StatusCode, filled: &Filled) -> Answer {
             (once::field(call, filled)?)
             div.pair { (AMOUNT.show(filled)) (CURRENCY.show(filled)) }
             (NOTE.show(filled))
-            (select(filled, "expires_in", "It can be paid", spans))
+            (select(filled, "expires_in", "It can be paid", owned(SPANS)))
             div.actions { button.button type="submit" { "Make the link" } a.button.second href="/console/requests" { "Leave it" } }
         }
     };

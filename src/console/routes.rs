@@ -83,7 +83,7 @@ pub(super) const fn note(words: &'static [&'static str]) -> Field {
     Field::optional("note", Kind::OneOf(words), "What was just done.")
 }
 
-/// The pages of the wallet and of the desk.
+/// The pages of the wallet.
 pub static PAGES: &[Route] = &[
     page!("/console", Access::Public, accounts::front, "The way to the wallet", []),
     page!("/console/assets/{name}", Access::Public, assets::asset, "The script and the icon", []),

@@ -6,6 +6,10 @@ use super::shell::{self, Place};
 use crate::http::call::Call;
 use crate::http::spec::Answer;
 
+/// How long an old secret counts beside the new one, in seconds.
+pub(super) const OVERLAPS: [(&str, &str); 4] =
+    [("86400", "For a day"), ("3600", "For an hour"), ("604800", "For a week"), ("0", "No longer")];
+
 /// What a page says about a secret.
 pub(super) struct Shown<'s> {
     /// What it is.

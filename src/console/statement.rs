@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use maud::html;
 
-use super::form::{Filled, Input, select};
+use super::form::{Filled, Input, owned, select};
 use super::home::wallets;
 use super::shell::{self, Place};
 use crate::http::call::Call;
@@ -46,7 +46,6 @@ async fn form(call: &Call, status: StatusCode, filled: &Filled) -> Answer {
     if currencies.is_empty() {
         currencies.push(("USD".to_owned(), "USD".to_owned()));
     }
-    let formats = FORMATS.map(|(format, label)| (format.to_owned(), label.to_owned()));
     let content = html! {
         p.crumb { a href="/console/history" { "History" } }
         h1 { "Statement" }
@@ -55,7 +54,7 @@ async fn form(call: &Call, status: StatusCode, filled: &Filled) -> Answer {
         form method="get" action="/console/statement/file" novalidate {
             (select(filled, "currency", "Wallet", currencies))
             div.pair { (FROM.show(filled)) (TO.show(filled)) }
-            (select(filled, "format", "Format", formats))
+            (select(filled, "format", "Format", owned(FORMATS)))
             div.actions { button.button type="submit" { "Download" } }
         }
     };

@@ -3,9 +3,9 @@
 use hyper::StatusCode;
 use maud::{Markup, html};
 
-use super::form::{Filled, Input, checkboxes, select};
-use super::history::{badge, pager, sentence};
-use super::secret::Shown;
+use super::form::{Filled, Input, any_word, checkboxes, or_any, owned, select};
+use super::history::{badge, pager};
+use super::secret::{OVERLAPS, Shown};
 use super::shell::{self, Place};
 use super::{format, once, reply, secret};
 use crate::http::call::Call;
@@ -29,9 +29,6 @@ const NOTE: Input = Input::text("description", "Note", "For yourself.");
 /// The signatures' schemes.
 const SCHEMES: [(&str, &str); 2] =
     [("v1", "v1: a shared secret (HMAC-SHA256)"), ("v1a", "v1a: a public key (Ed25519)")];
-/// How long the old secret signs, too, in seconds.
-const OVERLAPS: [(&str, &str); 4] =
-    [("86400", "For a day"), ("3600", "For an hour"), ("604800", "For a week"), ("0", "No longer")];
 /// What can be selected, families of types; the first is everything.
 const FAMILIES: [(&str, &str); 6] = [
     ("*", "Everything"),
@@ -179,10 +176,6 @@ fn form(call: &Call, status: StatusCode, filled: &Filled) -> Answer {
     shell::page_with(call, status, "Add a webhook", list.place, &content)
 }
 
-fn owned<const N: usize>(options: [(&str, &str); N]) -> [(String, String); N] {
-    options.map(|(value, label)| (value.to_owned(), label.to_owned()))
-}
-
 pub(super) async fn make(call: Call) -> Answer {
     let Some(claim) = once::claim(&call)? else {
         return Ok(reply::see_other("/console/webhooks?note=twice"));
@@ -292,13 +285,11 @@ fn actions(webhook: &Webhook, address: &str, token: &Markup) -> Markup {
 }
 
 fn filters(address: &str, filled: &Filled) -> Markup {
-    let any = || (String::new(), "Any".to_owned());
-    let states = DeliveryState::NAMES.iter().map(|name| ((*name).to_owned(), sentence(name)));
     let types = EventType::NAMES.iter().map(|name| ((*name).to_owned(), (*name).to_owned()));
     html! {
         form.filters.few method="get" action=(address) aria-label="Deliveries" {
-            (select(filled, "status", "State", std::iter::once(any()).chain(states)))
-            (select(filled, "type", "Event", std::iter::once(any()).chain(types)))
+            (select(filled, "status", "State", any_word(DeliveryState::NAMES)))
+            (select(filled, "type", "Event", or_any(types)))
             div.actions { button.button.second type="submit" { "Show" } }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::{ROWS, short_id, user_link};
-use crate::console::form::{Filled, Input, select};
+use crate::console::form::{Filled, Input, any_word, or_any, select};
 use crate::console::format;
 use crate::console::history::{badge, pager, sentence};
 use crate::console::security::told;
@@ -49,13 +49,11 @@ pub(super) async fn page(call: Call) -> Answer {
 }
 
 fn filters(filled: &Filled) -> Markup {
-    let any = || std::iter::once((String::new(), "Any".to_owned()));
     let kinds = EventKind::ALL.iter().map(|kind| (kind.name().to_owned(), told(*kind).to_owned()));
-    let severities = SEVERITIES.iter().map(|word| ((*word).to_owned(), sentence(word)));
     html! {
         form.filters method="get" action="/console/desk/events" role="search" aria-label="Security events" {
-            (select(filled, "event", "Event", any().chain(kinds)))
-            (select(filled, "severity", "Severity", any().chain(severities)))
+            (select(filled, "event", "Event", or_any(kinds)))
+            (select(filled, "severity", "Severity", any_word(SEVERITIES)))
             (USER.show(filled)) (FROM.show(filled)) (TO.show(filled))
             div.actions { button.button.second type="submit" { "Show" } }
         }

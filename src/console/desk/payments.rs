@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::reviews::{decision, hits};
 use super::{ROWS, done, may, person, user_link};
 use crate::auth::permission::Permission;
-use crate::console::form::{Filled, Input, select};
+use crate::console::form::{Filled, Input, any_word, select};
 use crate::console::format::{self, Sign};
 use crate::console::history::{badge, pager, sentence};
 use crate::console::shell::{self, Place};
@@ -100,16 +100,13 @@ fn nothing(is_all: bool, goes_on: bool) -> Markup {
 }
 
 fn filters(filled: &Filled) -> Markup {
-    let any = (String::new(), "Any".to_owned());
-    let statuses =
-        std::iter::once(any).chain(STATUSES.iter().map(|word| ((*word).to_owned(), sentence(word))));
     let more = [CURRENCY, USER, REFERENCE, LEAST, MOST, KEY, VALUE];
     let is_open = more.iter().any(|input| !filled.value(input.name).is_empty());
     html! {
         form.filters method="get" action="/console/desk/payments" role="search" aria-label="Payments" {
             (SEARCH.show(filled))
             (COUNTERPARTY.show(filled))
-            (select(filled, "status", "Status", statuses))
+            (select(filled, "status", "Status", any_word(STATUSES)))
             (FROM.show(filled)) (TO.show(filled))
             details.more open[is_open] {
                 summary { "More" }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::{ROWS, done, may, user_link};
 use crate::auth::permission::Permission;
-use crate::console::form::{Filled, Input, select};
+use crate::console::form::{Filled, Input, any_word, or_any, owned, select};
 use crate::console::format::{self, Sign};
 use crate::console::history::{badge, pager, sentence};
 use crate::console::home::wallets;
@@ -58,15 +58,12 @@ pub(super) async fn page(call: Call) -> Answer {
 }
 
 fn filters(filled: &Filled) -> Markup {
-    let any = || (String::new(), "Any".to_owned());
-    let roles = ROLES.iter().map(|role| ((*role).to_owned(), sentence(role)));
-    let states =
-        [("true", "Frozen"), ("false", "Active")].map(|(word, text)| (word.to_owned(), text.to_owned()));
+    let states = owned([("true", "Frozen"), ("false", "Active")]);
     html! {
         form.filters method="get" action="/console/desk/users" role="search" aria-label="Users" {
             (SEARCH.show(filled))
-            (select(filled, "role", "Role", std::iter::once(any()).chain(roles)))
-            (select(filled, "frozen", "State", std::iter::once(any()).chain(states)))
+            (select(filled, "role", "Role", any_word(ROLES)))
+            (select(filled, "frozen", "State", or_any(states)))
             div.actions { button.button.second type="submit" { "Show" } }
         }
     }
