@@ -5,6 +5,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+#[path = "support/damage.rs"]
+#[allow(dead_code, reason = "test code, of which other tests use the rest")]
+mod damage;
 #[path = "support/maker.rs"]
 mod maker;
 #[path = "support/postgres.rs"]
@@ -27,7 +30,7 @@ use farthing::store::journal::{
 use farthing::store::sqlite::{SqliteImport, SqliteJournal};
 use farthing::store::transfer::{Progress, transfer};
 use farthing::store::{self, Location, OpenError, PostgresSettings, TransferError, VerifyReport};
-use maker::{Maker, TRIGGERS, fill};
+use maker::{Maker, fill};
 use tempfile::TempDir;
 
 /// A ledger with everything in it that is moved: the small one, a session that was refreshed, records with a gap before
@@ -83,7 +86,7 @@ async fn is_not_served(folder: &TempDir, says: &str) {
 fn change(folder: &Path, sql: &str) {
     let connection = rusqlite::Connection::open(folder.join("farthing.db")).unwrap();
     connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
-    connection.execute_batch(sql).unwrap();
+    damage::damage(&connection, sql);
 }
 
 /// Everything that a ledger is, row by row.
@@ -340,7 +343,6 @@ async fn a_target_that_is_not_equal_is_told_and_never_served() {
     for (sql, says) in TAMPERED {
         let to = tempfile::tempdir().unwrap();
         std::fs::copy(half.path().join("farthing.db"), to.path().join("farthing.db")).unwrap();
-        change(to.path(), TRIGGERS);
         change(to.path(), sql);
         match migrate(&from, &to) {
             Err(TransferError::Unequal(differences)) => {
@@ -365,7 +367,6 @@ async fn a_source_that_is_damaged_or_written_to_is_not_moved() {
     assert_eq!(error, Err(TransferError::SourceMoved));
     is_not_served(&to, "a ledger is being moved here").await;
 
-    change(from.path(), TRIGGERS);
     change(from.path(), "UPDATE transactions SET description = 'dinner' WHERE no = 3");
     let to = tempfile::tempdir().unwrap();
     assert!(matches!(migrate(&from, &to), Err(TransferError::SourceDamaged(_))));

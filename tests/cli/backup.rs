@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::support::damage::damage;
 use super::support::{Random, Request, Server, User, count};
 use super::{command, ended, farthing, field, stderr, stdout};
 
@@ -381,9 +382,8 @@ fn a_ledger_on_postgresql_is_left_to_its_own_tools() {
 #[test]
 fn books_that_do_not_balance_are_not_saved() {
     let folder = with_ledger();
-    let damage = "DROP TRIGGER events_are_not_updated; UPDATE security_events SET detail = '{}' WHERE no = 1";
     let database = Connection::open(folder.path().join("data/farthing.db")).unwrap();
-    database.execute_batch(damage).unwrap();
+    damage(&database, "UPDATE security_events SET detail = '{}' WHERE no = 1");
     drop(database);
     let output = run(&folder, &["backup", "a.backup", "--data", "data"]);
     ended(&output, 1, "the books do not balance, and nothing was saved");

@@ -7,7 +7,7 @@ use std::time::Instant;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::support::{Request, Server, count};
+use super::support::{self, Request, Server, count};
 use super::{ended, farthing, field, stderr, stdout};
 
 const PASSPHRASE: (&str, &str) = ("FARTHING_BACKUP_PASSPHRASE", "nine tidy badgers");
@@ -26,18 +26,7 @@ fn lines(server: &Server) -> Vec<String> {
 /// Runs statements against the ledger of a server that stopped, with nothing in their way.
 fn damage(data: &Path, sql: &str) {
     let connection = Connection::open(data.join("farthing.db")).unwrap();
-    let triggers: Vec<String> = {
-        let mut found =
-            connection.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").unwrap();
-        let rows = found.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
-        let triggers: Vec<(String, String)> = rows.unwrap().map(Result::unwrap).collect();
-        for (name, _) in &triggers {
-            connection.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
-        }
-        triggers.into_iter().map(|(_, sql)| sql).collect()
-    };
-    connection.execute_batch(sql).unwrap();
-    connection.execute_batch(&triggers.join(";")).unwrap();
+    support::damage::damage(&connection, sql);
 }
 
 #[test]

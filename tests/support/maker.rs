@@ -126,8 +126,3 @@ pub async fn fill(maker: &Maker) {
     let secret = TokenHash([7; 32]);
     maker.run(Action::MakeResetLink(MakeResetLink { by: Authority::Host, user: ann.user, secret })).await;
 }
-
-/// What must go before the journal can be damaged.
-pub const TRIGGERS: &str = "DROP TRIGGER transactions_are_not_updated; DROP TRIGGER transactions_are_not_deleted; \
-    DROP TRIGGER entries_are_not_updated; DROP TRIGGER entries_are_not_deleted; DROP TRIGGER events_are_not_updated; \
-    DROP TRIGGER events_are_not_deleted; DROP TRIGGER blocks_are_not_updated; DROP TRIGGER blocks_are_not_deleted;";

@@ -20,6 +20,7 @@
 )]
 
 mod client;
+pub mod damage;
 pub mod factor;
 pub mod lists;
 pub mod postgres;

@@ -9,6 +9,9 @@
     reason = "a test may stop at what it did not expect"
 )]
 
+#[path = "../support/damage.rs"]
+mod damage;
+mod guards;
 #[path = "../support/maker.rs"]
 mod maker;
 #[path = "../support/postgres.rs"]
@@ -30,8 +33,9 @@ mod postgres;
 mod random;
 mod unforeseen;
 
+use damage::damage;
 use farthing::store::{self, Location};
-use maker::{Maker, TRIGGERS, fill};
+use maker::{Maker, fill};
 
 /// The damage, and what must be named.
 const DAMAGE: &[(&str, &str)] = &[
@@ -180,21 +184,20 @@ async fn each_kind_of_damage_is_found_and_named() {
     let report = store::verify(&Location::Folder(whole.path().into())).unwrap();
     assert_eq!((report.discrepancies.as_slice(), report.transactions), ([].as_slice(), 7));
 
-    for (damage, named) in DAMAGE {
+    for (change, named) in DAMAGE {
         let copy = tempfile::tempdir().unwrap();
         for file in whole.path().read_dir().unwrap() {
             let file = file.unwrap();
             std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
         }
         let connection = rusqlite::Connection::open(copy.path().join("farthing.db")).unwrap();
-        connection.execute_batch(TRIGGERS).unwrap();
-        connection.execute_batch(damage).unwrap();
+        damage(&connection, change);
         drop(connection);
         let report = store::verify(&Location::Folder(copy.path().into())).unwrap();
         let is_named = report.discrepancies.iter().any(|discrepancy| discrepancy.contains(named));
         assert!(
             is_named,
-            "{damage}\nshould be told as {named:?}, and is told as {:#?}",
+            "{change}\nshould be told as {named:?}, and is told as {:#?}",
             report.discrepancies
         );
     }
@@ -235,10 +238,7 @@ async fn a_span_of_missing_rows_is_told_as_one() {
     fill(&maker).await;
     maker.store.close().await.unwrap();
     let connection = rusqlite::Connection::open(folder.path().join("farthing.db")).unwrap();
-    connection.execute_batch(TRIGGERS).unwrap();
-    connection
-        .execute_batch("UPDATE blocks SET last_transaction = 9000000000000000000 WHERE no = 5")
-        .unwrap();
+    damage(&connection, "UPDATE blocks SET last_transaction = 9000000000000000000 WHERE no = 5");
     drop(connection);
     let report = store::verify(&Location::Folder(folder.path().into())).unwrap();
     let is_told = report.discrepancies.iter().any(|what| what.contains("all up to row 9000000000000000000"));
@@ -327,8 +327,11 @@ async fn each_kind_of_damage_is_found_and_named_on_postgres() {
         let save = each("CREATE TABLE saved_{} AS TABLE {};");
         let mend = each("DELETE FROM {}; INSERT INTO {} TABLE saved_{}; DROP TABLE saved_{};");
         let rules_off = "SET session_replication_role = replica;";
-        let checks_off = "ALTER TABLE transactions DROP CONSTRAINT IF EXISTS transactions_check; \
-                          ALTER TABLE entries DROP CONSTRAINT IF EXISTS entries_check;";
+        let checks_off = "ALTER TABLE transactions DROP CONSTRAINT transactions_check; \
+                          ALTER TABLE entries DROP CONSTRAINT entries_check;";
+        let checks_on = "ALTER TABLE transactions ADD CONSTRAINT transactions_check CHECK (refunded <= captured); \
+                         ALTER TABLE entries ADD CONSTRAINT entries_check \
+                         CHECK (no >= transaction_no * 8 AND no < transaction_no * 8 + 8);";
         database.query(&format!("{checks_off}{save}{rules_off}{damage}")).unwrap();
         let report = verify().await.unwrap();
         let is_named = report.discrepancies.iter().any(|discrepancy| discrepancy.contains(named));
@@ -337,7 +340,7 @@ async fn each_kind_of_damage_is_found_and_named_on_postgres() {
             "{damage}\nshould be told as {named:?}, and is told as {:#?}",
             report.discrepancies
         );
-        database.query(&format!("{rules_off}{mend}")).unwrap();
+        database.query(&format!("{rules_off}{mend}{checks_on}")).unwrap();
     }
     assert_eq!(verify().await.unwrap().discrepancies, Vec::<String>::new());
     maker.store.close().await.unwrap();

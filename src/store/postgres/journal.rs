@@ -16,7 +16,7 @@ use super::connect::{self, PostgresSettings};
 use super::fault::{Fault, describe};
 use super::load::account_id;
 use super::rows::{self, get};
-use super::{migrate, records, statements};
+use super::{guards, migrate, records, statements};
 use crate::ledger::chain::{Digested, Hash};
 use crate::ledger::{
     Mode, PaymentId, Record, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction, User,
@@ -200,8 +200,8 @@ impl JournalReader for PostgresJournal {
     }
 
     fn own_discrepancies(&mut self) -> Result<Vec<String>, OpenError> {
+        let mut wrong = self.runtime.block_on(guards::discrepancies(&self.connection))?;
         // What the tables' own rules would have refused, had nobody switched them off.
-        let mut wrong = Vec::new();
         self.check_sessions(&mut wrong)?;
         self.check_spent_tokens(&mut wrong)?;
         self.check_records(&mut wrong)?;

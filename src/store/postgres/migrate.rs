@@ -7,7 +7,7 @@ use super::fault::describe;
 use crate::store::OpenError;
 
 /// The files, in the order of their numbers.
-const MIGRATIONS: [(i32, &str); 7] = [
+pub(super) const MIGRATIONS: [(i32, &str); 7] = [
     (1, include_str!("migrations/0001_heart.sql")),
     (2, include_str!("migrations/0002_throttle.sql")),
     (3, include_str!("migrations/0003_records.sql")),

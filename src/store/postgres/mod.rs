@@ -7,7 +7,8 @@
 //! - `journal` and `import`: the whole ledger handed out and taken in;
 //! - `news`: what the nodes' throttles tell each other;
 //! - `lookups` and `reads`: everything that only looks, point reads gathered as well;
-//! - `connect` and `migrate`: TLS, pools, durability, the schema and who may do what in it.
+//! - `connect` and `migrate`: TLS, pools, durability, the schema and who may do what in it; `guards`: whether what guards
+//!   the tables is in force.
 //!
 //! Nothing that decides is remembered between batches: what another node committed counts from the next one on. No
 //! advisory lock, no LISTEN, no serial key: the order of the journal comes from the chain's head alone.
@@ -15,6 +16,7 @@
 mod batch;
 mod connect;
 mod fault;
+mod guards;
 mod import;
 mod journal;
 mod lanes;

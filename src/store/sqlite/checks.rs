@@ -156,17 +156,24 @@ impl Checks {
         Ok(snapshot.finish()?)
     }
 
-    /// Whether tables and indexes are as the migrations make them: while it only reads, SQLite passes over what is wrong
-    /// with a constraint.
+    /// Whether tables, indexes and triggers are as the migrations make them: while it only reads, SQLite passes over what is
+    /// wrong with a constraint, and without its triggers the journal could be changed.
     fn check_schema(&mut self, connection: &Connection) -> Result<(), Fault> {
         let made = connect::in_memory().map_err(|error| Fault::Damaged(error.to_string()))?;
         let stored = schema(connection)?;
-        for (name, sql) in schema(&made)? {
-            match stored.get(&name) {
-                Some(found) if *found == sql => {}
-                Some(_) => self.wrong(format!("sqlite_schema: {name} is not as it was made")),
-                None => self.wrong(format!("sqlite_schema: {name} is missing")),
-            }
+        for (name, (kind, sql)) in schema(&made)? {
+            let (how, drop) = match stored.get(&name) {
+                Some((_, found)) if *found == sql => continue,
+                Some((kind, _)) => ("is not as it was made", format!("DROP {kind} {name}; ")),
+                None => ("is missing", String::new()),
+            };
+            // A table cannot be made anew around its rows.
+            let cure = if kind == "table" {
+                String::new()
+            } else {
+                format!("; put it back while no server runs: {drop}{sql}")
+            };
+            self.wrong(format!("sqlite_schema: {name} {how}{cure}"));
         }
         Ok(())
     }
@@ -203,11 +210,11 @@ impl Checks {
     }
 }
 
-/// Tables and indexes by name, and how they are made.
-fn schema(connection: &Connection) -> Result<BTreeMap<String, String>, Fault> {
-    let sql = "SELECT name, sql FROM sqlite_schema WHERE type IN ('table', 'index') AND sql IS NOT NULL";
+/// Tables, indexes and triggers by name, what each is and how it is made.
+fn schema(connection: &Connection) -> Result<BTreeMap<String, (String, String)>, Fault> {
+    let sql = "SELECT name, type, sql FROM sqlite_schema WHERE type IN ('table', 'index', 'trigger') AND sql IS NOT NULL";
     let mut statement = connection.prepare(sql)?;
-    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
