@@ -1,6 +1,7 @@
 //! A disk that takes the bytes and cannot keep them: `fsync` and writes that fail.
 
 use crate::strace::Tracer;
+use crate::support::postgres::until;
 use crate::support::{Random, Request, Server};
 use crate::world::{Load, World};
 
@@ -29,6 +30,22 @@ fn while_nothing_can_be_made_durable_nothing_is_acknowledged() {
 
         world.settle_and_audit(&mut server);
     }
+}
+
+#[test]
+fn the_server_recovers_while_clients_go_on() {
+    let mut random = Random::new(Random::seed_of_this_run());
+    let mut server = Server::start();
+    let mut world = World::new(&server, 8);
+    let Some(tracer) = Tracer::inject(&server, SYNC, "error=EIO:when=1+") else { return };
+    let load = Load { clients: 8, attempts: 100_000, goes_on: true };
+    world.load(&server, random.next(), load, |_| {
+        until("the server is not ready", || server.client().get("/readyz").status == 503);
+        drop(tracer);
+        server.wait_until_ready();
+    });
+    assert!(world.unknown() > 0, "no sync failed");
+    world.settle_and_audit(&mut server);
 }
 
 #[test]

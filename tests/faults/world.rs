@@ -113,8 +113,9 @@ impl World {
                     scope.spawn(move || payer.pay(round, load, running, answered))
                 })
                 .collect();
+            let stop = Stop(&running);
             let result = meanwhile(&answered);
-            running.store(false, Ordering::Relaxed);
+            drop(stop);
             let entries: Vec<Entry> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
             (entries, result)
         });
@@ -253,6 +254,15 @@ fn check_history(client: &mut Client, balance: i64, movements: usize) {
         assert!(sum >= 0, "{row}");
     }
     assert_eq!(sum, balance);
+}
+
+/// Lets the clients of a load end, also when what went on meanwhile has failed.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 /// One client of a load.

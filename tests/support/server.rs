@@ -63,6 +63,12 @@ impl Builder {
         self
     }
 
+    /// Gives tokens that outlive the longest run.
+    #[must_use]
+    pub fn with_lasting_tokens(self) -> Self {
+        self.env("FARTHING_TOKENS_ACCESS_TTL_SECONDS", "86400")
+    }
+
     /// Uses this data folder instead of a fresh one.
     #[must_use]
     pub fn data(mut self, data: &Path) -> Self {
@@ -278,17 +284,37 @@ impl Server {
 
     /// Asks `/readyz` until it says yes.
     pub fn wait_until_ready(&self) {
+        assert!(self.is_ready_before_it_ends(), "the server has ended; its log:\n{}", self.log());
+    }
+
+    /// Asks `/readyz` until it says yes, or the process has ended.
+    pub fn is_ready_before_it_ends(&self) -> bool {
         let start = Instant::now();
         let mut last = String::new();
         while start.elapsed() < PATIENCE {
             match self.client().send(&super::Request::get("/readyz")) {
-                Ok(response) if response.status == 200 => return,
+                Ok(response) if response.status == 200 => return true,
                 Ok(response) => last = response.to_string(),
+                Err(_) if self.has_ended() => return false,
                 Err(error) => last = error.to_string(),
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("not ready: {last}; log:\n{}", self.log());
+        panic!("not ready: {last}; its threads:\n{}its log:\n{}", self.threads(), self.log());
+    }
+
+    /// What each of its threads does just now, a line each.
+    fn threads(&self) -> String {
+        let read = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid()));
+        let mut lines = String::new();
+        for task in tasks.into_iter().flatten().flatten() {
+            let (status, name) = (read(task.path().join("status")), read(task.path().join("comm")));
+            let state = status.lines().find(|line| line.starts_with("State:")).unwrap_or_default();
+            let (place, call) = (read(task.path().join("wchan")), read(task.path().join("syscall")));
+            lines += &format!("{} {state} in {place}, system call {}\n", name.trim(), call.trim());
+        }
+        lines
     }
 
     /// What it wrote to its standard error stream so far, over all starts.

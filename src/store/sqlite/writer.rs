@@ -58,10 +58,14 @@ impl Source {
 
     /// After a fault: the file again, everything that its WAL holds brought into it, and a write that proves it.
     fn recover(&self) -> Result<Engine, OpenError> {
-        let engine = self.engine(connect::writer(&self.folder)?)?;
-        engine.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        engine.connection.execute_batch("UPDATE properties SET value = value WHERE name = 'folded_to'")?;
-        Ok(engine)
+        guarded(|| {
+            let engine = self.engine(connect::writer(&self.folder)?)?;
+            engine.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            engine
+                .connection
+                .execute_batch("UPDATE properties SET value = value WHERE name = 'folded_to'")?;
+            Ok(engine)
+        })
     }
 }
 
@@ -101,7 +105,7 @@ pub(super) fn run(source: &Source, engine: Engine, commands: &Receiver<Waiting>)
     loop {
         let anew = source.shared.anew.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(answer) = anew {
-            let begun = source.begin_anew(engine.take());
+            let begun = guarded(|| source.begin_anew(engine.take()));
             let told = begun.as_ref().map(|_| ()).map_err(|error| StoreError::Unavailable(error.to_string()));
             engine = begun.ok();
             let _ = answer.send(told);
@@ -113,11 +117,12 @@ pub(super) fn run(source: &Source, engine: Engine, commands: &Receiver<Waiting>)
         };
         let step = match gather(running, commands) {
             Gathered::Batch(batch) => run_batch(source, running, batch),
-            Gathered::Idle => running.fold_slice(true),
+            Gathered::Idle => guarded(|| running.fold_slice(true)),
             Gathered::Closed => break,
         };
-        let step =
-            step.and_then(|()| if running.wants_to_fold(false) { running.fold_slice(false) } else { Ok(()) });
+        let step = step.and_then(|()| {
+            if running.wants_to_fold(false) { guarded(|| running.fold_slice(false)) } else { Ok(()) }
+        });
         if let Err(fault) = step {
             source.shared.gauges.set_ready(false);
             tracing::error!(%fault, "the database failed, and is opened anew: {fault}");
@@ -162,7 +167,7 @@ fn run_batch(source: &Source, engine: &mut Engine, batch: Vec<Waiting>) -> Resul
     }
     source.shared.gauges.taken(commands.len());
     let began = Instant::now();
-    match run_guarded(engine, &commands) {
+    match guarded(|| engine.run(&commands)) {
         Ok(outcomes) => {
             if let Some(traces) = source.shared.telemetry.as_ref().and_then(Telemetry::traces) {
                 let (ended, commit) = (Instant::now(), engine.last_commit);
@@ -197,7 +202,7 @@ fn run_one_by_one(
     engine.roll_back();
     *engine = fresh()?;
     for (command, answer) in commands.into_iter().zip(answers) {
-        let result = run_guarded(engine, std::slice::from_ref(&command));
+        let result = guarded(|| engine.run(std::slice::from_ref(&command)));
         let failed = result.is_err();
         let outcome = result.map_err(StoreError::from).and_then(|mut outcomes| {
             outcomes.pop().ok_or_else(|| StoreError::Damaged("a command was not answered".into()))
@@ -211,13 +216,17 @@ fn run_one_by_one(
     Ok(())
 }
 
-fn run_guarded(engine: &mut Engine, commands: &[Command]) -> Result<Vec<Outcome>, Fault> {
-    catch_unwind(AssertUnwindSafe(|| engine.run(commands))).unwrap_or(Err(Fault::Panicked))
+/// A panic must not end the writer: nobody could write until the next start.
+fn guarded<T, E: From<Fault>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Fault::Panicked.into()))
 }
 
-/// Nothing can be written now: everybody who waits is told at once.
+/// Nothing can be written now: everybody who waits is told at once. However many come, the file is tried again in time.
 fn refuse_waiting(commands: &Receiver<Waiting>) {
-    while let Ok(waiting) = commands.recv_timeout(RETRY) {
+    let began = Instant::now();
+    while let Some(left) = RETRY.checked_sub(began.elapsed())
+        && let Ok(waiting) = commands.recv_timeout(left)
+    {
         let _ = waiting.answer.send(Err(StoreError::Unavailable("recovering from a fault".into())));
     }
 }
