@@ -56,7 +56,7 @@ impl SmallDisk {
     fn start(&self) -> Server {
         let pid = self.holder.id().to_string();
         let enter = ["nsenter", "-t", pid.as_str(), "-U", "-m", "--preserve-credentials", "--"];
-        Server::builder().behind(&enter).data(&self.data()).start()
+        Server::builder().with_lasting_tokens().behind(&enter).data(&self.data()).start()
     }
 }
 

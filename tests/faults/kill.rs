@@ -72,7 +72,7 @@ fn tell(
 #[test]
 fn no_step_of_a_payment_is_lost_and_none_happens_twice() {
     let mut random = Random::new(Random::seed_of_this_run());
-    let mut server = Server::start();
+    let mut server = Server::builder().with_lasting_tokens().start();
     let people = stories::people(&server, 8);
     let mut told: Vec<Vec<Story>> = people.iter().map(|_| Vec::new()).collect();
     let mut cut = 0;

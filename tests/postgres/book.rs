@@ -43,7 +43,8 @@ pub fn pay_while(
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    let key = format!("{}-{number}-{attempt}", user.name);
+                    // Of this load alone: a key of another one would be answered from what was paid then.
+                    let key = format!("{seed:x}-{number}-{attempt}");
                     book.lock().unwrap().asked.insert(key.clone());
                     pay(&key, &mut clients, &mut random, book);
                 }
@@ -85,6 +86,15 @@ impl Book {
     /// How many payments were acknowledged.
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.len()
+    }
+
+    /// Takes in what was told under another load.
+    pub fn absorb(&mut self, other: Self) {
+        let Self { asked, acknowledged, faults, longest } = other;
+        self.asked.extend(asked);
+        self.acknowledged.extend(acknowledged);
+        self.faults += faults;
+        self.longest = self.longest.max(longest);
     }
 
     /// Every acknowledged payment is there, once; none that nobody asked for; and the books balance.
