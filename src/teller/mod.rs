@@ -42,7 +42,7 @@ pub use limits::tightest;
 pub use money::{Answer, PayRequest, PaymentNow, Recipient, SettleRequest, StepAnswer, TopupRequest};
 pub use requests::{NewRequest, RequestNow};
 pub use reviews::ReviewNow;
-pub use schedules::{NewSchedule, RuleFault};
+pub use schedules::{NewSchedule, RuleFault, first_run};
 pub use search::Search;
 pub use sessions::{Identity, Login, LoginRequest};
 pub use statements::{StatementBounds, StatementRequest};

@@ -49,12 +49,12 @@ const AWKWARD: [&str; 40] = [
 const STEPS: usize = 12;
 
 /// One of the samples, bent. About one input in eight is taken as it is.
-pub fn bend(samples: &[&str], input: &[u8]) -> Vec<u8> {
+pub fn bend<S: AsRef<[u8]>>(samples: &[S], input: &[u8]) -> Vec<u8> {
     let Some((first, rest)) = input.split_first() else { return Vec::new() };
     if first % 8 == 7 {
         return rest.to_vec();
     }
-    let pick = |number: u8| samples[usize::from(number) % samples.len()].as_bytes();
+    let pick = |number: u8| samples[usize::from(number) % samples.len()].as_ref();
     let mut bytes = pick(first / 8).to_vec();
     for step in rest.chunks_exact(4).take(STEPS) {
         let [what, high, low, value] = *step else { break };

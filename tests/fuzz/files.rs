@@ -1,13 +1,18 @@
-//! Files and settings: the configuration, key files, backups, quotas and networks.
+//! Files and settings: the configuration, key files, backups, receipts, checkpoints, quotas and networks.
 
 use std::str::FromStr as _;
+use std::sync::LazyLock;
 
 use farthing::auth::ledger_key::LedgerKey;
+use farthing::auth::sign::PublicKey;
 use farthing::auth::throttle::ClassQuotas;
 use farthing::books::bank;
 use farthing::cli::backup::manifest::Manifest;
+use farthing::cli::backup::seal::{Sealer, Unsealer};
 use farthing::config::{Networks, Passphrase};
 use farthing::ledger::Money;
+use farthing::proof::checkpoint::Checkpoint;
+use farthing::proof::receipt::Receipt;
 
 use crate::target;
 
@@ -68,6 +73,65 @@ target!(
         }
     }
 );
+
+const CONTENT: &[u8] = b"a ledger, in a backup";
+const PASSPHRASE: &str = "a passphrase that is long";
+
+/// A sealed stream.
+static SEALED: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut sealer = Sealer::begin(Vec::new(), &Passphrase::parse(PASSPHRASE).unwrap(), &[7; 32]).unwrap();
+    sealer.write(CONTENT).unwrap();
+    sealer.finish().unwrap()
+});
+
+target!(
+    /// What was sealed comes out as it went in, or nothing does.
+    a_backup, &[&*SEALED], |bytes: &[u8]| {
+        let mut content = [0; 2 * CONTENT.len()];
+        let opened = Unsealer::begin(bytes, &Passphrase::parse(PASSPHRASE).unwrap());
+        if let Ok(length) = opened.and_then(|mut unsealer| unsealer.read(&mut content)) {
+            assert_eq!((&content[..length], bytes), (CONTENT, &SEALED[..]));
+        }
+    }
+);
+
+/// A receipt as a server gave it, and the key that signed it.
+const RECEIPT: &str = include_str!("receipt.json");
+const SIGNED_WITH: &str = "ed25519:82IP6pxld4VGOLqrWWnV5PhYpE8saBuMjcX8Myl1Y_4";
+
+target!(
+    /// A receipt is believed only if it says what it said when it was signed.
+    a_receipt, &[RECEIPT], |bytes: &[u8]| {
+        let key = PublicKey::parse(SIGNED_WITH).unwrap();
+        let signed = Receipt::parse(RECEIPT.as_bytes()).unwrap();
+        assert_eq!(signed.check(&[key]), Ok(()));
+        if let Ok(receipt) = Receipt::parse(bytes) && receipt.check(&[key]).is_ok() {
+            assert_eq!(receipt.payment(), signed.payment());
+            let statements = |receipt: &Receipt| receipt.rows().iter().map(|row| row.statement.clone()).collect::<Vec<_>>();
+            assert_eq!(statements(&receipt), statements(&signed));
+            assert_eq!(receipt.checkpoint(), signed.checkpoint());
+        }
+    }
+);
+
+target!(
+    /// So is a line of a file of checkpoints; a public key is written as it is read.
+    a_checkpoint, &[checkpoint(), SIGNED_WITH.to_owned()], |text: &str| {
+        let key = PublicKey::parse(SIGNED_WITH).unwrap();
+        if let Some(read) = PublicKey::parse(text) {
+            assert_eq!(read.to_string(), text);
+        }
+        if let Ok(taken) = Checkpoint::parse(text) {
+            let signed = Checkpoint::parse(&checkpoint()).unwrap();
+            assert!(taken.check(&[key]).is_err() || taken.signed_text() == signed.signed_text(), "{text}");
+        }
+    }
+);
+
+/// The receipt's checkpoint, as it stands in a file.
+fn checkpoint() -> String {
+    serde_json::to_string(Receipt::parse(RECEIPT.as_bytes()).unwrap().checkpoint()).unwrap()
+}
 
 target!(
     /// Quotas and networks are written as they are read.

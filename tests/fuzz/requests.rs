@@ -1,16 +1,28 @@
-//! What a request is made of: bodies, queries, headers, the addresses that proxies tell, and the URLs of webhooks.
+//! What a request is made of: bodies, the console's forms and cookies, queries, headers, the addresses that proxies tell, what
+//! tracers send along, and the URLs of webhooks.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
+use std::time::Instant;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use farthing::config::{Networks, ProxyHeader};
+use farthing::console::{CONSOLE, DESK};
 use farthing::http::extract::{Form, Query, bearer_token, idempotency_key, is_json, user_agent};
 use farthing::http::problem::Code;
 use farthing::http::proxy::Proxies;
 use farthing::http::routes::ROUTES;
-use farthing::http::spec::{Field, Kind};
+use farthing::http::spec::{Field, Kind, Route};
+use farthing::ledger::Timestamp;
+use farthing::telemetry::{TraceSettings, Traces};
 use farthing::webhook::target::{Place, Target, TargetRules};
 use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue, USER_AGENT};
+use hyper::http::request::Parts;
+use opentelemetry::trace::TraceContextExt as _;
+use sha2::{Digest as _, Sha256};
+use tokio::runtime::Runtime;
 
 use crate::target;
 
@@ -57,6 +69,106 @@ target!(
                 }
             }
         }
+    }
+);
+
+const SECRET: &str = "what-a-visitor-was-given";
+
+/// What goes before what is typed into a form, so that it is one of ours: a token without a mask.
+fn form_token() -> String {
+    let digest = Sha256::new().chain_update(b"farthing form\0").chain_update(SECRET).finalize();
+    URL_SAFE_NO_PAD.encode([&[0; 32], &digest[..]].concat())
+}
+
+/// A request of a browser's.
+fn from_browser(content_type: &str, cookie: HeaderValue) -> Parts {
+    let request = hyper::Request::post("/").header("host", "localhost:8080").header("cookie", cookie);
+    let request = request.header("origin", "http://localhost:8080").header("content-type", content_type);
+    request.body(()).unwrap().into_parts().0
+}
+
+/// What a form of the console becomes is an object in JSON for the reader of bodies, or it is refused.
+fn check_form(route: &Route, content_type: &str, body: Vec<u8>) {
+    let parts =
+        from_browser(content_type, HeaderValue::from_str(&format!("farthing-visit={SECRET}")).unwrap());
+    match CONSOLE.door.body(route, &parts, body.into()) {
+        Ok(json) => {
+            let read = serde_json::from_slice::<serde_json::Value>(&json);
+            assert!(read.is_ok_and(|read| read.is_object()), "{json:?}");
+            if let Ok(mut form) = Form::read(&json, route.doc.body) {
+                read_all(&mut form, route.doc.body);
+            }
+        }
+        Err(problem) => assert_eq!(problem.code(), Code::MalformedJson),
+    }
+}
+
+target!(
+    /// See `check_form`.
+    a_form, &["email=ada%40example.com&password=seven+quiet+otters", "amount=12.50&currency=USD&to=&description=%e2%82%ac", "events=a&events=b&events=%ff&=&&a"], |bytes: &[u8]| {
+        for route in CONSOLE.routes.iter().filter(|route| !route.doc.body.is_empty()) {
+            let body = [b"form_token=", form_token().as_bytes(), b"&", bytes].concat();
+            check_form(route, "application/x-www-form-urlencoded", body);
+        }
+    }
+);
+
+const FILES: &[&str] = &[
+    "\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\nContent-Type: text/csv\r\n\r\namount\r\n1\r\n--x1--\r\n",
+    "\r\ncontent-disposition:form-data; name=\"from\"\r\n\r\n2026-01-01\r\n--x1--",
+    "--",
+];
+
+target!(
+    /// The same of forms with files.
+    a_form_with_a_file, FILES, |bytes: &[u8]| {
+        for route in DESK.routes.iter().filter(|route| !route.doc.file.is_empty()) {
+            let token = format!("--x1\r\nContent-Disposition: form-data; name=\"form_token\"\r\n\r\n{}\r\n--x1", form_token());
+            check_form(route, "multipart/form-data; boundary=x1", [token.as_bytes(), bytes].concat());
+        }
+    }
+);
+
+target!(
+    /// A session's token is what one cookie of that name says; of two, one is somebody else's.
+    a_cookie, &["farthing=fat_0123; farthing-visit=abc", "a=b;farthing=\"x\"; ;farthing==", "__Host-farthing=fat_0", "farthing=1;farthing=2"], |bytes: &[u8]| {
+        let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
+        let mut parts = from_browser("", value.clone());
+        if let Ok(token) = CONSOLE.door.token(&parts) {
+            let told = value.to_str().unwrap();
+            assert!(!token.is_empty() && !token.contains(';') && told.contains(&format!("farthing={token}")), "{told}");
+            parts.headers.append(COOKIE, value.clone());
+            assert!(CONSOLE.door.token(&parts).is_err(), "{told} twice");
+        }
+    }
+);
+
+/// What traces the requests of this test, and sends nothing.
+static TRACES: LazyLock<(Runtime, Traces)> = LazyLock::new(|| {
+    let runtime = Runtime::new().unwrap();
+    let settings = TraceSettings { endpoint: "http://127.0.0.1:9/v1/traces".into(), percent: 0 };
+    let traces = Traces::start(&settings, "0", runtime.handle().clone(), Timestamp::from_millis(0)).unwrap();
+    (runtime, traces)
+});
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+target!(
+    /// A request belongs to the trace that its caller names in the right place, or to a new one.
+    a_traceparent, &[PARENT, "00-00000000000000000000000000000000-b7ad6b7169203331-00", "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what"], |bytes: &[u8]| {
+        let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
+        let mut headers = HeaderMap::new();
+        headers.insert("traceparent", value.clone());
+        headers.insert("tracestate", value.clone());
+        let request = TRACES.1.request("GET", &headers, Instant::now());
+        let span = request.span().span_context().clone();
+        assert!(span.is_valid(), "{value:?}");
+        let named = value.to_str().ok().and_then(|text| text.trim().split('-').nth(1)).unwrap_or_default();
+        // The library takes ids without their leading zeros, too.
+        let trace = u128::from_be_bytes(span.trace_id().to_bytes());
+        let is_joined = u128::from_str_radix(named, 16).is_ok_and(|named| named == trace);
+        assert!(is_joined || bytes != PARENT.as_bytes());
+        assert!(is_joined || !String::from_utf8_lossy(bytes).contains(&format!("{trace:x}")), "{value:?}");
     }
 );
 

@@ -1,10 +1,18 @@
-//! Single values: amounts, addresses, tokens, ids, keys, passwords, cursors, times.
+//! Single values: amounts, addresses, tokens, scopes, codes, ids, keys, passwords, cursors, times and rules.
+
+use std::str::FromStr as _;
+use std::time::Instant;
 
 use farthing::auth::password::{Password, Policy};
-use farthing::auth::token::{AccessToken, RefreshToken};
+use farthing::auth::seal::Secret;
+use farthing::auth::token::{AccessToken, ApiKeyToken, RefreshToken};
+use farthing::auth::totp;
 use farthing::clock::Clock;
-use farthing::http::extract::{Cursor, parse_end, parse_start};
-use farthing::ledger::{Currency, Email, IdempotencyKey, Money, PaymentId, Role, UserId};
+use farthing::http::extract::{Cursor, Place, parse_end, parse_start};
+use farthing::ledger::{
+    Currency, Email, IdempotencyKey, Money, PaymentId, Proof, Role, Scope, Timestamp, UserId,
+};
+use farthing::teller::first_run;
 
 use crate::target;
 
@@ -94,14 +102,9 @@ target!(
 
 target!(
     /// What is taken for a token is one to the last letter: none that was bent is.
-    a_token, &["fta_", "ftr_", "Bearer fta_"], |text: &str| {
-        let bent = text.as_bytes();
+    a_token, &["fat_", "frt_", "Bearer fat_"], |text: &str| {
         let token = AccessToken::generate(&Clock::system()).unwrap();
-        // A real one, with one of its letters exchanged for what the input says.
-        let at = bent.first().map_or(0, |byte| usize::from(*byte)) % token.reveal().len();
-        let letter = char::from(b'!' + bent.last().copied().unwrap_or_default() % 94);
-        let other: String =
-            token.reveal().chars().enumerate().map(|(n, c)| if n == at { letter } else { c }).collect();
+        let other = bent_token(token.reveal(), text);
         assert_eq!(AccessToken::parse(&other).is_ok(), other == token.reveal(), "{other}");
         assert!(AccessToken::parse(token.reveal()).is_ok() && RefreshToken::parse(token.reveal()).is_err());
         if let Ok(taken) = AccessToken::parse(text) {
@@ -109,6 +112,63 @@ target!(
         }
     }
 );
+
+target!(
+    /// The same of the key of a server.
+    an_api_key, &["fak_", "fat_", "Bearer fak_"], |text: &str| {
+        let token = ApiKeyToken::generate(&Clock::system()).unwrap();
+        let other = bent_token(token.reveal(), text);
+        assert_eq!(ApiKeyToken::parse(&other).is_ok(), other == token.reveal(), "{other}");
+        assert!(ApiKeyToken::parse(token.reveal()).is_ok() && AccessToken::parse(token.reveal()).is_err());
+        if let Ok(taken) = ApiKeyToken::parse(text) {
+            assert_eq!(taken.reveal(), text);
+        }
+    }
+);
+
+/// A token with one of its letters exchanged for what the input says.
+fn bent_token(token: &str, input: &str) -> String {
+    let bent = input.as_bytes();
+    let at = bent.first().map_or(0, |byte| usize::from(*byte)) % token.len();
+    let letter = char::from(b'!' + bent.last().copied().unwrap_or_default() % 94);
+    token.chars().enumerate().map(|(n, c)| if n == at { letter } else { c }).collect()
+}
+
+target!(
+    /// A scope is written in one way.
+    a_scope, &["payments", "payments:read", "own_wallet:read", "credentials", ":read:read"], |text: &str| {
+        if let Ok(scope) = Scope::from_str(text) {
+            assert_eq!(scope.to_string(), text);
+        }
+    }
+);
+
+/// When codes are shown in this test.
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_015_000);
+
+target!(
+    /// Six digits are a code of this moment or none; everything else can only be a recovery code.
+    a_code, &[code(0), code(1), " 123456 ".into(), "ABCD-EFGH-IJKL-MNOP-QRST-UVWX".into(), "١٢٣٤٥٦".into()], |text: &str| {
+        let shown = text.trim();
+        let is_code = shown.len() == 6 && shown.bytes().all(|byte| byte.is_ascii_digit());
+        match totp::proof(&seed(), text, NOW) {
+            Some(Proof::Step(step)) => {
+                assert!(step.abs_diff(totp::step_at(NOW)) <= 1 && totp::code(&seed(), step) == shown, "{text:?}");
+            }
+            Some(Proof::Recovery(_)) => assert!(!is_code, "{text:?}"),
+            None => assert!(is_code && shown != code(0) && shown != code(1), "{text:?}"),
+        }
+    }
+);
+
+fn seed() -> Secret {
+    Secret::new(b"12345678901234567890".to_vec())
+}
+
+/// The code of so many steps after this moment.
+fn code(steps: u64) -> String {
+    totp::code(&seed(), totp::step_at(NOW) + steps)
+}
 
 const IDS: &[&str] = &[
     "usr_01m87gab34enks5zjf3kvas3k0",
@@ -155,6 +215,37 @@ target!(
 );
 
 target!(
+    /// The same of a place in the feed, which a browser sends back as Last-Event-ID.
+    a_place, &["AgAAAAAAAAABAAAAAAAAAAI", "Av____________________w", "AQAAAAAAAAAB"], |text: &str| {
+        if let Some(place) = Place::parse(text) {
+            assert_eq!(Place::parse(&place.to_string()), Some(place));
+            assert_eq!(place.to_string(), text);
+        }
+    }
+);
+
+const RULES: &[&str] = &[
+    "FREQ=MONTHLY;BYMONTHDAY=1",
+    "RRULE:FREQ=WEEKLY;BYDAY=MO,WE,FR;COUNT=10",
+    "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;INTERVAL=3",
+    "FREQ=DAILY;UNTIL=20300101T000000Z",
+    "FREQ=MONTHLY;BYDAY=-1FR;BYSETPOS=-1;WKST=SU",
+    "FREQ=YEARLY;BYWEEKNO=53;BYYEARDAY=-366",
+    "FREQ=HOURLY;BYHOUR=9;BYMINUTE=0;BYSECOND=59",
+];
+
+target!(
+    /// A rule first runs when it begins or later, and finding out is not work for free.
+    a_recurrence_rule, RULES, |text: &str| {
+        let began = Instant::now();
+        if let Ok(first) = first_run(NOW, Some(text), NOW) {
+            assert!(first >= NOW, "{text:?} runs at {first} first");
+        }
+        assert!(began.elapsed().as_secs() < 5, "{text:?} took {:?}", began.elapsed());
+    }
+);
+
+target!(
     /// What begins with a moment does not end before it.
     a_moment, &["2026-11-25", "2026-11-25T02:00:00Z", "2026-11-25T02:00:00.123+01:00", "2024-02-29", "2023-02-29"], |text: &str| {
         if let (Some(start), Some(end)) = (parse_start(text), parse_end(text)) {
@@ -166,7 +257,7 @@ target!(
 target!(
     /// A judgement comes, whatever is typed, and a bound keeps it from being work for free.
     a_password, &["seven quiet otters", "4@8({[<3691!|70$5+%24@8({[<3691!|70$5+%2", "пароль-от-кассы-42", "aaaaaaaaaaaaaaaaaaaa"], |text: &str| {
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let email = Email::parse("lovelace@example.com").unwrap();
         let faults = Policy::default().check(&Password::new(text), Some(&email), Role::Customer);
         assert!(faults.len() <= 4, "{faults:?}");

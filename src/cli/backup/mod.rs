@@ -11,7 +11,7 @@ pub mod manifest;
 mod passphrase;
 pub mod restore;
 pub mod save;
-mod seal;
+pub mod seal;
 mod stage;
 
 use std::path::Path;
