@@ -50,10 +50,20 @@ pub fn pay_while(
                 }
             });
         }
+        let stop = Stop(&stop);
         meanwhile(&book);
-        stop.store(true, Ordering::Relaxed);
+        drop(stop);
     });
     book.into_inner().unwrap()
+}
+
+/// Lets the clients end, also when what went on meanwhile has failed.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn pay(key: &str, clients: &mut [Client], random: &mut Random, book: &Mutex<Book>) {

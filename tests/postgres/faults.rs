@@ -58,6 +58,8 @@ fn postgres_and_its_backends_may_be_killed() {
     let book = pay_while(&users, &[server.address()], random.next(), |book| {
         for round in 0..count(4, 2_000) {
             std::thread::sleep(Duration::from_millis(random.between(100, 500)));
+            // Payments may have gone on once more before it noticed that a backend was killed.
+            until("PostgreSQL has recovered", || postgres.accepts());
             match round % 4 {
                 0 => {
                     postgres.kill_backend(&database);
