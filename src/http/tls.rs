@@ -89,7 +89,9 @@ impl Tls {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let tls = self.clone();
-            let Ok(outcome) = tokio::task::spawn_blocking(move || tls.look_again()).await else { continue };
+            // In a task of its own: where the system has no thread for it, this panics.
+            let look = tokio::spawn(async { tokio::task::spawn_blocking(move || tls.look_again()).await });
+            let Ok(Ok(outcome)) = look.await else { continue };
             let fault = match outcome {
                 Ok(true) => {
                     tracing::info!("the certificate was read again");

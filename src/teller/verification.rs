@@ -52,8 +52,11 @@ impl Teller {
         state.running_since = Some(self.clock.now());
         drop(state);
         let teller = Arc::clone(self);
-        tokio::task::spawn_blocking(move || {
-            let found = (teller.verifying.verifier)();
+        tokio::spawn(async move {
+            let verifier = Arc::clone(&teller.verifying.verifier);
+            // In a task of its own: where the system has no thread for it, this panics.
+            let verifying = tokio::spawn(async { tokio::task::spawn_blocking(move || verifier()).await });
+            let found = verifying.await.flatten().unwrap_or_else(|error| Err(error.to_string()));
             if let Ok(VerifyReport { discrepancies, .. }) = &found
                 && !discrepancies.is_empty()
             {

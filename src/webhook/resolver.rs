@@ -21,8 +21,13 @@ pub struct SystemResolver;
 impl Resolver for SystemResolver {
     fn resolve<'a>(&'a self, name: &'a str) -> Addresses<'a> {
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name, 0)).await?;
-            Ok(found.map(|address| address.ip()).collect())
+            let name = name.to_owned();
+            // In a task of its own: where the system has no thread for it, looking up panics.
+            let found = tokio::spawn(async move {
+                let found = tokio::net::lookup_host((name, 0)).await?;
+                Ok(found.map(|address| address.ip()).collect())
+            });
+            found.await.map_err(io::Error::other)?
         })
     }
 }

@@ -5,6 +5,7 @@
 //! repeated idempotency key. What must hold: the chain's head is locked by the last statement, sent together with the
 //! COMMIT, so that no other node waits for this one's network.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use uuid::Uuid;
 use super::fault::Fault;
 use super::load::{self, LoadTime, Wanted};
 use super::save::{self, Committed, Loaded};
-use super::{Shared, statements};
+use super::{Shared, connect, statements};
 use crate::ledger::{Command, Mode, Outcome, Reply, SecurityEvent, Timestamp, WorkingSet, decide};
 
 /// How long a batch is tried until it is loaded. With the two below it bounds how long a request can hang: no request may
@@ -99,10 +100,9 @@ async fn attempt(
     began: Instant,
 ) -> Attempt {
     let left = || PATIENCE.saturating_sub(began.elapsed());
-    let client = match in_time(left(), shared.writers.get()).await {
+    let client = match in_time(left(), connect::take(&shared.writers)).await {
         Ok(Ok(client)) => client,
-        Ok(Err(error)) => return Attempt::Failed(error.into()),
-        Err(fault) => return Attempt::Failed(fault),
+        Ok(Err(fault)) | Err(fault) => return Attempt::Failed(fault),
     };
     let time = LoadTime {
         fixed_ms: given_time(shared),
@@ -117,7 +117,13 @@ async fn attempt(
         }
     };
     let loaded = Loaded::of(&set);
-    let outcomes = commands.iter().map(|command| decide(&shared.rules, &mut set, command)).collect();
+    let decided = catch_unwind(AssertUnwindSafe(|| {
+        commands.iter().map(|command| decide(&shared.rules, &mut set, command)).collect()
+    }));
+    let Ok(outcomes) = decided else {
+        roll_back(client).await;
+        return Attempt::Failed(Fault::Refused("a command could not be decided".into()));
+    };
     if set.changes.is_empty() {
         roll_back(client).await;
         return Attempt::Done(Done { outcomes, commit: Duration::ZERO });
@@ -185,7 +191,7 @@ async fn resolve(shared: &Shared, batch: Uuid) -> Resolved {
 
 async fn fence(shared: &Shared, batch: Uuid) -> Result<Resolved, Fault> {
     // A connection of its own if the look-up is given up: a fence that still waits must not hold up the next batch.
-    let client = Object::take(shared.writers.get().await?);
+    let client = Object::take(connect::take(&shared.writers).await?);
     let statement = client.prepare_cached(statements::ADD_BATCH).await?;
     match client.execute(&statement, &[&batch]).await {
         Ok(_) => Ok(Resolved::Never),

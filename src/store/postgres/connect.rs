@@ -5,8 +5,12 @@
 //! system's roots). Several hosts and `target_session_attrs=read-write` follow a leader.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
@@ -19,7 +23,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::fault::describe;
+use super::fault::{Fault, describe};
 use super::statements;
 use crate::store::OpenError;
 
@@ -148,6 +152,20 @@ pub(super) fn pool(
         .post_create(prepare)
         .build()
         .map_err(|error| OpenError::Unusable(format!("cannot make the pool of connections: {error}")))
+}
+
+/// A connection of the pool. Where the system has no thread to look the database's name up, making one panics: a fault
+/// like any other, or the task that asked would have ended for good.
+pub(super) async fn take(pool: &Pool) -> Result<Object, Fault> {
+    let mut taking = pin!(pool.get());
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| taking.as_mut().poll(context)));
+        polled.map_or_else(
+            |_| Poll::Ready(Err(Fault::Transient("a connection could not be made".into()))),
+            |polled| polled.map_err(Fault::from),
+        )
+    })
+    .await
 }
 
 /// One connection, with no statement prepared: for migrations and for whoever only looks once.

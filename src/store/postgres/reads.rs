@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::fault::Fault;
 use super::rows::{self, SESSION_COLUMNS, TRANSACTION_COLUMNS, USER_COLUMNS, get};
-use super::{Shared, journal, load, statements};
+use super::{Shared, connect, journal, load, statements};
 use crate::ledger::{
     Balance, Currency, Network, PaymentId, PaymentState, SecurityEvent, Session, Timestamp, TokenHash,
     Transaction, TransactionId, TransactionKind, User, UserId,
@@ -65,7 +65,7 @@ async fn query_once(
     sql: &str,
     parameters: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<Row>, Fault> {
-    let client = shared.readers.get().await?;
+    let client = connect::take(&shared.readers).await?;
     let statement = client.prepare_cached(sql).await?;
     match client.query(&statement, parameters).await {
         Ok(rows) => Ok(rows),
@@ -203,7 +203,7 @@ pub(super) async fn transaction(
     let found = query(shared, statements::TRANSACTION_BY_ID, &[&id.uuid()]).await?;
     // The journal is append-only: what a second statement reads of it is what the first would have.
     let entries = tokio::time::timeout(PATIENCE, async {
-        let client = shared.readers.get().await?;
+        let client = connect::take(&shared.readers).await?;
         load::with_entries(&client, &found).await
     });
     let late = |_| Fault::Transient("the database did not answer in time".into());
