@@ -24,6 +24,9 @@ pub async fn run(teller: Arc<Teller>) {
         if let Err(error) = teller.lapse_holds().await {
             tracing::warn!(%error, "what was held too long could not be released, and is tried again: {error}");
         }
+        if let Err(error) = teller.lapse_requests().await {
+            tracing::warn!(%error, "nobody was told of what was not paid in time yet: {error}");
+        }
         if let Err(error) = teller.run_schedules().await {
             tracing::warn!(%error, "schedules could not be run, and are tried again: {error}");
         }

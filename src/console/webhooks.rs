@@ -30,13 +30,15 @@ const NOTE: Input = Input::text("description", "Note", "For yourself.");
 const SCHEMES: [(&str, &str); 2] =
     [("v1", "v1: a shared secret (HMAC-SHA256)"), ("v1a", "v1a: a public key (Ed25519)")];
 /// What can be selected, families of types; the first is everything.
-const FAMILIES: [(&str, &str); 6] = [
+const FAMILIES: [(&str, &str); 8] = [
     ("*", "Everything"),
     ("payment.*", "Payments: made, held, captured, voided, reviewed"),
     ("refund.*", "Refunds"),
     ("topup.*", "Top-ups"),
     ("deposit.*", "Deposits"),
     ("withdrawal.*", "Withdrawals"),
+    ("request.*", "Payment requests"),
+    ("schedule.*", "Scheduled payments"),
 ];
 
 /// Whose webhooks a list has.

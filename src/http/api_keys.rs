@@ -1,15 +1,14 @@
 //! API keys: made, listed, replaced, revoked.
 
 use hyper::StatusCode;
-use serde::Serialize;
 
 use super::call::Call;
 use super::problem::{Code, Problem};
 use super::reply::{self, List};
 use super::sessions::position;
 use super::spec::Answer;
-use super::views::Text;
-use crate::ledger::{ApiKey, KeyId, Scope, Session, SessionId, Timestamp};
+use super::views::with;
+use crate::ledger::{ApiKey, KeyId, Scope, Session, SessionId};
 use crate::store::PageRequest;
 use crate::teller::{NewApiKey, NewApiKeyRequest};
 
@@ -20,34 +19,6 @@ pub(crate) const LONGEST_OVERLAP: i64 = 2_678_400;
 const OVERLAP: i64 = 86_400;
 /// The most scopes of one key.
 pub(crate) const MAX_SCOPES: usize = 20;
-
-/// An API key; its token where it was just made.
-#[derive(Serialize)]
-struct KeyView<'a> {
-    id: KeyId,
-    name: &'a str,
-    scopes: &'a [Scope],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
-    created_at: Text<Timestamp>,
-    last_used_at: Option<Text<Timestamp>>,
-    expires_at: Option<Text<Timestamp>>,
-}
-
-impl<'a> KeyView<'a> {
-    fn new(session: &'a Session, kept: &'a ApiKey, key: Option<&'a str>) -> Self {
-        Self {
-            id: KeyId::new(session.id.uuid()),
-            name: &kept.name,
-            scopes: &kept.scopes,
-            key,
-            created_at: Text(session.created_at),
-            last_used_at: (session.last_seen_at > session.created_at).then_some(Text(session.last_seen_at)),
-            expires_at: (session.access_expires_at != Timestamp::NEVER)
-                .then_some(Text(session.access_expires_at)),
-        }
-    }
-}
 
 pub(super) async fn make(call: Call) -> Answer {
     let request = read_key(&call)?;
@@ -106,7 +77,7 @@ pub(super) async fn list(call: Call) -> Answer {
     query.finish(())?;
     let mut keys = call.teller().api_keys(call.who()?).await?;
     keys.sort_by_key(position);
-    let view = |session| Some((position(session), KeyView::new(session, session.kind.api_key()?, None)));
+    let view = |session: &Session| Some((position(session), session.told_key()?));
     let rows = keys.iter().filter_map(view);
     Ok(List::page_of(rows, page).into_reply("/api-keys", &pairs))
 }
@@ -125,9 +96,8 @@ pub(crate) fn session_of(call: &Call) -> Result<SessionId, Problem> {
 }
 
 fn shown_once(made: &NewApiKey) -> Answer {
-    let kept = made.session.kind.api_key().ok_or_else(|| Problem::new(Code::NotFound))?;
-    let view = KeyView::new(&made.session, kept, Some(made.token.reveal()));
-    Ok(reply::json(StatusCode::CREATED, &view))
+    let key = made.session.told_key().ok_or_else(|| Problem::new(Code::NotFound))?;
+    Ok(reply::json(StatusCode::CREATED, &with(key, "key", made.token.reveal())))
 }
 
 fn millis(seconds: i64) -> i64 {

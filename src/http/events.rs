@@ -2,6 +2,10 @@
 //!
 //! An event is told alike everywhere: what is sent to a webhook is what the feed lists.
 
+mod example;
+
+pub use example::example;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -105,70 +109,6 @@ fn step(transaction: &Transaction, step: &Step) -> Value {
         "declined": transaction.decline.map(crate::ledger::Decline::name),
         "created_at": transaction.created_at.to_string(),
     })
-}
-
-/// What an event of that type looks like: for the documents, and for trying a receiver.
-pub fn example(kind: EventType) -> Value {
-    let user = "usr_01h455vb4pex5vsknk084sn02q";
-    let time = "2026-01-31T09:30:00.000Z";
-    let movement = |kind: &str, status: &str, reason: Option<&str>| {
-        json!({
-            "id": "txn_01h455vb4pex5vsknk084sn02q", "type": kind, "status": status, "amount": "12.50",
-            "currency": "USD", "user": user, "reason": reason, "created_at": time,
-        })
-    };
-    let payment = |status: &str, captured: &str, decline: Value| {
-        json!({
-            "id": "pay_01h455vb4pex5vsknk084sn02q", "status": status, "amount": "12.50",
-            "amount_captured": captured, "amount_refunded": "0.00", "currency": "USD",
-            "from": {"id": user, "name": "Ada"}, "to": {"id": "house", "name": "House"},
-            "description": "Two teas", "reference": "order-7", "metadata": {}, "decline": decline,
-            "created_at": time,
-        })
-    };
-    let step = |status: &str, captured: &str, refunded: &str, declined: Option<&str>| {
-        json!({
-            "id": "txn_01h455vb4pex5vsknk084sn02q", "payment": "pay_01h455vb4pex5vsknk084sn02q", "amount": "12.50",
-            "currency": "USD", "status": status, "amount_captured": captured, "amount_refunded": refunded,
-            "declined": declined, "created_at": time,
-        })
-    };
-    let account = json!({
-        "id": user, "email": "ada@example.com", "name": "Ada", "role": "customer", "created_at": time,
-    });
-    let webhook = |status: &str, reason: Option<&str>| {
-        json!({
-            "id": "whk_01h455vb4pex5vsknk084sn02q", "url": "https://shop.example/farthing",
-            "events": ["payment.*"], "description": null, "scope": "own", "signature": "v1", "public_key": null,
-            "status": status, "disabled_reason": reason, "old_secret_until": null, "created_at": time,
-            "updated_at": time,
-        })
-    };
-    match kind {
-        EventType::PaymentSucceeded => payment("succeeded", "12.50", Value::Null),
-        EventType::PaymentDeclined => {
-            payment("declined", "0.00", json!({"code": "insufficient_funds", "available": "3.00"}))
-        }
-        EventType::TopupSucceeded => movement("topup", "succeeded", None),
-        EventType::TopupFailed => movement("topup", "declined", Some("expired")),
-        EventType::GrantCreated => movement("grant", "succeeded", None),
-        EventType::DepositSucceeded => movement("deposit", "succeeded", None),
-        EventType::WithdrawalSucceeded => movement("withdrawal", "succeeded", None),
-        EventType::PaymentAuthorized => payment("authorized", "0.00", Value::Null),
-        EventType::PaymentPendingReview => payment("pending_review", "0.00", Value::Null),
-        EventType::PaymentCaptured | EventType::PaymentApproved => step("succeeded", "12.50", "0.00", None),
-        EventType::PaymentVoided => step("voided", "0.00", "0.00", None),
-        EventType::PaymentExpired => step("expired", "0.00", "0.00", None),
-        EventType::PaymentRejected => step("rejected", "0.00", "0.00", None),
-        EventType::RefundSucceeded => step("refunded", "12.50", "12.50", None),
-        EventType::RefundDeclined => step("succeeded", "12.50", "0.00", Some("insufficient_funds")),
-        EventType::UserCreated | EventType::UserUpdated | EventType::UserPasswordChanged => account,
-        EventType::WebhookCreated
-        | EventType::WebhookUpdated
-        | EventType::WebhookDeleted
-        | EventType::WebhookTest => webhook("enabled", None),
-        EventType::WebhookDisabled => webhook("disabled", Some("gone")),
-    }
 }
 
 /// A page of the feed.

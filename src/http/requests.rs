@@ -1,7 +1,7 @@
 //! Payment requests: links by which whoever knows one pays its maker, at most once.
 
 use hyper::StatusCode;
-use serde::Serialize;
+use serde_json::Value;
 
 use super::call::Call;
 use super::extract::Cursor;
@@ -10,63 +10,20 @@ use super::problem::{Code, Problem};
 use super::qr;
 use super::reply::{self, List};
 use super::spec::Answer;
-use super::views::{PartyView, Text, text_or_null};
-use crate::ledger::{
-    Currency, IdempotencyKey, Money, PaymentId, PaymentRequestId, RequestEnd, RequestStatus, Timestamp,
-    UserId,
-};
+use super::views::with;
+use crate::ledger::{IdempotencyKey, PaymentRequestId, RequestEnd, UserId};
 use crate::store::PageRequest;
 use crate::teller::{self, NewRequest, RequestNow};
 
-#[derive(Serialize)]
-struct RequestView<'a> {
-    id: PaymentRequestId,
-    status: RequestStatus,
-    amount: Text<Money>,
-    currency: Currency,
-    description: Option<&'a str>,
-    to: PartyView<'a>,
-    payment: Option<PaymentId>,
-    url: String,
-    created_at: Text<Timestamp>,
-    expires_at: Option<Text<Timestamp>>,
-    ended_at: Option<Text<Timestamp>>,
-}
-
-/// One request, with its link as an image.
-#[derive(Serialize)]
-struct WithCode<'a> {
-    #[serde(flatten)]
-    request: RequestView<'a>,
-    qr_svg: Option<String>,
-}
-
-impl<'a> RequestView<'a> {
-    /// The request as that user may see it: which payment it was is for its two sides.
-    fn new(now: &'a RequestNow, seer: UserId, origin: &str) -> Self {
-        let request = &now.request;
-        let (payment, ended_at) = match request.end {
-            None => (None, None),
-            Some(RequestEnd::Cancelled { at }) => (None, Some(at)),
-            Some(RequestEnd::Paid { payment, by, at }) => {
-                let is_side = seer == by || seer == now.to;
-                (is_side.then_some(payment), Some(at))
-            }
-        };
-        Self {
-            id: now.id,
-            status: now.status,
-            amount: Text(request.money),
-            currency: request.money.currency(),
-            description: text_or_null(&request.description),
-            to: PartyView::named(now.to, now.to_name.as_deref()),
-            payment,
-            url: link(now.id, origin),
-            created_at: Text(now.record.created_at),
-            expires_at: request.expires_at.map(Text),
-            ended_at: ended_at.map(Text),
-        }
-    }
+/// The request as that user may see it: which payment it was is for its two sides.
+fn view(now: &RequestNow, seer: UserId, origin: &str) -> Value {
+    let told = now.request.told(&now.record, now.to_name.as_deref(), now.at);
+    let is_side = match now.request.end {
+        Some(RequestEnd::Paid { by, .. }) => seer == by || seer == now.to,
+        Some(RequestEnd::Cancelled { .. }) | None => true,
+    };
+    let told = if is_side { told } else { with(told, "payment", Value::Null) };
+    with(told, "url", link(now.id, origin))
 }
 
 /// The page of a request, which whoever is to pay is given.
@@ -77,7 +34,7 @@ pub(crate) fn link(request: PaymentRequestId, origin: &str) -> String {
 pub(super) async fn make(call: Call) -> Answer {
     let new = read_request(&call)?;
     let now = call.teller().make_request(call.who()?, call.origin.clone(), new).await?;
-    let request = RequestView::new(&now, call.who()?.user.id, &call.own_origin());
+    let request = view(&now, call.who()?.user.id, &call.own_origin());
     Ok(reply::json(StatusCode::CREATED, &request))
 }
 
@@ -102,16 +59,16 @@ pub(super) async fn list(call: Call) -> Answer {
     let who = call.who()?;
     let page = call.teller().requests(who, page).await?;
     let origin = call.own_origin();
-    let rows = page.rows.iter().map(|now| RequestView::new(now, who.user.id, &origin)).collect();
+    let rows = page.rows.iter().map(|now| view(now, who.user.id, &origin)).collect();
     Ok(List::new(rows, page.next.map(Cursor::new)).into_reply("/requests", &pairs))
 }
 
 pub(super) async fn get(call: Call) -> Answer {
     let now = call.teller().request(call.id()?).await?;
     let now = now.ok_or_else(|| Problem::new(Code::NotFound))?;
-    let request = RequestView::new(&now, call.who()?.user.id, &call.own_origin());
-    let qr_svg = qr::svg(&request.url);
-    Ok(reply::json(StatusCode::OK, &WithCode { request, qr_svg }))
+    let origin = call.own_origin();
+    let request = view(&now, call.who()?.user.id, &origin);
+    Ok(reply::json(StatusCode::OK, &with(request, "qr_svg", qr::svg(&link(now.id, &origin)))))
 }
 
 pub(super) async fn pay(call: Call) -> Answer {

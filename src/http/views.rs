@@ -6,6 +6,7 @@
 use std::fmt::Display;
 
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::ledger::{
@@ -360,6 +361,14 @@ impl TopupView {
 
 fn status(transaction: &Transaction) -> &'static str {
     if transaction.decline.is_some() { "declined" } else { "succeeded" }
+}
+
+/// What the ledger tells of a thing, and a member that is not for everybody.
+pub(super) fn with(mut told: Value, member: &str, value: impl Into<Value>) -> Value {
+    if let Some(members) = told.as_object_mut() {
+        members.insert(member.to_owned(), value.into());
+    }
+    told
 }
 
 pub(super) fn text_or_null(text: &str) -> Option<&str> {

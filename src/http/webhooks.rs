@@ -10,6 +10,7 @@ use super::extract::{Cursor, Form, Query};
 use super::problem::Problem;
 use super::reply::{self, List};
 use super::spec::{Answer, Permission};
+use super::views::with;
 use crate::ledger::{
     Delivery, DeliveryId, DeliveryState, EventId, EventType, Record, Timestamp, UserId, Webhook, WebhookId,
     WebhookPatch,
@@ -191,11 +192,7 @@ fn told(record: &Record) -> Result<Value, Problem> {
 }
 
 fn with_secret(fresh: &FreshWebhook) -> Result<Value, Problem> {
-    let mut value = told(&fresh.record)?;
-    if let Some(object) = value.as_object_mut() {
-        object.insert("secret".to_owned(), Value::from(fresh.secret.clone()));
-    }
-    Ok(value)
+    Ok(with(told(&fresh.record)?, "secret", fresh.secret.as_str()))
 }
 
 fn told_delivery(record: &Record) -> Result<Value, Problem> {

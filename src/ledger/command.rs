@@ -6,11 +6,11 @@
 use super::chain::Hash;
 use super::{
     AccountKey, Amount, ApiKey, Caller, CancelRequest, Capture, CashDirection, CashRequest, Currency,
-    Deadline, DeliveryCommand, Email, EndSchedule, EventDraft, IdempotencyKey, Lifetime, MakeRequest,
-    MakeSchedule, Memo, Money, Move, Origin, PasswordHash, PayRequested, PaymentId, PaymentRequest,
-    PaymentRequestId, PaymentShape, Permission, RecordKey, RecordKind, Refusal, ResetLink, Review, Role,
-    RunSchedule, Schedule, SessionId, Shown, Timestamp, TokenHash, TopupMethod, TransactionId, UserId,
-    WebhookCommand,
+    Deadline, DeliveryCommand, Email, EndSchedule, EventDraft, IdempotencyKey, LapseRequest, Lifetime,
+    MakeRequest, MakeSchedule, Memo, Money, Move, Origin, PasswordHash, PayRequested, PaymentId,
+    PaymentRequest, PaymentRequestId, PaymentShape, Permission, RecordKey, RecordKind, Refusal, ResetLink,
+    Review, Role, RunSchedule, Schedule, SessionId, Shown, Timestamp, TokenHash, TopupMethod, TransactionId,
+    UserId, WebhookCommand,
 };
 
 /// Something asked, and by whom.
@@ -73,6 +73,8 @@ pub enum Action {
     MakeRequest(MakeRequest),
     /// Take such a request back.
     CancelRequest(CancelRequest),
+    /// Tell that the time of such a request is over.
+    LapseRequest(LapseRequest),
     /// Pay what a request asks, at most once.
     PayRequest(PayRequested),
     /// Let a payment run by itself.
@@ -651,14 +653,12 @@ impl Command {
                 needs.records.push(RecordKey::of::<Schedule>(run.schedule.uuid()));
             }
             Action::MoveClock(moved) => add_caller(&moved.caller, needs),
-            Action::MakeRequest(make) => {
-                add_caller(&make.caller, needs);
-                needs.records.push(RecordKey::of::<PaymentRequest>(make.request.uuid()));
+            Action::MakeRequest(MakeRequest { caller, request, .. })
+            | Action::CancelRequest(CancelRequest { caller, request }) => {
+                add_caller(caller, needs);
+                needs.records.push(RecordKey::of::<PaymentRequest>(request.uuid()));
             }
-            Action::CancelRequest(cancel) => {
-                add_caller(&cancel.caller, needs);
-                needs.records.push(RecordKey::of::<PaymentRequest>(cancel.request.uuid()));
-            }
+            Action::LapseRequest(lapse) => lapse.add_needs(needs),
             Action::PayRequest(asked) => {
                 add_payment(&asked.pay, needs);
                 needs.records.push(RecordKey::of::<PaymentRequest>(asked.request.uuid()));

@@ -51,13 +51,36 @@ event_types! {
     RefundSucceeded = "refund.succeeded", "Money of a payment went back, all of it or a part.";
     RefundDeclined = "refund.declined", "A refund was declined: the payee had too little.";
     DepositSucceeded = "deposit.succeeded", "A cashier took cash in for a wallet.";
+    DepositPending = "deposit.pending", "Cash that was taken in waits for a second operator; the one who took it is told.";
+    DepositRejected = "deposit.rejected", "A second operator stopped cash that was taken in; the one who took it is told.";
     WithdrawalSucceeded = "withdrawal.succeeded", "A cashier paid cash out of a wallet.";
+    WithdrawalDeclined = "withdrawal.declined", "A withdrawal was declined: the wallet had too little.";
+    WithdrawalPending = "withdrawal.pending", "Cash that is to be paid out waits for a second operator; the one who asked is told.";
+    WithdrawalRejected = "withdrawal.rejected", "A second operator stopped cash that was to be paid out; the one who asked is told.";
     TopupSucceeded = "topup.succeeded", "A wallet was topped up.";
     TopupFailed = "topup.failed", "A top-up failed.";
     GrantCreated = "grant.created", "A new customer of a sandbox got the money to start with.";
+    RequestCreated = "request.created", "A payment was asked for.";
+    RequestPaid = "request.paid", "A payment request was paid, or its payment waits for an operator.";
+    RequestReopened = "request.reopened", "A payment request can be paid again: its payment came to nothing.";
+    RequestCancelled = "request.cancelled", "A payment request was taken back.";
+    RequestExpired = "request.expired", "A payment request was not paid in time.";
+    ScheduleCreated = "schedule.created", "A payment was scheduled.";
+    ScheduleRunFailed = "schedule.run_failed", "A scheduled payment was declined or could not be tried; 'last' says why.";
+    ScheduleRunSkipped = "schedule.run_skipped", "A scheduled payment was missed and left out.";
+    ScheduleDone = "schedule.done", "A schedule had its last run.";
+    ScheduleCancelled = "schedule.cancelled", "A schedule was ended.";
     UserCreated = "user.created", "An account was made.";
     UserUpdated = "user.updated", "A user changed their name.";
     UserPasswordChanged = "user.password_changed", "A user's password was changed.";
+    UserTotpEnabled = "user.totp_enabled", "A user set a second factor up.";
+    UserTotpDisabled = "user.totp_disabled", "A user's second factor was taken away.";
+    UserRoleChanged = "user.role_changed", "A user got another role.";
+    UserFrozen = "user.frozen", "A user was frozen.";
+    UserUnfrozen = "user.unfrozen", "A user is frozen no more.";
+    ApiKeyCreated = "api_key.created", "An API key was made.";
+    ApiKeyRotated = "api_key.rotated", "An API key was replaced; it counts until it expires.";
+    ApiKeyDeleted = "api_key.deleted", "An API key was taken away, or ended with a new password.";
     WebhookCreated = "webhook.created", "A webhook was made.";
     WebhookUpdated = "webhook.updated", "A webhook was changed, or its secret was.";
     WebhookDisabled = "webhook.disabled", "A webhook was switched off, because it answered 410 or failed for three days.";
@@ -88,7 +111,8 @@ impl EventType {
             (TransactionKind::Refund, None) => Self::RefundSucceeded,
             (TransactionKind::Refund, Some(_)) => Self::RefundDeclined,
             (TransactionKind::Deposit, _) => Self::DepositSucceeded,
-            (TransactionKind::Withdrawal, _) => Self::WithdrawalSucceeded,
+            (TransactionKind::Withdrawal, None) => Self::WithdrawalSucceeded,
+            (TransactionKind::Withdrawal, Some(_)) => Self::WithdrawalDeclined,
             (TransactionKind::Topup, None) => Self::TopupSucceeded,
             (TransactionKind::Topup, Some(_)) => Self::TopupFailed,
             (TransactionKind::Grant, _) => Self::GrantCreated,
@@ -142,13 +166,27 @@ pub struct NoticeDraft {
 }
 
 impl WorkingSet {
-    /// Writes a notice. A command writes at most one: it has the id of the request.
+    /// Writes a notice. The first of a command has the id of its request; later ones differ from it in their last bits.
     pub(super) fn tell(&mut self, command: &Command, draft: NoticeDraft) -> Uuid {
         let NoticeDraft { kind, owner, object, data, only } = draft;
-        let id = command.origin.request.uuid();
+        let own = command.origin.request.uuid();
+        let is_free = |id: &Uuid| !self.records.contains_key(&RecordKey::of::<Notice>(*id));
+        let mut ids = (0..=u128::MAX).map(|ordinal| Uuid::from_u128(own.as_u128() ^ ordinal));
+        let id = ids.find(is_free).unwrap_or(own);
         let filing = Filing { due_at: Some(self.now.plus_millis(KEPT_MS)), ..Filing::under(owner) };
         self.put_record(id, filing, &Notice { name: kind.name().to_owned(), object, data, only });
         id
+    }
+
+    /// Tells what changed about a thing that is its owner's alone.
+    pub(super) fn tell_owner(
+        &mut self,
+        command: &Command,
+        kind: EventType,
+        owner: UserId,
+        (object, data): (Uuid, Value),
+    ) {
+        self.tell(command, NoticeDraft { kind, owner, object, data, only: None });
     }
 
     /// Tells what changed about a user.
@@ -160,9 +198,13 @@ impl WorkingSet {
             "role": user.role,
             "created_at": user.created_at.to_string(),
         });
-        let draft = NoticeDraft { kind, owner: user.id, object: user.id.uuid(), data, only: None };
-        self.tell(command, draft);
+        self.tell_owner(command, kind, user.id, (user.id.uuid(), data));
     }
+}
+
+/// One side of a payment as clients are told of it.
+pub(super) fn told_party(id: UserId, name: Option<&str>) -> Value {
+    json!({"id": id.told(), "name": name})
 }
 
 /// A place in the feed: what lies up to it was seen.

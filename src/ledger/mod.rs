@@ -63,7 +63,9 @@ pub use record::{
     Review, ReviewReason, Stored,
 };
 pub use refusal::Refusal;
-pub use request::{CancelRequest, MakeRequest, PayRequested, PaymentRequest, RequestEnd, RequestStatus};
+pub use request::{
+    CancelRequest, LapseRequest, MakeRequest, PayRequested, PaymentRequest, RequestEnd, RequestStatus,
+};
 pub use risk::{
     Activity, AmountRule, Count, CountRule, Facts, Hit, Part, Past, REMEMBERED, RiskAction, RiskRule,
     RiskRules, RiskSetting, RiskSettingError, assess, digest as memo_digest, strictest,

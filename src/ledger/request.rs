@@ -4,8 +4,10 @@
 //! changes. How it stands follows from what ended it and from the time, whether or not anybody looked in between.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::{Caller, Money, Pay, PaymentId, PaymentRequestId, Timestamp, UserId};
+use super::feed::told_party;
+use super::{Caller, Money, Needs, Pay, PaymentId, PaymentRequestId, Record, RecordKey, Timestamp, UserId};
 
 /// What somebody asks to be paid. The record's owner is who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +81,27 @@ impl PaymentRequest {
             None => RequestStatus::Open,
         }
     }
+
+    /// The request as its maker, whose name is given, is told of it at that time, in answers and in events.
+    pub fn told(&self, record: &Record, to_name: Option<&str>, now: Timestamp) -> Value {
+        let (payment, ended_at) = match self.end {
+            None => (None, None),
+            Some(RequestEnd::Cancelled { at }) => (None, Some(at)),
+            Some(RequestEnd::Paid { payment, at, .. }) => (Some(payment), Some(at)),
+        };
+        json!({
+            "id": PaymentRequestId::new(record.key.id),
+            "status": self.status(now),
+            "amount": self.money.to_string(),
+            "currency": self.money.currency(),
+            "description": (!self.description.is_empty()).then_some(&self.description),
+            "to": told_party(record.filing.owner, to_name),
+            "payment": payment,
+            "created_at": record.created_at.to_string(),
+            "expires_at": self.expires_at.map(|at| at.to_string()),
+            "ended_at": ended_at.map(|at| at.to_string()),
+        })
+    }
 }
 
 /// Ask for a payment.
@@ -103,6 +126,22 @@ pub struct CancelRequest {
     pub caller: Caller,
     /// Which request.
     pub request: PaymentRequestId,
+}
+
+/// Tell that a request's time is over, once.
+#[derive(Debug, Clone, Copy)]
+pub struct LapseRequest {
+    /// Which request.
+    pub request: PaymentRequestId,
+    /// Whose it is.
+    pub owner: UserId,
+}
+
+impl LapseRequest {
+    pub(super) fn add_needs(&self, needs: &mut Needs) {
+        needs.users.push(self.owner);
+        needs.records.push(RecordKey::of::<PaymentRequest>(self.request.uuid()));
+    }
 }
 
 /// Pay what a request asks.

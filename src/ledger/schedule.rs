@@ -5,8 +5,10 @@
 //! outside, and carried by the command.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::{Caller, Money, PaymentId, ScheduleId, Timestamp, UserId};
+use super::feed::told_party;
+use super::{Caller, Money, PaymentId, Record, ScheduleId, Timestamp, UserId};
 
 /// A payment that runs by itself. The record's owner pays; the record is due at the next run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +79,24 @@ pub struct LastRun {
     pub outcome: RunOutcome,
 }
 
+impl LastRun {
+    fn told(&self) -> Value {
+        let (outcome, payment, reason) = match &self.outcome {
+            RunOutcome::Paid(payment) => ("paid", Some(payment), None),
+            RunOutcome::Declined(payment) => ("declined", Some(payment), None),
+            RunOutcome::Refused(reason) => ("refused", None, Some(reason)),
+            RunOutcome::Skipped => ("skipped", None, None),
+        };
+        json!({
+            "due_at": self.due.to_string(),
+            "at": self.at.to_string(),
+            "outcome": outcome,
+            "payment": payment,
+            "reason": reason,
+        })
+    }
+}
+
 /// What became of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,6 +129,27 @@ impl Schedule {
             Some(ScheduleEnd::Done) => "done",
             Some(ScheduleEnd::Cancelled) => "cancelled",
         }
+    }
+
+    /// The schedule as its owner is told of it, in answers and in events.
+    pub fn told(&self, record: &Record) -> Value {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        json!({
+            "id": ScheduleId::new(record.key.id),
+            "status": self.status(),
+            "amount": self.money.to_string(),
+            "currency": self.money.currency(),
+            "to": told_party(self.payee, self.payee_name.as_deref()),
+            "description": text(&self.description),
+            "reference": text(&self.reference),
+            "at": self.at.to_string(),
+            "rrule": self.rule,
+            "missed": self.missed,
+            "next_at": record.filing.due_at.map(|at| at.to_string()),
+            "runs": self.runs,
+            "last": self.last.as_ref().map(LastRun::told),
+            "created_at": record.created_at.to_string(),
+        })
     }
 
     /// Every word for how one stands.

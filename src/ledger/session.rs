@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::{Permission, RequestId, Scope, SessionId, Timestamp, TokenHash, UserId};
+use super::{KeyId, Permission, RequestId, Scope, SessionId, Timestamp, TokenHash, UserId};
 
 /// Where a request came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,5 +182,20 @@ impl Session {
     /// Whether one of its tokens can still be used.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.ended.is_none() && now < self.refresh_expires_at
+    }
+
+    /// The API key as its owner is told of it, in answers and in events; none if the session is no key's.
+    pub fn told_key(&self) -> Option<Value> {
+        let key = self.kind.api_key()?;
+        let last_used_at = (self.last_seen_at > self.created_at).then_some(self.last_seen_at);
+        let expires_at = (self.access_expires_at != Timestamp::NEVER).then_some(self.access_expires_at);
+        Some(json!({
+            "id": KeyId::new(self.id.uuid()),
+            "name": key.name,
+            "scopes": key.scopes,
+            "created_at": self.created_at.to_string(),
+            "last_used_at": last_used_at.map(|at| at.to_string()),
+            "expires_at": expires_at.map(|at| at.to_string()),
+        }))
     }
 }

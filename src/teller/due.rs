@@ -2,13 +2,14 @@
 //! looks again.
 
 use crate::ledger::{
-    Action, Command, Deadline, Expire, PaymentId, RecordKind, Review, Stored, Timestamp, TransactionId,
+    Action, Command, Deadline, Expire, LapseRequest, PaymentId, PaymentRequest, PaymentRequestId, RecordKind,
+    Review, Stored, Timestamp, TransactionId,
 };
 use crate::store::Answer;
 
 use super::{Teller, TellerError};
 
-/// Payments that are looked at in one round.
+/// Payments, and payment requests, that are looked at in one round.
 const ROUND: usize = 200;
 
 impl Teller {
@@ -36,17 +37,28 @@ impl Teller {
         Ok(lapsed)
     }
 
+    /// Tells of payment requests that were not paid in time; says of how many.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn lapse_requests(&self) -> Result<usize, TellerError> {
+        self.lapse(PaymentRequest::KIND).await
+    }
+
     async fn lapse(&self, kind: RecordKind) -> Result<usize, TellerError> {
         let due = self.store.due_records(kind, self.clock.now(), ROUND).await?;
         // All are handed over before the first answer is waited for, so that they make few batches.
         let mut answers: Vec<Answer<'_, crate::ledger::Outcome>> = Vec::with_capacity(due.len());
         for record in due {
-            let step = TransactionId::new(self.clock.uuid()?);
-            let request = record.read::<Review>().and_then(|review| review.request);
-            let expire = Expire { payment: PaymentId::new(record.key.id), request, step };
-            answers.push(
-                self.store.execute(Command { origin: self.host_origin()?, action: Action::Expire(expire) }),
-            );
+            let action = if kind == PaymentRequest::KIND {
+                let (request, owner) = (PaymentRequestId::new(record.key.id), record.filing.owner);
+                Action::LapseRequest(LapseRequest { request, owner })
+            } else {
+                let step = TransactionId::new(self.clock.uuid()?);
+                let request = record.read::<Review>().and_then(|review| review.request);
+                Action::Expire(Expire { payment: PaymentId::new(record.key.id), request, step })
+            };
+            answers.push(self.store.execute(Command { origin: self.host_origin()?, action }));
         }
         let mut lapsed = 0_usize;
         for answer in answers {

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use crate::ledger::{
     Action, CancelRequest, Capture, IdempotencyKey, MakeRequest, Memo, Money, Origin, Pay, PayRequested,
-    PaymentId, PaymentRequest, PaymentRequestId, Record, RecordKey, Refusal, Reply, RequestStatus, UserId,
+    PaymentId, PaymentRequest, PaymentRequestId, Record, RecordKey, Refusal, Reply, RequestStatus, Timestamp,
+    UserId,
 };
 use crate::store::{Order, Page, PageRequest, RecordQuery, StoreError};
 
@@ -34,8 +35,10 @@ pub struct RequestNow {
     pub to_name: Option<String>,
     /// What is asked, and what became of it.
     pub request: PaymentRequest,
-    /// How it stands.
+    /// How it stands …
     pub status: RequestStatus,
+    /// … at this time.
+    pub at: Timestamp,
     /// The record.
     pub record: Arc<Record>,
 }
@@ -149,8 +152,9 @@ impl Teller {
     fn request_now(&self, record: Arc<Record>, to_name: Option<String>) -> Result<RequestNow, TellerError> {
         let request = value(&record)?;
         let id = PaymentRequestId::new(record.key.id);
-        let (to, status) = (record.filing.owner, request.status(self.clock.now()));
-        Ok(RequestNow { id, to, to_name, request, status, record })
+        let (to, at) = (record.filing.owner, self.clock.now());
+        let status = request.status(at);
+        Ok(RequestNow { id, to, to_name, request, status, at, record })
     }
 }
 

@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use farthing::ledger::{
     Action, Amount, ApiKey, Authority, BeginFactor, Caller, CancelRequest, Capture, ChangePassword,
     ChangeUser, Command, ConfirmFactor, Currency, Email, EndSession, EndUserSessions, EventDraft, EventKind,
-    Expire, Hold, IdempotencyKey, Lifetime, MakeApiKey, MakeRequest, MakeResetLink, Memo, Money, OpenSession,
-    Origin, Outcome, PasswordHash, Pay, PayRequested, PaymentId, PaymentRequestId, Proof, RefreshSession,
-    Register, RemoveFactor, Rename, Reply, RequestId, ResetFactor, ResetPassword, Role, RotateApiKey,
-    SessionId, Settle, Settlement, Shown, Stage, TokenHash, TokenPair, Topup, TopupMethod, TransactionId,
-    TransactionKind, UserId,
+    Expire, Hold, IdempotencyKey, LapseRequest, Lifetime, MakeApiKey, MakeRequest, MakeResetLink, Memo,
+    Money, OpenSession, Origin, Outcome, PasswordHash, Pay, PayRequested, PaymentId, PaymentRequestId, Proof,
+    RefreshSession, Register, RemoveFactor, Rename, Reply, RequestId, ResetFactor, ResetPassword, Role,
+    RotateApiKey, SessionId, Settle, Settlement, Shown, Stage, TokenHash, TokenPair, Topup, TopupMethod,
+    TransactionId, TransactionKind, UserId,
 };
 use uuid::Uuid;
 
@@ -255,6 +255,9 @@ fn request(
     };
     if dice.below(4) == 0 {
         return Action::CancelRequest(CancelRequest { caller, request });
+    }
+    if dice.below(4) == 0 {
+        return Action::LapseRequest(LapseRequest { request, owner: payee });
     }
     let memo = Memo { reference: request.to_string(), ..Memo::default() };
     // Now and then one who was told of another request under this id.

@@ -7,7 +7,7 @@ use farthing::ledger::{
 };
 use farthing::store::oversight::{EventQuery, TransactionQuery, UserQuery};
 use farthing::store::{
-    HistoryFilter, HistoryQuery, Listing, Order, PageRequest, RecordQuery, Store, WalletQuery,
+    HistoryFilter, HistoryQuery, JournalQuery, Listing, Order, PageRequest, RecordQuery, Store, WalletQuery,
 };
 use uuid::Uuid;
 
@@ -60,6 +60,13 @@ pub async fn everything(store: &dyn Store, world: &World, limit: usize) -> Strin
             after = last.sequence;
             let rows = rows.iter().map(|row| (row.sequence, row.balance_after_minor));
             seen += &format!("{:?}\n", rows.collect::<Vec<_>>());
+        }
+        let mut after = 0;
+        loop {
+            let rows = store.journal(JournalQuery { seer: Some(user), after, limit }).await.unwrap();
+            let Some(last) = rows.last() else { break };
+            after = last.sequence;
+            seen += &format!("{:?}\n", rows.iter().map(|row| row.sequence).collect::<Vec<_>>());
         }
         let payments = HistoryFilter { listing: Listing::Payments, ..HistoryFilter::default() };
         let query = HistoryQuery { user, page: PageRequest { after: None, limit: 100 }, filter: payments };

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::super::{
-    ApiKey, Command, EventDraft, EventKind, MakeApiKey, Refusal, RotateApiKey, Session, SessionId,
+    ApiKey, Command, EventDraft, EventKind, EventType, MakeApiKey, Refusal, RotateApiKey, Session, SessionId,
     SessionKind, Timestamp, TokenHash, User, WorkingSet,
 };
+use super::users::tell_key;
 use super::{Reply, caller_user, factors};
 
 pub(super) fn make(set: &mut WorkingSet, command: &Command, make: &MakeApiKey) -> Result<Reply, Refusal> {
@@ -38,11 +39,9 @@ pub(super) fn rotate(
     };
     // Both count for a while, so that nobody who uses the old one stands before a closed door meanwhile.
     let ends_at = set.now.plus_millis(rotate.overlap_ms).min(old.access_expires_at);
-    set.put_session(Session {
-        access_expires_at: ends_at,
-        refresh_expires_at: ends_at,
-        ..Session::clone(&old)
-    });
+    let old = Session { access_expires_at: ends_at, refresh_expires_at: ends_at, ..Session::clone(&old) };
+    set.put_session(old.clone());
+    tell_key(set, command, EventType::ApiKeyRotated, &old);
     Ok(begin(set, command, user, (rotate.id, rotate.token), key, expires_at))
 }
 
@@ -74,5 +73,6 @@ fn begin(
     let event =
         EventDraft::new(EventKind::TokenCreated, Some(user.id)).with("api_key", session.id.to_string());
     set.record(command, &event);
+    tell_key(set, command, EventType::ApiKeyCreated, &session);
     Reply::Session(Arc::new(session), user)
 }

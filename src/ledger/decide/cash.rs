@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::super::{
-    AccountKey, BalancesAfter, Capture, Cash, CashDecision, CashDirection, CashRequest, Command, DecideCash,
-    Decline, Entry, EventDraft, EventKind, Filing, IdempotencyKey, Memo, Money, Party, Record, RecordKey,
-    Refusal, Rules, Stage, Stored, Transaction, TransactionId, TransactionKind, User, UserId, WorkingSet,
+    AccountKey, Balance, BalancesAfter, Capture, Cash, CashDecision, CashDirection, CashRequest, Command,
+    DecideCash, Decline, Entry, EventDraft, EventKind, EventType, Filing, IdempotencyKey, Memo, Money, Party,
+    Record, RecordKey, Refusal, Rules, Stage, Stored, Transaction, TransactionId, TransactionKind, User,
+    UserId, WorkingSet,
 };
 use super::payments::{answered, balances_after, declined_event, differing, two_entries};
 use super::{Outcome, Reply, caller_user};
@@ -85,7 +88,11 @@ pub(super) fn decide(set: &mut WorkingSet, command: &Command, asked: &DecideCash
     };
     let decision = CashDecision { by: operator.id, approved: asked.approved, note: asked.note.clone() };
     let filing = Filing { due_at: None, parent: None, ..record.filing };
-    set.put_record(asked.transaction.uuid(), filing, &CashRequest { decided: Some(decision), ..request });
+    let request = CashRequest { decided: Some(decision), ..request };
+    set.put_record(asked.transaction.uuid(), filing, &request);
+    if !asked.approved {
+        tell(set, command, &record, &request);
+    }
     let event = privilege(operator.id, asked.transaction)
         .with("action", if asked.approved { "approve_cash" } else { "reject_cash" });
     set.record(command, &event);
@@ -139,7 +146,31 @@ fn file(
     set.put_record(uuid, filing, &request);
     set.record(command, &privilege(operator.id, cash.transaction).with("action", "ask_for_cash"));
     let record = set.records.get(&RecordKey::of::<CashRequest>(uuid)).cloned();
-    record.map(Reply::CashWaits).ok_or(Refusal::CashRequestNotFound)
+    let record = record.ok_or(Refusal::CashRequestNotFound)?;
+    tell(set, command, &record, &request);
+    Ok(Reply::CashWaits(record))
+}
+
+/// Tells the operator who asked how it stands with what moves nothing, as the event of a movement does.
+fn tell(set: &mut WorkingSet, command: &Command, record: &Record, request: &CashRequest) {
+    let kind = match (request.direction, &request.decided) {
+        (CashDirection::Deposit, None) => EventType::DepositPending,
+        (CashDirection::Deposit, Some(_)) => EventType::DepositRejected,
+        (CashDirection::Withdrawal, None) => EventType::WithdrawalPending,
+        (CashDirection::Withdrawal, Some(_)) => EventType::WithdrawalRejected,
+    };
+    let amount = Balance { amount_minor: request.amount_minor, currency: request.currency };
+    let told = json!({
+        "id": TransactionId::new(record.key.id),
+        "type": request.direction,
+        "status": if request.decided.is_some() { "rejected" } else { "pending" },
+        "amount": amount.to_string(),
+        "currency": request.currency,
+        "user": request.user,
+        "reason": null,
+        "created_at": record.created_at.to_string(),
+    });
+    set.tell_owner(command, kind, request.asked_by, (record.key.id, told));
 }
 
 /// Cash that every rule allows.

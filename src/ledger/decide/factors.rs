@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::super::{
-    BeginFactor, Command, ConfirmFactor, EventDraft, EventKind, Refusal, RemoveFactor, SecondFactor, Shown,
-    User, UserId, WorkingSet,
+    BeginFactor, Command, ConfirmFactor, EventDraft, EventKind, EventType, Refusal, RemoveFactor,
+    SecondFactor, Shown, User, UserId, WorkingSet,
 };
 use super::{Reply, caller_user};
 
@@ -39,6 +39,7 @@ pub(super) fn confirm(
     set.put_user(User { second_factor: Some(factor), ..User::clone(&user) });
     let event = EventDraft::new(EventKind::AuthzChange, Some(user.id)).with("second_factor", "confirmed");
     set.record(command, &event);
+    set.tell_user(command, EventType::UserTotpEnabled, &user);
     Ok(Reply::Done)
 }
 
@@ -57,6 +58,9 @@ pub(super) fn remove(
     set.put_user(User { second_factor: None, ..User::clone(&user) });
     let event = EventDraft::new(EventKind::AuthzChange, Some(user.id)).with("second_factor", "removed");
     set.record(command, &event);
+    if user.active_factor().is_some() {
+        set.tell_user(command, EventType::UserTotpDisabled, &user);
+    }
     Ok(Reply::Done)
 }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::super::{
-    Authority, ChangeUser, Command, EndUserSessions, EventDraft, EventKind, MakeResetLink, Mode, Permission,
-    Refusal, ResetFactor, Rules, SessionEnd, SessionKind, User, UserId, WorkingSet,
+    Authority, ChangeUser, Command, EndUserSessions, EventDraft, EventKind, EventType, MakeResetLink, Mode,
+    Permission, Refusal, ResetFactor, Rules, SessionEnd, SessionKind, User, UserId, WorkingSet,
 };
 use super::users::end_sessions;
 use super::{Reply, caller_user, resets};
@@ -34,7 +34,15 @@ pub(super) fn change_user(
         note_use(set, command, &change.by, "change_user", user.id);
         set.put_user(User { role, frozen, ..User::clone(&user) });
     }
-    find(set, change.user).map(Reply::User)
+    let changed = find(set, change.user)?;
+    if role != user.role {
+        set.tell_user(command, EventType::UserRoleChanged, &changed);
+    }
+    if frozen != user.frozen {
+        let kind = if frozen { EventType::UserFrozen } else { EventType::UserUnfrozen };
+        set.tell_user(command, kind, &changed);
+    }
+    Ok(Reply::User(changed))
 }
 
 pub(super) fn end_user_sessions(
@@ -78,6 +86,9 @@ pub(super) fn reset_factor(
     set.put_user(User { second_factor: None, ..User::clone(&user) });
     set.record(command, &about(EventKind::AuthzChange, &user, &reset.by).with("second_factor", "removed"));
     note_use(set, command, &reset.by, "reset_totp", user.id);
+    if user.active_factor().is_some() {
+        set.tell_user(command, EventType::UserTotpDisabled, &user);
+    }
     find(set, reset.user).map(Reply::User)
 }
 

@@ -7,14 +7,15 @@
 use std::sync::Arc;
 
 use super::super::{
-    Caller, CancelRequest, Command, Filing, MakeRequest, PayRequested, PaymentId, PaymentRequest,
-    PaymentRequestId, RecordKey, Refusal, RequestEnd, RequestStatus, Rules, User, UserId, WorkingSet,
+    Caller, CancelRequest, Command, EventType, Filing, LapseRequest, MakeRequest, PayRequested, PaymentId,
+    PaymentRequest, PaymentRequestId, RecordKey, Refusal, RequestEnd, RequestStatus, Rules, Transaction,
+    User, UserId, WorkingSet,
 };
 use super::factors::Asked;
 use super::payments::{answered, check_payment, replay, write_payment};
 use super::{Outcome, Reply, caller_user};
 
-pub(super) fn make(set: &mut WorkingSet, make: &MakeRequest) -> Result<Reply, Refusal> {
+pub(super) fn make(set: &mut WorkingSet, command: &Command, make: &MakeRequest) -> Result<Reply, Refusal> {
     let user = active_caller(set, &make.caller)?;
     let request = PaymentRequest {
         money: make.money,
@@ -22,10 +23,14 @@ pub(super) fn make(set: &mut WorkingSet, make: &MakeRequest) -> Result<Reply, Re
         expires_at: make.expires_in_ms.map(|millis| set.now.plus_millis(millis)),
         end: None,
     };
-    put(set, make.request, user.id, &request)
+    put(set, command, EventType::RequestCreated, (make.request, &request), (user.id, user.name.as_deref()))
 }
 
-pub(super) fn cancel(set: &mut WorkingSet, cancel: &CancelRequest) -> Result<Reply, Refusal> {
+pub(super) fn cancel(
+    set: &mut WorkingSet,
+    command: &Command,
+    cancel: &CancelRequest,
+) -> Result<Reply, Refusal> {
     let user = active_caller(set, &cancel.caller)?;
     let (record, mut request) =
         set.stored::<PaymentRequest>(cancel.request.uuid()).ok_or(Refusal::RequestNotFound)?;
@@ -37,9 +42,23 @@ pub(super) fn cancel(set: &mut WorkingSet, cancel: &CancelRequest) -> Result<Rep
         RequestStatus::Paid => Err(Refusal::RequestState { status: RequestStatus::Paid }),
         RequestStatus::Open | RequestStatus::Expired => {
             request.end = Some(RequestEnd::Cancelled { at: set.now });
-            put(set, cancel.request, user.id, &request)
+            let to = (user.id, user.name.as_deref());
+            put(set, command, EventType::RequestCancelled, (cancel.request, &request), to)
         }
     }
+}
+
+/// Tells that a request was not paid in time. That it cannot be paid any more needs nobody who says so.
+pub(super) fn lapse(set: &mut WorkingSet, command: &Command, lapse: &LapseRequest) -> Result<Reply, Refusal> {
+    let (record, request) =
+        set.stored::<PaymentRequest>(lapse.request.uuid()).ok_or(Refusal::RequestNotFound)?;
+    let status = request.status(set.now);
+    if status != RequestStatus::Expired || record.filing.due_at.is_none() {
+        return Err(Refusal::RequestState { status });
+    }
+    let owner = record.filing.owner;
+    let name = set.users.get(&owner).and_then(|user| user.name.clone());
+    put(set, command, EventType::RequestExpired, (lapse.request, &request), (owner, name.as_deref()))
 }
 
 pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, asked: &PayRequested) -> Outcome {
@@ -76,20 +95,30 @@ fn pay_open(
         status => return Err(Refusal::RequestState { status }),
     }
     let payee = check_payment(rules, set, payer, pay)?;
+    let to_name = payee.name.clone();
     let reply = write_payment(rules, set, command, pay, (payer, payee), &mut Asked::of(pay.shown))?;
     request.end = Some(RequestEnd::Paid { payment: pay.payment, by: payer.id, at: set.now });
-    put(set, id, record.filing.owner, &request)?;
+    let to = (record.filing.owner, to_name.as_deref());
+    put(set, command, EventType::RequestPaid, (id, &request), to)?;
     Ok(reply)
 }
 
 /// Opens a request again whose payment came to nothing.
-pub(super) fn reopen(set: &mut WorkingSet, id: PaymentRequestId, payment: PaymentId) {
-    if let Some((record, mut request)) = set.stored::<PaymentRequest>(id.uuid())
+pub(super) fn reopen(
+    set: &mut WorkingSet,
+    command: &Command,
+    id: PaymentRequestId,
+    first: &Transaction,
+) -> Result<(), Refusal> {
+    let payment: PaymentId = first.id.into();
+    if let Some((_, mut request)) = set.stored::<PaymentRequest>(id.uuid())
         && matches!(request.end, Some(RequestEnd::Paid { payment: by, .. }) if by == payment)
     {
         request.end = None;
-        set.put_record(id.uuid(), record.filing, &request);
+        let to = (first.to.id, first.to.name.as_deref());
+        put(set, command, EventType::RequestReopened, (id, &request), to)?;
     }
+    Ok(())
 }
 
 fn active_caller(set: &WorkingSet, caller: &Caller) -> Result<Arc<User>, Refusal> {
@@ -97,13 +126,20 @@ fn active_caller(set: &WorkingSet, caller: &Caller) -> Result<Arc<User>, Refusal
     if user.frozen { Err(Refusal::AccountFrozen) } else { Ok(user) }
 }
 
+/// Writes a request and tells its maker. It is due when its time is over, until that is told.
 fn put(
     set: &mut WorkingSet,
-    id: PaymentRequestId,
-    owner: UserId,
-    request: &PaymentRequest,
+    command: &Command,
+    kind: EventType,
+    (id, request): (PaymentRequestId, &PaymentRequest),
+    (owner, name): (UserId, Option<&str>),
 ) -> Result<Reply, Refusal> {
-    set.put_record(id.uuid(), Filing::under(owner), request);
-    let record = set.records.get(&RecordKey::of::<PaymentRequest>(id.uuid()));
-    record.cloned().map(Reply::Record).ok_or(Refusal::RequestNotFound)
+    let waits = request.end.is_none() && kind != EventType::RequestExpired;
+    let due_at = request.expires_at.filter(|_| waits);
+    set.put_record(id.uuid(), Filing { due_at, ..Filing::under(owner) }, request);
+    let record = set.records.get(&RecordKey::of::<PaymentRequest>(id.uuid())).cloned();
+    let record = record.ok_or(Refusal::RequestNotFound)?;
+    let told = request.told(&record, name, set.now);
+    set.tell_owner(command, kind, owner, (id.uuid(), told));
+    Ok(Reply::Record(record))
 }

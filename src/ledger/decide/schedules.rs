@@ -3,25 +3,32 @@
 use std::sync::Arc;
 
 use super::super::{
-    Caller, Capture, Command, EndSchedule, EventDraft, EventKind, Filing, LastRun, MakeSchedule, Memo, Pay,
-    Record, RecordKey, Refusal, Rules, RunOutcome, RunSchedule, Schedule, ScheduleEnd, ScheduleId, SessionId,
-    Shown, Timestamp, TokenHash, User, UserId, WorkingSet,
+    Caller, Capture, Command, EndSchedule, EventDraft, EventKind, EventType, Filing, LastRun, MakeSchedule,
+    Memo, Pay, Record, RecordKey, Refusal, Rules, RunOutcome, RunSchedule, Schedule, ScheduleEnd, ScheduleId,
+    SessionId, Shown, Timestamp, TokenHash, User, UserId, WorkingSet,
 };
 use super::factors::Asked;
 use super::payments::{party, write_payment};
 use super::{Reply, caller_user};
 
-pub(super) fn make(rules: &Rules, set: &mut WorkingSet, make: &MakeSchedule) -> Result<Reply, Refusal> {
+pub(super) fn make(
+    rules: &Rules,
+    set: &mut WorkingSet,
+    command: &Command,
+    make: &MakeSchedule,
+) -> Result<Reply, Refusal> {
     let user = active_caller(set, &make.caller)?;
     let payee = party(rules, set, make.schedule.payee).ok_or(Refusal::RecipientNotFound)?;
     if payee.id == user.id {
         return Err(Refusal::SelfPayment);
     }
     let schedule = Schedule { payee_name: payee.name, ..make.schedule.clone() };
-    put(set, make.id, user.id, Some(make.due), &schedule)
+    let record = put(set, make.id, user.id, Some(make.due), &schedule)?;
+    tell(set, command, EventType::ScheduleCreated, &record, &schedule);
+    Ok(Reply::Record(record))
 }
 
-pub(super) fn end(set: &mut WorkingSet, end: &EndSchedule) -> Result<Reply, Refusal> {
+pub(super) fn end(set: &mut WorkingSet, command: &Command, end: &EndSchedule) -> Result<Reply, Refusal> {
     let user = active_caller(set, &end.caller)?;
     let (record, mut schedule) =
         set.stored::<Schedule>(end.schedule.uuid()).ok_or(Refusal::ScheduleNotFound)?;
@@ -32,7 +39,9 @@ pub(super) fn end(set: &mut WorkingSet, end: &EndSchedule) -> Result<Reply, Refu
         return Ok(Reply::Record(record));
     }
     schedule.end = Some(ScheduleEnd::Cancelled);
-    put(set, end.schedule, user.id, None, &schedule)
+    let record = put(set, end.schedule, user.id, None, &schedule)?;
+    tell(set, command, EventType::ScheduleCancelled, &record, &schedule);
+    Ok(Reply::Record(record))
 }
 
 /// Runs a schedule, if it is due for the time that the command is about: else somebody else has run it.
@@ -62,11 +71,22 @@ pub(super) fn run(
             .with("reason", reason.clone());
         set.record(command, &event);
     }
+    // What was paid is told by its payment.
+    let kind = match outcome {
+        RunOutcome::Paid(_) => None,
+        RunOutcome::Declined(_) | RunOutcome::Refused(_) => Some(EventType::ScheduleRunFailed),
+        RunOutcome::Skipped => Some(EventType::ScheduleRunSkipped),
+    };
     schedule.last = Some(LastRun { due: run.due, at: set.now, outcome });
-    if run.next.is_none() {
+    let done = run.next.is_none().then_some(EventType::ScheduleDone);
+    if done.is_some() {
         schedule.end = Some(ScheduleEnd::Done);
     }
-    put(set, run.schedule, owner, run.next, &schedule)
+    let record = put(set, run.schedule, owner, run.next, &schedule)?;
+    for kind in kind.into_iter().chain(done) {
+        tell(set, command, kind, &record, &schedule);
+    }
+    Ok(Reply::Record(record))
 }
 
 /// What a run's payment comes to. Its payer is not here: no session is asked for, since the record says what they want.
@@ -125,8 +145,13 @@ fn put(
     owner: UserId,
     due_at: Option<Timestamp>,
     schedule: &Schedule,
-) -> Result<Reply, Refusal> {
+) -> Result<Arc<Record>, Refusal> {
     set.put_record(id.uuid(), Filing { due_at, ..Filing::under(owner) }, schedule);
     let record: Option<&Arc<Record>> = set.records.get(&RecordKey::of::<Schedule>(id.uuid()));
-    record.cloned().map(Reply::Record).ok_or(Refusal::ScheduleNotFound)
+    record.cloned().ok_or(Refusal::ScheduleNotFound)
+}
+
+fn tell(set: &mut WorkingSet, command: &Command, kind: EventType, record: &Record, schedule: &Schedule) {
+    let (owner, object) = (record.filing.owner, record.key.id);
+    set.tell_owner(command, kind, owner, (object, schedule.told(record)));
 }

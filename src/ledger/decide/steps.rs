@@ -40,15 +40,20 @@ pub(super) fn settle(rules: &Rules, set: &mut WorkingSet, command: &Command, set
     }
 }
 
-pub(super) fn expire(rules: &Rules, set: &mut WorkingSet, expire: Expire) -> Result<Reply, Refusal> {
+pub(super) fn expire(
+    rules: &Rules,
+    set: &mut WorkingSet,
+    command: &Command,
+    expire: Expire,
+) -> Result<Reply, Refusal> {
     let known = set.payments.get(&expire.payment).cloned().ok_or(Refusal::PaymentNotFound)?;
     let status = known.state.status;
     if !status.allows(Move::Expire) || !is_overdue(rules, set, &known) {
         return Err(Refusal::PaymentState { status });
     }
     let state = PaymentState::without_capture(PaymentStatus::Expired);
-    let step =
-        post(set, &known, Planned::of(expire.step, TransactionKind::Expiry, known.first.money, state))?;
+    let planned = Planned::of(expire.step, TransactionKind::Expiry, known.first.money, state);
+    let step = post(set, command, &known, planned)?;
     Ok(Reply::Step { first: known.first, step })
 }
 
@@ -185,7 +190,7 @@ fn write(
     planned: Planned,
 ) -> Result<Reply, Refusal> {
     let privilege = planned.by_privilege.then(|| privilege_event(known, &planned));
-    let step = post(set, known, planned)?;
+    let step = post(set, command, known, planned)?;
     if let Some(event) = privilege {
         set.record(command, &event);
     }
@@ -195,7 +200,12 @@ fn write(
     answer(known, &step)
 }
 
-fn post(set: &mut WorkingSet, known: &KnownPayment, planned: Planned) -> Result<Arc<Transaction>, Refusal> {
+fn post(
+    set: &mut WorkingSet,
+    command: &Command,
+    known: &KnownPayment,
+    planned: Planned,
+) -> Result<Arc<Transaction>, Refusal> {
     let Planned { id, kind, money, state, note, actor, key, .. } = planned;
     let first = &known.first;
     let (from, to) = match kind {
@@ -228,23 +238,29 @@ fn post(set: &mut WorkingSet, known: &KnownPayment, planned: Planned) -> Result<
         let sides = [transaction.from.id, transaction.to.id];
         transaction.after = balances_after(set, sides, money.currency(), &transaction.entries);
     }
-    settle_deadline(set, first, state);
+    settle_deadline(set, command, first, state)?;
     Ok(set.post(transaction))
 }
 
 /// What is held no more has no deadline; what is still to be captured after a review keeps the one it had.
-fn settle_deadline(set: &mut WorkingSet, first: &Transaction, state: PaymentState) {
+fn settle_deadline(
+    set: &mut WorkingSet,
+    command: &Command,
+    first: &Transaction,
+    state: PaymentState,
+) -> Result<(), Refusal> {
     let uuid = first.id.uuid();
     let deadline = set.remove_record(RecordKey::of::<Deadline>(uuid));
     let request = set.stored::<Review>(uuid).and_then(|(_, review)| review.request);
     let review = set.remove_record(RecordKey::of::<Review>(uuid));
     if let Some(request) = request.filter(|_| state.status.is_undone()) {
-        reopen(set, request, first.id.into());
+        reopen(set, command, request, first)?;
     }
     let kept = deadline.or(review).filter(|_| state.status.is_held());
     if let Some(record) = kept {
         set.put_record(uuid, record.filing, &Deadline {});
     }
+    Ok(())
 }
 
 /// What a step moves: a refund from wallet to wallet, anything else what was held.

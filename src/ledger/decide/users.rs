@@ -136,7 +136,7 @@ pub(super) fn refresh_session(
         // Somebody holds a token that was swapped before: thief or victim, the session is no longer trustworthy
         // (RFC 9700, 4.14.2).
         let event = session_event(EventKind::TokenReuse, &session);
-        end(set, &session, SessionEnd::TokenReused);
+        end(set, command, &session, SessionEnd::TokenReused);
         set.record(command, &event);
         return Err(Refusal::TokenReused);
     }
@@ -174,7 +174,7 @@ pub(super) fn end_session(
         .ok_or(Refusal::SessionNotFound)?;
     let why =
         if asked.session == asked.caller.session { SessionEnd::Logout } else { SessionEnd::EndedByUser };
-    end(set, &session, why);
+    end(set, command, &session, why);
     set.record(command, &revoked_event(&session, why));
     Ok(Reply::Done)
 }
@@ -217,7 +217,7 @@ pub(super) fn end_sessions(
         let Some(session) = set.sessions.get(&id).filter(|session| session.is_live(set.now)).cloned() else {
             continue;
         };
-        end(set, &session, why);
+        end(set, command, &session, why);
         set.record(command, &revoked_event(&session, why));
     }
 }
@@ -230,9 +230,17 @@ pub(super) fn rename(set: &mut WorkingSet, command: &Command, rename: &Rename) -
     Ok(Reply::User(user))
 }
 
-fn end(set: &mut WorkingSet, session: &Session, why: SessionEnd) {
+fn end(set: &mut WorkingSet, command: &Command, session: &Session, why: SessionEnd) {
     if session.ended.is_none() {
         set.put_session(Session { ended: Some((set.now, why)), ..session.clone() });
+        tell_key(set, command, EventType::ApiKeyDeleted, session);
+    }
+}
+
+/// Tells what changed about an API key; nothing of a session that is none.
+pub(super) fn tell_key(set: &mut WorkingSet, command: &Command, kind: EventType, session: &Session) {
+    if let Some(told) = session.told_key() {
+        set.tell_owner(command, kind, session.user, (session.id.uuid(), told));
     }
 }
 

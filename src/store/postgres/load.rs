@@ -82,6 +82,7 @@ fn locked_user(action: &Action) -> Option<UserId> {
         | Action::PayRequest(_)
         | Action::Settle(_)
         | Action::Expire(_)
+        | Action::LapseRequest(_)
         | Action::Cash(_)
         | Action::DecideCash(_)
         | Action::Topup(_)

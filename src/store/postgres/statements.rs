@@ -368,15 +368,15 @@ pub(super) const WALLET_MOVEMENTS: &str = concat!(
     " AND x.currency = $4 ORDER BY x.no LIMIT $5) ORDER BY no LIMIT $5) h \
      JOIN transactions t ON t.no = h.no ORDER BY t.no"
 );
-/// What was declined is seen by its owner alone.
+/// What was declined is seen by the one side alone that would have given, or topped up.
 pub(super) const MOVEMENTS_AFTER: &str = concat!(
     "SELECT ",
     transaction_columns!(),
     " FROM ( \
      (SELECT x.no FROM transactions x WHERE x.from_user = $1 AND x.no > $2 \
-     AND (x.decline IS NULL OR x.owner = $1) ORDER BY x.no LIMIT $3) UNION \
+     AND (x.decline IS NULL OR x.kind NOT IN ('topup', 'grant', 'deposit')) ORDER BY x.no LIMIT $3) UNION \
      (SELECT x.no FROM transactions x WHERE x.to_user = $1 AND x.no > $2 \
-     AND (x.decline IS NULL OR x.owner = $1) ORDER BY x.no LIMIT $3) ORDER BY no LIMIT $3) h \
+     AND (x.decline IS NULL OR x.kind IN ('topup', 'grant', 'deposit')) ORDER BY x.no LIMIT $3) ORDER BY no LIMIT $3) h \
      JOIN transactions t ON t.no = h.no ORDER BY t.no"
 );
 pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user_id, ip, user_agent, request, detail FROM security_events \

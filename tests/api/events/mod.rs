@@ -1,6 +1,7 @@
-//! `GET /events`, `GET /events/stream`, `POST /sandbox/events`, and the examples in the documents.
+//! `GET /events`, `GET /events/stream`, `POST /sandbox/events`, and the types of events.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod types;
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -9,11 +10,11 @@ use farthing::http::events::example;
 use farthing::ledger::EventType;
 use serde_json::{Value, json};
 
-use super::webhooks::{make, server_for};
 use crate::support::lists::{assert_distinct, ids, rows};
 use crate::support::receiver::Receiver;
 use crate::support::shape::{assert_fails, assert_id, assert_members, assert_time};
-use crate::support::{PASSWORD, Request, Server, User};
+use crate::support::{Request, Server, User};
+use crate::webhooks::{make, server_for};
 
 fn feed(user: &mut User, query: &str) -> Value {
     user.client.get(&format!("/events{query}")).expect(200).json()
@@ -153,7 +154,7 @@ fn a_stream_ends_with_its_session_and_does_not_hold_up_the_server() {
     ada.client.get("/events/stream").problem(429, "too_many_streams");
     streams.pop();
     let mut again = String::new();
-    super::webhooks::until("a place is free", || {
+    crate::webhooks::until("a place is free", || {
         let mut stream = Stream::open(&server, &ada, "/events/stream", "");
         again.clone_from(&stream.status);
         let is_open = again.contains("200");
@@ -181,78 +182,4 @@ fn an_event_that_did_not_happen_is_told_in_a_sandbox() {
     let live = Server::builder().env("FARTHING_MODE", "live").start();
     let body = json!({"type": "payment.succeeded"});
     live.user("ada").client.post("/sandbox/events", &body).problem(403, "sandbox_only");
-}
-
-/// What a value is made of, all the way down; null fits anything.
-fn shape(value: &Value) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    collect("", value, &mut found);
-    found
-}
-
-fn collect(path: &str, value: &Value, found: &mut BTreeSet<String>) {
-    if let Value::Object(members) = value {
-        for (name, member) in members {
-            let path = format!("{path}.{name}");
-            found.insert(path.clone());
-            collect(&path, member, found);
-        }
-    }
-}
-
-/// Types that take a clock, an operator, an empty wallet or a receiver that is gone.
-const ELSEWHERE: [EventType; 8] = [
-    EventType::WebhookDisabled,
-    EventType::PaymentPendingReview,
-    EventType::PaymentExpired,
-    EventType::PaymentApproved,
-    EventType::PaymentRejected,
-    EventType::RefundDeclined,
-    EventType::DepositSucceeded,
-    EventType::WithdrawalSucceeded,
-];
-
-/// Each type happens once, and looks like its example: in the code, and word for word in `docs/events.md`.
-#[test]
-fn every_type_has_an_example_that_is_true() {
-    let receiver = Receiver::start();
-    let server = server_for(&[&receiver], "0,1");
-    let mut ada = server.user("ada");
-    let path = format!("/webhooks/{}", make(&mut ada, &receiver, &["grant.created"])["id"].as_str().unwrap());
-    ada.pay(&json!({"amount": "5", "currency": "USD"})).expect(201);
-    ada.pay(&json!({"amount": "5000", "currency": "USD"})).problem(402, "insufficient_funds");
-    let mut bob = server.user("bob");
-    let held = json!({"to": bob.email, "amount": "7", "currency": "USD", "capture": "manual"});
-    let captured = ada.pay(&held).expect(201).str("id");
-    assert!(bob.client.post_empty(&format!("/payment/{captured}/capture")).status < 300);
-    assert!(bob.client.post_empty(&format!("/payment/{captured}/refund")).status < 300);
-    let voided = ada.pay_with_key("another", &held).expect(201).str("id");
-    assert!(bob.client.post_empty(&format!("/payment/{voided}/void")).status < 300);
-    ada.top_up("5", "USD");
-    let failing = json!({"amount": "5", "currency": "USD", "method": "sim_expired"});
-    ada.client.post("/topup", &failing).problem(402, "topup_failed");
-    ada.client.call(&Request::new("PATCH", "/me").json(&json!({"name": "Ada"}))).expect(200);
-    ada.client.post_empty(&format!("{path}/test")).expect(202);
-    ada.client.call(&Request::new("PATCH", &path).json(&json!({"description": "x"}))).expect(200);
-    ada.client.call(&Request::new("DELETE", &path)).expect(204);
-    let change = json!({"current_password": PASSWORD, "new_password": PASSWORD});
-    ada.client.post("/me/password", &change).expect(204);
-    let happened: BTreeMap<String, Value> = rows(&feed(&mut ada, "?limit=100"))
-        .into_iter()
-        .map(|event| (event["type"].as_str().unwrap().to_owned(), event["data"].clone()))
-        .collect();
-    let (document, mut missing) = (include_str!("../../docs/events.md"), Vec::new());
-    for kind in EventType::ALL {
-        let example = example(*kind);
-        if !ELSEWHERE.contains(kind) {
-            let real = happened.get(kind.name()).unwrap_or_else(|| panic!("{} did not happen", kind.name()));
-            let (real, told) = (shape(real), shape(&example));
-            assert_eq!(real, told, "{}", kind.name());
-        }
-        let section = format!("## `{}`\n\n{}\n\n```json\n{:#}\n```\n", kind.name(), kind.about(), example);
-        if !document.contains(&section) {
-            missing.push(section);
-        }
-    }
-    assert!(missing.is_empty(), "docs/events.md lacks:\n{}", missing.join("\n"));
 }
