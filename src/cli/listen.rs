@@ -1,7 +1,8 @@
 //! `farthing listen` and `farthing trigger`: events to a program that is being developed, without a public address.
 //!
 //! Listening follows the server's stream of events and forwards each, signed like a webhook's delivery, with a secret that
-//! is made for this run. It begins as long ago as it is told, and goes on where a broken connection left it.
+//! is made for this run. It begins as long ago as it is told, and goes on where a broken connection left it. What is sent
+//! again to a webhook while it listens is forwarded again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,21 +134,22 @@ impl Listener {
             (None, Some(since)) => format!("&since={since}"),
             (None, None) => String::new(),
         };
-        let path = format!("/events/stream?scope={}{begin}", self.scope);
+        let path = format!("/events/stream?include=resent&scope={}{begin}", self.scope);
         let mut body = self.remote.ask(Method::GET, &path, None).await?.into_body();
         tell("listening");
-        let (mut text, mut place) = (String::new(), String::new());
+        let (mut text, mut place) = (String::new(), None);
         while let Some(piece) = next_piece(&mut body).await? {
             text.push_str(&piece);
             while let Some((line, rest)) = text.split_once('\n') {
                 let (line, rest) = (line.trim_end().to_owned(), rest.to_owned());
                 text = rest;
                 if let Some(id) = line.strip_prefix("id: ") {
-                    id.clone_into(&mut place);
+                    place = Some(id.to_owned());
                 } else if let Some(data) = line.strip_prefix("data: ") {
                     let event: Value = serde_json::from_str(data).map_err(Asked::away)?;
                     self.forward(&event, data).await;
-                    self.place = Some(place.clone());
+                    // What was sent again has no place.
+                    self.place = place.take().or(self.place.take());
                 }
             }
         }

@@ -279,7 +279,7 @@ impl Rounds {
             for event in events.iter().filter(within).filter(|event| wanted.selects(event)) {
                 let id = courier.teller.clock().uuid()?;
                 bodies.insert(id, (webhook, event.id.uuid(), Arc::from((courier.render)(event))));
-                deliveries.push(new_delivery(id, webhook, event));
+                deliveries.push(NewDelivery { again: true, ..new_delivery(id, webhook, event) });
             }
             if whole && let Some(last) = events.last() {
                 to = last.position;
@@ -355,5 +355,6 @@ fn new_delivery(id: Uuid, webhook: Uuid, event: &FeedEvent) -> NewDelivery {
         name: event.kind.name().to_owned(),
         source: event.source,
         object: event.object,
+        again: false,
     }
 }

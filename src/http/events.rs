@@ -168,20 +168,26 @@ async fn begin(
 pub(super) async fn stream(call: Call) -> Answer {
     let mut query = call.query();
     let (after, since, scope) = (query.place("after"), query.from("since"), query.word("scope"));
+    let include = query.word("include");
     query.finish(())?;
     let last = call.headers.get("last-event-id").and_then(|value| Place::parse(value.to_str().ok()?));
     let after = last.map(|place| place.0).or(after);
-    let seer = seer(owner(&call, scope).await?);
+    let owner = owner(&call, scope).await?;
+    let seer = seer(owner);
     let begin = match begin(&call, after, since).await? {
         Some(place) => place,
         None => call.teller().feed_position(Timestamp::from_millis(i64::MAX)).await?,
+    };
+    let resent = match include {
+        Some(_) => Some((owner, call.teller().newest_delivery(owner).await?)),
+        None => None,
     };
     let caller = call.who()?.caller;
     let seat = call.app.streams().take(caller.user).ok_or_else(too_many_streams)?;
     let (sender, pieces) = channel(2);
     let app = Arc::clone(&call.app);
     tokio::spawn(async move {
-        Follower { app, caller, seer, place: begin, sender }.run(seat).await;
+        Follower { app, caller, seer, place: begin, resent, sender }.run(seat).await;
     });
     Ok(reply::stream("text/event-stream", pieces))
 }
@@ -192,6 +198,8 @@ struct Follower {
     caller: Caller,
     seer: Option<UserId>,
     place: FeedPosition,
+    /// Whose deliveries that are made again are told, too, and up to which place they were.
+    resent: Option<(UserId, u64)>,
     sender: Sender<Result<Bytes, Cut>>,
 }
 
@@ -242,8 +250,15 @@ impl Follower {
         let mut text = String::new();
         for event in &events {
             let place = Place(event.position);
-            text.push_str(&format_event(&place, event.kind.name(), &render(event)));
+            text.extend([format!("id: {place}\n"), format_event(event)]);
             self.place = event.position;
+        }
+        if let Some((owner, place)) = &mut self.resent {
+            // They have no place in the feed: whoever goes on from the last one goes on with what is new.
+            if let Ok((events, seen)) = self.app.teller().resent(*owner, *place, PIECE).await {
+                *place = seen;
+                text.extend(events.iter().map(format_event));
+            }
         }
         if text.is_empty() {
             return Ok(false);
@@ -254,8 +269,8 @@ impl Follower {
 }
 
 /// JSON has no line breaks, so that one line of data is enough.
-fn format_event(place: &Place, kind: &str, data: &str) -> String {
-    format!("id: {place}\nevent: {kind}\ndata: {data}\n\n")
+fn format_event(event: &FeedEvent) -> String {
+    format!("event: {}\ndata: {}\n\n", event.kind.name(), render(event))
 }
 
 /// The streams that are open: bounded, and ended when the server stops.

@@ -31,6 +31,9 @@ pub struct Delivery {
     pub body: String,
     /// What waits for it.
     pub next: Option<Uuid>,
+    /// Whether somebody asked that its event be sent again.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// How a delivery stands.
@@ -114,6 +117,8 @@ pub struct NewDelivery {
     pub source: EventSource,
     /// What the event is about.
     pub object: Uuid,
+    /// Whether somebody asked that its event be sent again.
+    pub again: bool,
 }
 
 /// Past these events the feed's cursor is to move; these are their deliveries.

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{Teller, TellerError};
 use crate::ledger::{
-    EventId, EventSource, EventType, FeedPosition, Notice, PaymentId, Record, RecordKind, Timestamp,
-    Transaction, UserId,
+    Delivery, EventId, EventSource, EventType, FeedPosition, Notice, PaymentId, Record, RecordKind,
+    Timestamp, Transaction, UserId,
 };
 use crate::store::{JournalQuery, Movement, Order, PageRequest, RecordQuery, StoreError};
 
@@ -127,6 +127,40 @@ impl Teller {
         Ok(events)
     }
 
+    /// The events that were sent again to webhooks of that owner after a place among the records, oldest first, and the place
+    /// up to which was looked.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn resent(
+        &self,
+        owner: UserId,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<FeedEvent>, u64), TellerError> {
+        let page = PageRequest { after: Some(after), limit };
+        let found = self.store.records(deliveries_of(owner, Order::OldestFirst, page)).await?.rows;
+        let (mut events, mut place) = (Vec::new(), after);
+        for (number, record) in found {
+            place = number;
+            let again = record.read::<Delivery>().filter(|delivery| delivery.again);
+            if let Some(delivery) = again {
+                events.extend(self.event(delivery.source).await?);
+            }
+        }
+        Ok((events, place))
+    }
+
+    /// The place among the records of the newest delivery to a webhook of that owner.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn newest_delivery(&self, owner: UserId) -> Result<u64, TellerError> {
+        let page = PageRequest { after: None, limit: 1 };
+        let found = self.store.records(deliveries_of(owner, Order::NewestFirst, page)).await?.rows;
+        Ok(found.first().map_or(0, |(number, _)| *number))
+    }
+
     /// The event that is told there; none if it was forgotten.
     ///
     /// # Errors
@@ -169,6 +203,10 @@ impl Teller {
         })
         .await
     }
+}
+
+fn deliveries_of(owner: UserId, order: Order, page: PageRequest) -> RecordQuery {
+    RecordQuery { kind: RecordKind::Delivery, owner: Some(owner), parent: None, order, page }
 }
 
 fn notices_of(owner: Option<UserId>, page: PageRequest) -> RecordQuery {

@@ -9,6 +9,7 @@ mod admin;
 mod backup;
 mod bench;
 mod key_file;
+mod listen;
 mod migrate;
 mod pepper;
 mod proofs;

@@ -196,6 +196,11 @@ pub const STREAM: Doc = Doc {
         PLACE,
         Field::optional("since", Kind::Moment, "Begin at this time; 'after' comes before it."),
         SCOPE,
+        Field::optional(
+            "include",
+            Kind::OneOf(&["resent"]),
+            "With 'resent' what is sent again to your webhooks from now on comes here, too, without an 'id'.",
+        ),
     ],
     success: &[success(200, Content::EventStream, "The stream.")],
     errors: &[Code::PermissionDenied, Code::TooManyStreams],

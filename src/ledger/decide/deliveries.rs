@@ -103,6 +103,7 @@ fn add(set: &mut WorkingSet, new: &NewDelivery) -> Option<Uuid> {
         tries: Vec::new(),
         body: String::new(),
         next: None,
+        again: new.again,
     };
     let due_at = (!waits).then(|| set.now.plus_millis(LEASE_MS));
     let filing =
@@ -211,7 +212,7 @@ fn redeliver(set: &mut WorkingSet, asked: &Redeliver) -> Result<Reply, Refusal> 
         return Err(Refusal::WebhookNotFound);
     }
     let Delivery { event, name, source, object, .. } = delivery;
-    let new = NewDelivery { id: asked.new, webhook: asked.webhook, event, name, source, object };
+    let new = NewDelivery { id: asked.new, webhook: asked.webhook, event, name, source, object, again: true };
     if let Some(claimed) = add(set, &new)
         && let Some((record, delivery)) = set.stored::<Delivery>(claimed)
     {

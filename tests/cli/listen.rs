@@ -1,0 +1,97 @@
+//! `listen`: what was missed, what happens and what is sent again arrives at a program on a local port.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use serde_json::{Value, json};
+
+use super::command;
+use super::support::receiver::{Received, Receiver};
+use super::support::{Server, User};
+
+/// A running `listen`, which ends with the test.
+struct Listening(Child);
+
+impl Listening {
+    fn start(
+        folder: &std::path::Path,
+        server: &Server,
+        user: &User,
+        receiver: &Receiver,
+        more: &[&str],
+    ) -> Self {
+        let url = format!("http://{}", server.address());
+        let args = ["listen", "--forward-to", &receiver.url(), "--url", &url, "--event", "payment.*"];
+        let mut listen = command(folder, &[("FARTHING_TOKEN", &user.token)], &[&args[..], more].concat());
+        let mut child =
+            listen.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(said.map_while(Result::ok).any(|line| line == "listening"), "it does not come to listen");
+        Self(child)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn pay(user: &mut User, amount: &str) {
+    user.pay(&json!({"amount": amount, "currency": "USD"})).expect(201);
+}
+
+/// Makes a webhook and pays; gives the webhook's path once the event was delivered.
+fn pay_with_webhook(user: &mut User, hook: &Receiver, amount: &str) -> String {
+    let body = json!({"url": hook.url(), "events": ["payment.*"]});
+    let made = user.client.post("/webhooks", &body).expect(201).str("id");
+    pay(user, amount);
+    hook.wait_for(1);
+    format!("/webhooks/{made}")
+}
+
+fn amounts(received: &[Received]) -> Vec<Value> {
+    received.iter().map(|got| got.json()["data"]["amount"].clone()).collect()
+}
+
+fn send_again(user: &mut User, webhook: &str) {
+    let delivery = user.list(&format!("{webhook}/deliveries"))[0]["id"].clone();
+    user.client.post_empty(&format!("/deliveries/{}/redeliver", delivery.as_str().unwrap())).expect(202);
+}
+
+#[test]
+fn what_was_missed_what_happens_and_what_is_sent_again_arrives() {
+    let (hook, other_hook, local) = (Receiver::start(), Receiver::start(), Receiver::start());
+    let server = Server::builder()
+        .env("FARTHING_WEBHOOKS_ALLOW_PRIVATE_ADDRESSES", "true")
+        .env("FARTHING_WEBHOOKS_PORTS", &format!("{},{}", hook.port(), other_hook.port()))
+        .start();
+    let (mut ada, mut bob) = (server.user("ada"), server.user("bob"));
+    let webhook = pay_with_webhook(&mut ada, &hook, "1");
+    let others = pay_with_webhook(&mut bob, &other_hook, "100");
+    // Sent again before anybody listened: what is missed is told once.
+    send_again(&mut ada, &webhook);
+    hook.wait_for(2);
+
+    let folder = tempfile::tempdir().unwrap();
+    let listening = Listening::start(folder.path(), &server, &ada, &local, &["--since", "1h"]);
+    assert_eq!(amounts(&local.wait_for(1)), ["1.00"]);
+    pay(&mut ada, "2");
+    assert_eq!(amounts(&local.wait_for(2)), ["1.00", "2.00"]);
+    hook.wait_for(3);
+    send_again(&mut bob, &others);
+    other_hook.wait_for(2);
+    send_again(&mut ada, &webhook);
+    let got = local.wait_for(3);
+    assert_eq!(amounts(&got), ["1.00", "2.00", "2.00"]);
+    assert_eq!((got[1].id(), &got[1].body), (got[2].id(), &got[2].body));
+    let everything = json!({"since": "2020-01-01T00:00:00Z"});
+    ada.client.post(&format!("{webhook}/replay"), &everything).expect(202);
+    assert_eq!(amounts(&local.wait_for(5))[3..], ["1.00", "2.00"]);
+    // Nothing is told again by going on.
+    drop(listening);
+    let _listening = Listening::start(folder.path(), &server, &ada, &local, &[]);
+    pay(&mut ada, "3");
+    assert_eq!(amounts(&local.wait_for(6))[5..], ["3.00"]);
+}
