@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::support::postgres::{Database, Postgres};
 use super::{command, ended, farthing, stdout};
 
 const SMALL: [&str; 7] = ["bench", "--users", "5", "--connections", "2", "--duration", "1"];
@@ -55,11 +56,25 @@ fn a_rate_is_kept_and_no_more_than_falls_due_is_asked() {
 #[test]
 fn pairs_of_requests_are_counted_and_the_ledger_is_verified() {
     let folder = tempfile::tempdir().unwrap();
-    for (mix, statuses) in
-        [("captures", ["200", "201"]), ("refunds", ["201", "201"]), ("links", ["201", "201"])]
-    {
-        let report = bench(folder.path(), &["--mix", mix]);
+    pairs(folder.path(), "sqlite", [&[], &[], &[]]);
+}
+
+#[test]
+fn pairs_of_requests_are_counted_on_postgres() {
+    let folder = tempfile::tempdir().unwrap();
+    let databases = [(); 3].map(|()| Postgres::shared().database());
+    let [one, two, three] = databases.each_ref().map(Database::migration_url);
+    let named = [&one, &two, &three].map(|url| ["--database", url]);
+    pairs(folder.path(), "postgres", named.each_ref().map(|args| &args[..]));
+}
+
+/// Runs each mix of pairs with the arguments that name its ledger.
+fn pairs(folder: &Path, engine: &str, more: [&[&str]; 3]) {
+    let mixes = [("captures", ["200", "201"]), ("refunds", ["201", "201"]), ("links", ["201", "201"])];
+    for ((mix, statuses), more) in mixes.into_iter().zip(more) {
+        let report = bench(folder, &[&["--mix", mix], more].concat());
         assert_eq!((&report["mix"], &report["verified"]), (&Value::from(mix), &Value::from(true)));
+        assert_eq!(report["engine"], engine);
         assert!(report["requests_per_second"].as_u64().unwrap() > 0, "{report}");
         let told: Vec<&String> = report["statuses"].as_object().unwrap().keys().collect();
         assert!(told.iter().all(|status| statuses.contains(&status.as_str())), "{report}");
