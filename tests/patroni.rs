@@ -26,9 +26,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::postgres::{as_unprivileged, free_port, kill_9, programs, psql, secret, unprivileged, until};
+use support::postgres::{as_unprivileged, free_port, kill_9, programs, psql, secret, unprivileged};
 use support::server::FARTHING;
-use support::{Client, Random, Request, Server, User, count};
+use support::{Client, Random, Request, Server, User, count, until};
 
 /// After how many seconds Patroni replaces a leader that gives no sign of life.
 const TTL_SECONDS: u64 = 20;

@@ -18,6 +18,9 @@ mod maker;
     reason = "test code, of which other tests use the rest"
 )]
 mod postgres;
+#[path = "support/wait.rs"]
+#[allow(dead_code, reason = "test code, of which other tests use the rest")]
+mod wait;
 
 use farthing::clock::Clock;
 use farthing::ledger::{

@@ -9,12 +9,9 @@ use std::io::{self, Write};
 
 use uuid::Uuid;
 
-use super::{BookError, Span, Totals, beancount, camt053, csv, hledger, json, whole};
+use super::{BookError, PIECE, Span, Totals, beancount, camt053, csv, hledger, json, whole};
 use crate::ledger::{AccountKey, Entry, Mode, Timestamp, Transaction};
 use crate::store::journal::{AccountRow, Head, JournalReader};
-
-/// Transactions that are read at a time: small enough that a piece in its longest format is a few megabytes.
-const PIECE: i64 = 4_000;
 
 /// A format in which the journal can be written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,6 +27,9 @@ use crate::ledger::{AccountKey, AccountKind, Currency, Timestamp, Total, Transac
 use crate::store::OpenError;
 use crate::store::journal::Numbered;
 
+/// Rows of the journal that are read at a time: small enough that a piece in its longest format is a few megabytes.
+const PIECE: i64 = 4_000;
+
 /// Which part of the journal is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Span {

@@ -11,15 +11,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
-use super::{BookError, Totals, whole};
+use super::{BookError, PIECE, Totals, whole};
 use crate::ledger::{
     Activity, Decline, EventKind, Facts, Hit, IdMap, PaymentId, RiskAction, RiskRules, SecurityEvent,
     Timestamp, Transaction, TransactionKind, UserId, assess, memo_digest, strictest,
 };
 use crate::store::journal::{Head, JournalReader};
-
-/// Rows of the journal that are read at a time.
-const PIECE: i64 = 4_000;
 
 /// What rules came to.
 #[derive(Debug, Default)]

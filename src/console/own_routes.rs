@@ -8,7 +8,9 @@ use crate::http::spec::{Access, Field, Kind, Route, Verb};
 use crate::http::statements::FORMATS;
 use crate::ledger::{DeliveryState, EventType};
 
-const PART: Field = Field::optional("amount", Kind::Amount, "How much of it; all of it if left out.");
+const PART: Field = Field::optional("amount", Kind::Amount, "How much of it; all that is left if left out.");
+/// What the form of a refund says.
+pub(super) const REFUND: &[Field] = &[PART, Field::optional("reason", Kind::Text(500), "Why."), NONCE];
 
 const SCOPE: Field =
     Field::optional("scope", Kind::OneOf(&["own", "ledger"]), "Whose: one's own, or the house's.");
@@ -45,13 +47,7 @@ pub static OWN_PAGES: &[Route] = &[
     ),
     form!("/console/payments/{id}/capture", OWN, steps::capture, "Capture a payment", &[PART, NONCE]),
     form!("/console/payments/{id}/void", OWN, steps::void, "Void a payment", &[NONCE]),
-    form!(
-        "/console/payments/{id}/refund",
-        OWN,
-        steps::refund,
-        "Refund a payment",
-        &[PART, Field::optional("reason", Kind::Text(500), "Why."), NONCE]
-    ),
+    form!("/console/payments/{id}/refund", OWN, steps::refund, "Refund a payment", REFUND),
     page!("/console/payments/{id}/receipt", OWN, steps::receipt, "A payment's signed receipt", []),
     page!("/console/statement", OWN, statement::page, "Ask for a statement", []),
     page!(

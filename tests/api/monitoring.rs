@@ -125,7 +125,7 @@ fn anonymous_events_count_as_often_as_they_came() {
     let name = "farthing_security_events_total{event=\"authn_token_invalid\",severity=\"warning\"}";
     let mut server = server;
     // A stop writes what is left; what was counted before stays in the log alone.
-    crate::support::postgres::until("the first is told", || {
+    crate::support::until("the first is told", || {
         server.client().get("/metrics").expect(200).text().contains(name)
     });
     server.terminate();

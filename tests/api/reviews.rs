@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 
 use super::factors::set_up;
 use crate::support::lists::rows;
-use crate::support::postgres::until;
 use crate::support::shape::{assert_fails, assert_members, assert_time};
-use crate::support::{PASSWORD, Request, Response, Server, User};
+use crate::support::{PASSWORD, Request, Response, Server, User, until};
 
 /// A server that looks at every first payment of more than 100.
 fn server() -> Server {

@@ -1,26 +1,12 @@
 //! `POST /schedules`, `GET /schedules`, `GET /schedules/{id}`, `DELETE /schedules/{id}`, run by the sandbox's clock.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
 use crate::support::lists::ids;
 use crate::support::shape::{assert_fails, assert_id, assert_members, assert_time};
-use crate::support::{Request, Response, Server, User};
+use crate::support::{Request, Response, Server, User, found, until};
 
 const DAY: i64 = 86_400;
-
-/// Asks until what is looked for is there.
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_mins(1) {
-        if let Some(found) = look() {
-            return found;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("{what} did not happen");
-}
 
 /// Moves the clock, and says what it shows. The admin and the others get new tokens, which the old ones' end calls for.
 pub fn advance(admin: &mut User, seconds: i64, others: &mut [&mut User]) -> String {
@@ -92,7 +78,7 @@ fn it_pays_once_at_its_time() {
     assert_eq!(bob.balance("USD"), 100_000);
 
     advance(&mut admin, 3 * DAY, &mut [&mut ada, &mut bob]);
-    let done = until("the payment", || {
+    let done = found("the payment", || {
         let now = ada.client.get(&format!("/schedules/{id}")).expect(200).json();
         (now["status"] == "done").then_some(now)
     });
@@ -121,10 +107,10 @@ fn missed_runs_are_left_out_made_up_for_or_made_once() {
     let all = ["skip", "run_once", "run_all"].map(&mut of);
     // Four of the ten are over by more than a little.
     advance(&mut admin, 5 * DAY + DAY / 2, &mut [&mut ada]);
-    until("all that was missed", || (runs(&mut ada, &all[2]) >= 4).then_some(()));
+    until("all that was missed", || runs(&mut ada, &all[2]) >= 4);
     let [skip, once, every] = all.clone();
-    until("the one for all", || (runs(&mut ada, &once) == 1).then_some(()));
-    let skipped = until("the skipping", || {
+    until("the one for all", || runs(&mut ada, &once) == 1);
+    let skipped = found("the skipping", || {
         let now = ada.client.get(&format!("/schedules/{skip}")).expect(200).json();
         (now["last"]["outcome"] == "skipped").then_some(now)
     });
@@ -139,9 +125,7 @@ fn missed_runs_are_left_out_made_up_for_or_made_once() {
     // At the end each has its ten or fewer, and none more.
     advance(&mut admin, 30 * DAY, &mut [&mut ada]);
     for id in &all {
-        until("its end", || {
-            (ada.client.get(&format!("/schedules/{id}")).expect(200).str("status") == "done").then_some(())
-        });
+        until("its end", || ada.client.get(&format!("/schedules/{id}")).expect(200).str("status") == "done");
     }
     assert_eq!((runs(&mut ada, &skip), runs(&mut ada, &once), runs(&mut ada, &every)), (0, 2, 10));
     server.verify();
@@ -155,7 +139,7 @@ fn a_run_that_fails_tells_its_owner_and_the_next_runs_all_the_same() {
     let id = schedule(&mut ada, &body).expect(201).str("id");
     ada.pay(&json!({"amount": "1", "currency": "USD"})).expect(201);
     advance(&mut admin, 2 * DAY + DAY / 2, &mut [&mut ada]);
-    let failed = until("the first run", || {
+    let failed = found("the first run", || {
         let now = ada.client.get(&format!("/schedules/{id}")).expect(200).json();
         (now["last"]["outcome"] == "declined").then_some(now)
     });
@@ -164,9 +148,7 @@ fn a_run_that_fails_tells_its_owner_and_the_next_runs_all_the_same() {
     assert!(ada.list("/me/activity").iter().any(|event| event["event"] == "payment_declined"));
     ada.top_up("5000", "USD");
     advance(&mut admin, 5 * DAY, &mut [&mut ada]);
-    until("the end", || {
-        (ada.client.get(&format!("/schedules/{id}")).expect(200).str("status") == "done").then_some(())
-    });
+    until("the end", || ada.client.get(&format!("/schedules/{id}")).expect(200).str("status") == "done");
     assert_eq!(
         ada.list("/payments")
             .iter()
@@ -191,7 +173,7 @@ fn one_that_was_ended_runs_no_more_and_others_see_none() {
     let other = schedule(&mut ada, &json!({})).expect(201).str("id");
     assert_eq!(ids(&ada.list("/schedules")), [other.clone(), id.clone()]);
     advance(&mut admin, 30 * DAY, &mut [&mut ada, &mut bob]);
-    until("the other's run", || (runs(&mut ada, &other) == 1).then_some(()));
+    until("the other's run", || runs(&mut ada, &other) == 1);
     assert_eq!(runs(&mut ada, &id), 0);
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::browser::{Browser, form_token, hidden};
 use crate::support::receiver::Receiver;
-use crate::support::{PASSWORD, Request, Response, Server, User};
+use crate::support::{PASSWORD, Request, Response, Server, User, until};
 
 /// Opens a page and sends its form, which may be sent once.
 fn fill_once(browser: &mut Browser, page: &str, action: &str, fields: &[(&str, &str)]) -> Response {
@@ -97,7 +97,8 @@ fn a_webhook_is_made_tested_and_sent_again() {
     let address = format!("/console/webhooks/whk_{}", id_behind(&list, "/console/webhooks/whk_"));
     let tested = ada.fill(&address, &format!("{address}/test"), &[]);
     assert_eq!(tested.header("location"), Some(format!("{address}?note=tested").as_str()), "{tested}");
-    until(&mut ada, &format!("{address}?status=delivered"), "webhook.test");
+    let delivered = format!("{address}?status=delivered");
+    until("it was delivered", || ada.get(&delivered).text().contains("<th scope=\"row\">webhook.test"));
     assert!(ada.get(&format!("{address}?status=failed")).text().contains("No delivery is like that"));
     let page = ada.get(&address);
     let delivery = format!("/console/deliveries/dlv_{}", id_behind(&page, "/console/deliveries/dlv_"));
@@ -149,13 +150,4 @@ fn the_houses_webhooks_are_for_who_administers_it() {
 
     let gone = root.fill(&address, &format!("{address}/delete"), &[]);
     assert_eq!(gone.header("location"), Some("/console/desk/webhooks?note=deleted"), "{gone}");
-}
-
-/// Waits until a page shows a text.
-fn until(browser: &mut Browser, path: &str, text: &str) {
-    let end = std::time::Instant::now() + std::time::Duration::from_mins(1);
-    while !browser.get(path).text().contains(&format!("<th scope=\"row\">{text}")) {
-        assert!(std::time::Instant::now() < end, "{}", browser.get(path));
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
 }

@@ -33,6 +33,9 @@ mod postgres;
 #[path = "../support/random.rs"]
 #[allow(dead_code, clippy::expect_used, reason = "test code, of which other tests use the rest")]
 mod random;
+#[path = "../support/wait.rs"]
+#[allow(dead_code, reason = "test code, of which other tests use the rest")]
+mod wait;
 
 mod dice;
 mod reads;

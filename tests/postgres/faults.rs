@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::book::{Book, pay_while};
-use crate::support::postgres::{Postgres, Stop, until};
+use crate::support::postgres::{Postgres, Stop};
 use crate::support::proxy::Proxy;
-use crate::support::{Random, Request, Server, User, count};
+use crate::support::{Random, Request, Server, User, count, until};
 
 /// Sixteen users, each with enough for the longest run.
 fn users(server: &Server) -> Vec<User> {

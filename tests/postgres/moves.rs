@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::support::postgres::{Database, Postgres, program, until};
+use crate::support::postgres::{Database, Postgres, program};
 use crate::support::server::FARTHING;
-use crate::support::{Request, Server};
+use crate::support::{Request, Server, until};
 
 /// `farthing migrate` from a folder, both places told by variables: a URL among the arguments shows its password.
 fn migrate(from: &str, to: &Database) -> Command {

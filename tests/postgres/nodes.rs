@@ -106,7 +106,7 @@ fn a_schedule_runs_once_each_time_whichever_node_comes_first() {
     // Longer than a year, so that every run is over on both nodes.
     admin.client.post("/sandbox/clock", &json!({"advance": 400 * 86_400})).expect(200);
     let mut ada = ada.log_in_again(two.client());
-    crate::support::postgres::until("the last of twenty runs", || {
+    crate::support::until("the last of twenty runs", || {
         ada.client.get(&format!("/schedules/{id}")).expect(200).str("status") == "done"
     });
     assert_eq!(ada.client.get(&format!("/schedules/{id}")).expect(200).json()["runs"], 20);
@@ -179,7 +179,7 @@ fn failures_on_one_node_count_on_the_other() {
     let mut stranger = one.client().connecting_from([127, 0, 0, 9]);
     while stranger.post("/login", &wrong).status == 401 {}
     // About a second later the other node knows.
-    crate::support::postgres::until("the other node heard of it", || {
+    crate::support::until("the other node heard of it", || {
         two.client().connecting_from([127, 0, 0, 10]).post("/login", &wrong).status == 429
     });
 }

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::support::Server;
-use crate::support::postgres::{OwnPostgres, Postgres, unprivileged, until};
+use crate::support::postgres::{OwnPostgres, Postgres, unprivileged};
+use crate::support::{Server, until};
 
 /// Certificates: an authority, another one, and a server certificate of the first for `localhost`.
 fn certificates() -> TempDir {

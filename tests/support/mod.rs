@@ -31,11 +31,13 @@ pub mod server;
 pub mod shape;
 pub mod stories;
 pub mod user;
+pub mod wait;
 
 pub use client::{Client, Request, Response};
 pub use random::Random;
 pub use server::Server;
 pub use user::{PASSWORD, User};
+pub use wait::{found, until};
 
 /// Whether the long counts were asked for (`./test --long`).
 pub fn long_run() -> bool {

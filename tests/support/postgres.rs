@@ -17,10 +17,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
-/// Longer than PostgreSQL may take to start or stop on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_mins(1);
+use super::wait::until;
 
 /// Waits until nobody holds the lock, for `$4` looks in a row, a second apart; then nobody can get in any more, since
 /// the file that leads here is gone, and the cluster is stopped and removed.
@@ -475,16 +473,6 @@ pub fn secret() -> String {
     let mut bytes = [0u8; 16];
     File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
     format!("{:032x}", u128::from_be_bytes(bytes))
-}
-
-/// Waits until something holds, which it must within a minute.
-#[track_caller]
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// `kill -9`.

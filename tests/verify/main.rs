@@ -22,6 +22,9 @@ mod maker;
     reason = "test code, of which other tests use the rest"
 )]
 mod postgres;
+#[path = "../support/wait.rs"]
+#[allow(dead_code, reason = "test code, of which other tests use the rest")]
+mod wait;
 
 #[path = "../support/random.rs"]
 #[allow(

@@ -2,7 +2,7 @@
 
 use super::{audit, cash, events, overview, payments, reconciliation, reviews, settings, today, users};
 use crate::console::routes::{AFTER, AMOUNT, CURRENCY, NONCE, doc, form, handler, note, page};
-use crate::console::{live, webhooks};
+use crate::console::{live, own_routes, webhooks};
 use crate::http::operators::{ROLES, SEVERITIES, YES_OR_NO};
 use crate::http::search::{self, FROM, TO, searched};
 use crate::http::spec::{Access, Doc, Field, Kind, Permission, Route, Verb};
@@ -71,11 +71,7 @@ pub static PAGES: &[Route] = &[
         REFUND,
         payments::refund,
         "Give back what was paid",
-        &[
-            Field::optional("amount", Kind::Amount, "How much; all that is left if none is told."),
-            Field::optional("reason", Kind::Text(500), "Why."),
-            NONCE,
-        ]
+        own_routes::REFUND
     ),
     form!("/console/desk/payments/{id}/void", REFUND, payments::void, "Release what is held", &[NONCE]),
     page!(

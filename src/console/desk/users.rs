@@ -194,8 +194,7 @@ fn actions(call: &Call, user: &User, filled: &Filled) -> Result<Markup, Problem>
     // Whoever sets an operator's password can do what the operator can.
     let may_reset = if user.role.is_operator() { may_administer } else { may_freeze };
     let roles = ROLES.iter().map(|role| ((*role).to_owned(), sentence(role)));
-    let chosen =
-        if filled.value("role").is_empty() { &Filled::with(&[("role", user.role.name())]) } else { filled };
+    let chosen = &filled.or("role", user.role.name());
     Ok(html! {
         @if may_freeze || may_administer {
             section {

@@ -154,7 +154,7 @@ fn a_stream_ends_with_its_session_and_does_not_hold_up_the_server() {
     ada.client.get("/events/stream").problem(429, "too_many_streams");
     streams.pop();
     let mut again = String::new();
-    crate::webhooks::until("a place is free", || {
+    crate::support::until("a place is free", || {
         let mut stream = Stream::open(&server, &ada, "/events/stream", "");
         again.clone_from(&stream.status);
         let is_open = again.contains("200");

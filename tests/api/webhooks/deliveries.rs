@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use farthing::webhook::Secret;
 use serde_json::{Value, json};
 
-use super::{builder_for, make, server_for, until};
+use super::{builder_for, make, server_for};
 use crate::support::lists::rows;
 use crate::support::receiver::{Reaction, Received, Receiver};
-use crate::support::{Request, User};
+use crate::support::{Request, User, until};
 
 fn id(value: &Value) -> String {
     value["id"].as_str().unwrap().to_owned()

@@ -27,12 +27,3 @@ pub fn make(user: &mut User, receiver: &Receiver, events: &[&str]) -> Value {
     let body = json!({"url": receiver.url(), "events": events});
     user.client.post("/webhooks", &body).expect(201).json()
 }
-
-/// Waits until something becomes true.
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + std::time::Duration::from_mins(1);
-    while !is_so() {
-        assert!(std::time::Instant::now() < end, "it does not come to this: {what}");
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-}
