@@ -123,8 +123,10 @@ pub struct Changes {
     pub spent_tokens: Vec<(TokenHash, SessionId)>,
     /// Records that were taken away. One that was put again after that is a new one.
     pub removed_records: Vec<RecordKey>,
-    /// Records that are new or not as they were; their last state is in the working set.
-    pub records: Vec<RecordKey>,
+    /// Records that are new; their last state is in the working set.
+    pub added_records: Vec<RecordKey>,
+    /// Records that are not as they were; their last state is in the working set.
+    pub updated_records: Vec<RecordKey>,
     /// New rows of the journal.
     pub transactions: Vec<Arc<Transaction>>,
     /// New security events.
@@ -138,7 +140,8 @@ impl Changes {
             && self.sessions.is_empty()
             && self.spent_tokens.is_empty()
             && self.removed_records.is_empty()
-            && self.records.is_empty()
+            && self.added_records.is_empty()
+            && self.updated_records.is_empty()
             && self.transactions.is_empty()
             && self.events.is_empty()
     }
@@ -234,9 +237,13 @@ impl WorkingSet {
         let value = serde_json::to_string(value).unwrap_or_default();
         assert!(T::KIND.can_read(&value), "the value of {key} could not be read back");
         let before = self.take_record(key);
+        if before.is_none() {
+            self.changes.added_records.push(key);
+        } else if !self.changes.added_records.contains(&key) {
+            push_new(&mut self.changes.updated_records, key);
+        }
         let (created_at, version) =
             before.map_or((self.now, 1), |before| (before.created_at, before.version.saturating_add(1)));
-        push_new(&mut self.changes.records, key);
         let record = Record { key, filing, created_at, updated_at: self.now, version, value };
         self.add_record(Arc::new(record));
     }
@@ -244,8 +251,13 @@ impl WorkingSet {
     /// Takes a record away; gives back what it was.
     pub(super) fn remove_record(&mut self, key: RecordKey) -> Option<Arc<Record>> {
         let before = self.take_record(key)?;
-        push_new(&mut self.changes.removed_records, key);
-        self.changes.records.retain(|changed| *changed != key);
+        let Changes { added_records, updated_records, removed_records, .. } = &mut self.changes;
+        if let Some(place) = added_records.iter().position(|added| *added == key) {
+            added_records.remove(place);
+        } else {
+            updated_records.retain(|updated| *updated != key);
+            removed_records.push(key);
+        }
         Some(before)
     }
 

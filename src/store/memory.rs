@@ -491,8 +491,16 @@ impl State {
     }
 
     fn save(&mut self, set: WorkingSet) {
-        let Changes { users, sessions, spent_tokens, removed_records, records, transactions, events } =
-            set.changes;
+        let Changes {
+            users,
+            sessions,
+            spent_tokens,
+            removed_records,
+            added_records,
+            updated_records,
+            transactions,
+            events,
+        } = set.changes;
         for id in users {
             let Some(user) = set.users.get(&id) else { continue };
             match self.users.iter_mut().find(|known| known.id == id) {
@@ -504,14 +512,14 @@ impl State {
         self.sessions.extend(changed);
         self.spent_tokens.extend(spent_tokens);
         self.records.retain(|_, record| !removed_records.contains(&record.key));
-        for key in records {
-            let Some(record) = set.records.get(&key) else { continue };
-            if let Some(known) = self.records.values_mut().find(|known| known.key == key) {
+        for record in updated_records.iter().filter_map(|key| set.records.get(key)) {
+            if let Some(known) = self.records.values_mut().find(|known| known.key == record.key) {
                 *known = Arc::clone(record);
-            } else {
-                self.last_record = self.last_record.saturating_add(1);
-                self.records.insert(self.last_record, Arc::clone(record));
             }
+        }
+        for record in added_records.iter().filter_map(|key| set.records.get(key)) {
+            self.last_record = self.last_record.saturating_add(1);
+            self.records.insert(self.last_record, Arc::clone(record));
         }
         for transaction in &transactions {
             for entry in &transaction.entries {

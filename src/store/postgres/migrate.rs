@@ -7,7 +7,7 @@ use super::fault::describe;
 use crate::store::OpenError;
 
 /// The files, in the order of their numbers.
-pub(super) const MIGRATIONS: [(i32, &str); 7] = [
+pub(super) const MIGRATIONS: [(i32, &str); 8] = [
     (1, include_str!("migrations/0001_heart.sql")),
     (2, include_str!("migrations/0002_throttle.sql")),
     (3, include_str!("migrations/0003_records.sql")),
@@ -15,6 +15,7 @@ pub(super) const MIGRATIONS: [(i32, &str); 7] = [
     (5, include_str!("migrations/0005_life_of_a_payment.sql")),
     (6, include_str!("migrations/0006_identity.sql")),
     (7, include_str!("migrations/0007_new_address.sql")),
+    (8, include_str!("migrations/0008_lists_of_owners.sql")),
 ];
 
 /// What nodes that start together wait for each other at.

@@ -1,7 +1,6 @@
 //! Records: locked and loaded by key with a batch, written with it; listed by owner, by what they belong to, by when they
 //! are due.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio_postgres::Row;
@@ -14,7 +13,7 @@ use super::reads::{cut, one_more, position, query};
 use super::rows::get;
 use super::statements;
 use crate::ledger::chain::Hash;
-use crate::ledger::{Filing, Needs, Record, RecordKey, RecordKind, Timestamp, UserId, WorkingSet};
+use crate::ledger::{Changes, Filing, Needs, Record, RecordKey, RecordKind, Timestamp, UserId, WorkingSet};
 use crate::store::{Order, Page, RecordQuery};
 
 /// The keys and the hashes by which a batch asks for records, column by column.
@@ -96,19 +95,20 @@ pub(super) struct Changed<'a> {
 }
 
 impl<'a> Changed<'a> {
-    /// Of the batch that found those when it loaded.
-    pub(super) fn of(set: &'a WorkingSet, loaded: &HashSet<RecordKey>) -> Result<Self, Fault> {
+    pub(super) fn of(set: &'a WorkingSet) -> Result<Self, Fault> {
+        let Changes { removed_records, updated_records, added_records, .. } = &set.changes;
+        let record =
+            |key| set.records.get(key).ok_or_else(|| Fault::Damaged(format!("changed {key} is missing")));
         let mut changed = Self::default();
-        let removed = &set.changes.removed_records;
-        for key in removed.iter().filter(|key| loaded.contains(key)) {
+        for key in removed_records {
             changed.removed.0.push(key.kind.name());
             changed.removed.1.push(key.id);
         }
-        for key in &set.changes.records {
-            let missing = || Fault::Damaged("a changed record is not in the working set".into());
-            let record = set.records.get(key).ok_or_else(missing)?;
-            let is_known = loaded.contains(key) && !removed.contains(key);
-            if is_known { changed.updated.push(record) } else { changed.added.push(record) }
+        for key in updated_records {
+            changed.updated.push(record(key)?);
+        }
+        for key in added_records {
+            changed.added.push(record(key)?);
         }
         Ok(changed)
     }

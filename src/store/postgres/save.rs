@@ -11,8 +11,8 @@ use super::rows::get;
 use super::statements;
 use crate::ledger::chain::{BlockDigest, Digested};
 use crate::ledger::{
-    AccountKey, Decline, IdempotencyKey, RecordKey, SecurityEvent, Session, Timestamp, TopupMethod,
-    Transaction, User, UserId, WorkingSet,
+    AccountKey, Decline, IdempotencyKey, SecurityEvent, Session, Timestamp, TopupMethod, Transaction, User,
+    UserId, WorkingSet,
 };
 use crate::store::journal::Life;
 
@@ -138,17 +138,12 @@ pub(super) struct Events<'a> {
 pub(super) struct Loaded {
     users: std::collections::HashSet<UserId>,
     accounts: std::collections::HashSet<AccountKey>,
-    records: std::collections::HashSet<RecordKey>,
 }
 
 impl Loaded {
     /// What the working set holds before anything is decided.
     pub(super) fn of(set: &WorkingSet) -> Self {
-        Self {
-            users: set.users.keys().copied().collect(),
-            accounts: set.accounts.keys().copied().collect(),
-            records: set.records.keys().copied().collect(),
-        }
+        Self { users: set.users.keys().copied().collect(), accounts: set.accounts.keys().copied().collect() }
     }
 }
 
@@ -279,7 +274,7 @@ fn digest(set: &WorkingSet) -> Digested {
 
 impl<'a> Columns<'a> {
     fn of(set: &'a WorkingSet, loaded: &Loaded) -> Result<Self, Fault> {
-        let mut columns = Self { records: Changed::of(set, &loaded.records)?, ..Self::default() };
+        let mut columns = Self { records: Changed::of(set)?, ..Self::default() };
         for id in &set.changes.users {
             let user = set.users.get(id).ok_or_else(|| missing("user"))?;
             let users =

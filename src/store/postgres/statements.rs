@@ -56,7 +56,12 @@ macro_rules! record_lists {
     ($compare:literal, $order:literal) => {
         [
             record_list!("", $compare, $order),
-            record_list!(" AND r.owner = $4", $compare, $order),
+            // The kinds of the index 'records_by_owner', so that it can be used.
+            record_list!(
+                " AND r.kind IN ('notice', 'payment_request', 'schedule', 'webhook') AND r.owner = $4",
+                $compare,
+                $order
+            ),
             record_list!(" AND r.parent = $4 AND ($5::uuid IS NULL OR r.owner = $5)", $compare, $order),
         ]
     };

@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_life_of_a_payment.sql"),
     include_str!("migrations/0005_identity.sql"),
     include_str!("migrations/0006_new_address.sql"),
+    include_str!("migrations/0007_lists_of_owners.sql"),
 ];
 const OLDEST_LIBRARY: i32 = 3_051_003;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -53,6 +53,8 @@ pub(super) struct Engine {
     pub(super) folded_to: i64,
     pub(super) accounts: IdMap<AccountKey, KnownAccount>,
     pub(super) next_account: i64,
+    /// The number of the newest record there ever was.
+    last_record: i64,
     /// Every account that holds or held money for payments to be captured.
     holding: HashSet<AccountKey>,
     /// Keys that are in no run yet: of the active generation, and of the one being folded.
@@ -88,6 +90,7 @@ impl Engine {
             folded_to: 0,
             accounts: IdMap::default(),
             next_account: 1,
+            last_record: 0,
             holding: HashSet::new(),
             active_keys: KeyHashes::new(),
             folding_keys: KeyHashes::new(),
@@ -241,7 +244,7 @@ impl Engine {
     fn write(&mut self, set: &WorkingSet) -> Result<(), Fault> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         super::save::identities(&self.connection, set)?;
-        super::records::save(&self.connection, set)?;
+        let last_record = super::records::save(&self.connection, set, self.last_record)?;
         let mut digest = BlockDigest::default();
         self.write_transactions(self.head.transaction, &set.changes.transactions)?;
         for transaction in &set.changes.transactions {
@@ -265,6 +268,7 @@ impl Engine {
         self.connection.execute_batch("COMMIT").map_err(Fault::Commit)?;
         self.last_commit = began.elapsed();
         self.head = head;
+        self.last_record = last_record;
         Ok(())
     }
 
@@ -371,6 +375,8 @@ impl Engine {
         self.next_account =
             self.connection
                 .query_row("SELECT coalesce(max(no), 0) + 1 FROM accounts", [], |row| row.get(0))?;
+        self.last_record =
+            self.connection.prepare_cached(statements::LAST_RECORD)?.query_row([], |row| row.get(0))?;
         self.holding = super::load::holding(&self.connection)?;
         let mut generation = super::tail::Generation::default();
         let (keys, known) = (&mut self.active_keys, &mut self.accounts);

@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::reads::{cut, one_more, position};
 use super::statements;
 use crate::ledger::chain::Hash;
-use crate::ledger::{Filing, Needs, Record, RecordKey, RecordKind, Timestamp, UserId, WorkingSet};
+use crate::ledger::{Changes, Filing, Needs, Record, RecordKey, RecordKind, Timestamp, UserId, WorkingSet};
 use crate::store::{Order, Page, RecordQuery};
 
 /// Records that are looked at in one piece.
@@ -30,27 +30,34 @@ pub(super) fn load(connection: &Connection, needs: &Needs, set: &mut WorkingSet)
     Ok(())
 }
 
-/// Those that the batch changed; within the batch's transaction.
-pub(super) fn save(connection: &Connection, set: &WorkingSet) -> Result<(), Fault> {
-    for key in &set.changes.removed_records {
+/// Those that the batch changed, within the batch's transaction: new ones are numbered after the last that was given, and
+/// the new last is given back.
+pub(super) fn save(connection: &Connection, set: &WorkingSet, last: i64) -> Result<i64, Fault> {
+    let Changes { removed_records, updated_records, added_records, .. } = &set.changes;
+    let changed =
+        |key| set.records.get(key).ok_or_else(|| Fault::Damaged(format!("changed {key} is missing")));
+    for key in removed_records {
         let by = params![key.kind.name(), key.id];
         connection.prepare_cached(statements::REMOVE_RECORD)?.execute(by)?;
     }
-    for key in &set.changes.records {
-        let record =
-            set.records.get(key).ok_or_else(|| Fault::Damaged("a changed record is missing".into()))?;
-        if update(connection, record)? == 0 {
-            let mut next = connection.prepare_cached(statements::NEXT_RECORD)?;
-            put(connection, next.query_row([], |row| row.get(0))?, record)?;
-        }
+    for key in updated_records {
+        update(connection, changed(key)?)?;
     }
-    Ok(())
+    let mut last = last;
+    for key in added_records {
+        last = last.saturating_add(1);
+        put(connection, last, changed(key)?)?;
+    }
+    if !added_records.is_empty() {
+        connection.prepare_cached(statements::SET_LAST_RECORD)?.execute([last])?;
+    }
+    Ok(last)
 }
 
-/// Writes a record over the one with its key, if there is one; says how many that were.
-fn update(connection: &Connection, record: &Record) -> Result<usize, Fault> {
+/// Writes a record over the one with its key. Where it is filed seldom changes; that alone would touch the indexes.
+fn update(connection: &Connection, record: &Record) -> Result<(), Fault> {
     let Record { key, filing, created_at: _, updated_at, version, value } = record;
-    Ok(connection.prepare_cached(statements::UPDATE_RECORD)?.execute(params![
+    let values = params![
         key.kind.name(),
         key.id,
         filing.owner.uuid(),
@@ -60,7 +67,12 @@ fn update(connection: &Connection, record: &Record) -> Result<usize, Fault> {
         updated_at.as_millis(),
         number(*version),
         value,
-    ])?)
+    ];
+    let mut updated = connection.prepare_cached(statements::UPDATE_RECORD)?.execute(values)?;
+    if updated == 0 {
+        updated = connection.prepare_cached(statements::MOVE_RECORD)?.execute(values)?;
+    }
+    if updated == 1 { Ok(()) } else { Err(Fault::Damaged(format!("{key} is gone"))) }
 }
 
 /// Adds a record under a number.

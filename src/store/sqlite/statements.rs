@@ -32,7 +32,8 @@ macro_rules! record_columns {
     };
 }
 
-/// A list of records: of a kind, of an owner, of what they belong to; after a position that the comparison names.
+/// A list of records: of a kind, of an owner, of what they belong to; after a position that the comparison names. The
+/// kinds that an owner can list are those of the index `records_by_owner`, word for word, so that it can be used.
 macro_rules! record_lists {
     ($compare:literal, $order:literal) => {
         [
@@ -48,7 +49,8 @@ macro_rules! record_lists {
             concat!(
                 "SELECT ",
                 record_columns!(),
-                " FROM records WHERE kind = ?1 AND owner = ?4 AND no ",
+                " FROM records WHERE kind = ?1 AND kind IN ('notice', 'payment_request', 'schedule', 'webhook') \
+                 AND owner = ?4 AND no ",
                 $compare,
                 " ?2 ORDER BY no ",
                 $order,
@@ -222,11 +224,13 @@ pub(super) const DUE_RECORDS: &str = concat!(
 );
 pub(super) const RECORDS_AFTER: &str =
     concat!("SELECT ", record_columns!(), " FROM records WHERE no > ?1 ORDER BY no LIMIT ?2");
-pub(super) const NEXT_RECORD: &str =
-    "UPDATE properties SET value = value + 1 WHERE name = 'last_record' RETURNING value";
+pub(super) const LAST_RECORD: &str = "SELECT value FROM properties WHERE name = 'last_record'";
+pub(super) const SET_LAST_RECORD: &str = "UPDATE properties SET value = ?1 WHERE name = 'last_record'";
 pub(super) const ADD_RECORD: &str = "INSERT INTO records (no, kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-pub(super) const UPDATE_RECORD: &str = "UPDATE records SET owner = ?3, parent = ?4, lookup = ?5, due_at = ?6, updated_at = ?7, version = ?8, value = ?9 \
+pub(super) const UPDATE_RECORD: &str = "UPDATE records SET updated_at = ?7, version = ?8, value = ?9 \
+     WHERE kind = ?1 AND id = ?2 AND owner = ?3 AND parent IS ?4 AND lookup IS ?5 AND due_at IS ?6";
+pub(super) const MOVE_RECORD: &str = "UPDATE records SET owner = ?3, parent = ?4, lookup = ?5, due_at = ?6, updated_at = ?7, version = ?8, value = ?9 \
      WHERE kind = ?1 AND id = ?2";
 pub(super) const REMOVE_RECORD: &str = "DELETE FROM records WHERE kind = ?1 AND id = ?2";
 pub(super) const FORGET_RECORDS: &str = "DELETE FROM records";
@@ -237,9 +241,11 @@ pub(super) const BLOCK: &str =
 pub(super) const WRITER: &[&str] = &[
     RECORD,
     RECORD_BY_LOOKUP,
-    NEXT_RECORD,
+    LAST_RECORD,
+    SET_LAST_RECORD,
     ADD_RECORD,
     UPDATE_RECORD,
+    MOVE_RECORD,
     REMOVE_RECORD,
     USER,
     USER_BY_EMAIL,
