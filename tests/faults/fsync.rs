@@ -1,7 +1,7 @@
 //! A disk that takes the bytes and cannot keep them: `fsync` and writes that fail.
 
 use crate::strace::Tracer;
-use crate::support::postgres::until;
+use crate::support::until;
 use crate::support::{Random, Request, Server};
 use crate::world::{Load, World};
 

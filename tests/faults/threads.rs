@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::browser::Browser;
 use crate::strace::Tracer;
-use crate::support::Server;
-use crate::support::postgres::{Postgres, until};
+use crate::support::postgres::Postgres;
 use crate::support::receiver::Receiver;
+use crate::support::{Server, until};
 
 /// Makes it so until the tracer is dropped.
 fn no_threads(server: &Server) -> Option<Tracer> {
