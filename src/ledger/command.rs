@@ -564,8 +564,10 @@ pub struct Needs {
     /// The latest payments of this shape within the duplicate window that did not come to nothing: one more than
     /// there are [`Needs::payments`], any of which this batch may undo.
     pub shapes: Vec<PaymentShape>,
-    /// The last payments of users, which risk rules look at.
-    pub activity: Vec<UserId>,
+    /// The users of whom risk rules look at the last payments made, …
+    pub payers: Vec<UserId>,
+    /// … and those of whom they look at the last payments got.
+    pub payees: Vec<UserId>,
     /// Records by key.
     pub records: Vec<RecordKey>,
     /// Records by what they are found by.
@@ -574,8 +576,14 @@ pub struct Needs {
 
 impl Needs {
     /// The last payments of both sides of a payment; the house is paid by everybody, so that its own tell nothing.
-    fn add_activity(&mut self, sides: [UserId; 2]) {
-        self.activity.extend(sides.into_iter().filter(|side| *side != UserId::HOUSE));
+    fn add_activity(&mut self, [payer, payee]: [UserId; 2]) {
+        self.payers.extend(Some(payer).filter(|payer| *payer != UserId::HOUSE));
+        self.payees.extend(Some(payee).filter(|payee| *payee != UserId::HOUSE));
+    }
+
+    /// Everybody whose last payments are looked at, in some order; some more than once.
+    pub fn active(&self) -> impl Iterator<Item = &UserId> {
+        self.payers.iter().chain(&self.payees)
     }
 
     /// The wallets of both sides of a transaction, and what is held of them.

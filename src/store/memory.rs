@@ -428,7 +428,7 @@ impl State {
         set.accounts.extend(needs.accounts.iter().filter_map(|key| Some((*key, *self.accounts.get(key)?))));
         set.keys
             .extend(needs.keys.iter().filter_map(|key| Some((key.clone(), self.keys.get(key).cloned()?))));
-        for user in &needs.activity {
+        for user in needs.active() {
             let activity = set.activity.entry(*user).or_default();
             *activity = Activity::default();
             self.transactions.iter().for_each(|transaction| activity.take(*user, transaction));

@@ -418,7 +418,7 @@ pub struct HistoryQuery {
 pub struct RecordQuery {
     /// Of this kind.
     pub kind: RecordKind,
-    /// Only this owner's; of the kinds that engines index by owner.
+    /// Only this owner's; not of [`RecordKind::Deadline`], which nobody lists so.
     pub owner: Option<UserId>,
     /// Only those that belong to this.
     pub parent: Option<Uuid>,

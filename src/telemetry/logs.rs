@@ -11,6 +11,7 @@ use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -109,22 +110,17 @@ pub struct SecurityRecord<'a> {
     /// The request that caused it (`req_…`).
     pub request_id: Option<&'a str>,
     /// What is particular to this event; never a secret.
-    pub detail: &'a serde_json::Value,
+    pub detail: &'a RawValue,
 }
 
 impl SecurityRecord<'_> {
     /// Writes the event as one JSON line.
     pub(super) fn log(&self) {
-        #[derive(Serialize)]
-        struct Line<'a> {
-            target: &'static str,
-            #[serde(flatten)]
-            record: &'a SecurityRecord<'a>,
-        }
-        // Serialising strings and a JSON value cannot fail; were it to, the event is still named.
-        let line = serde_json::to_string(&Line { target: SECURITY, record: self })
-            .unwrap_or_else(|_| format!("{{\"target\":\"{SECURITY}\",\"event\":\"{}\"}}", self.event));
-        tracing::info!(target: SECURITY, line = line.as_str());
+        // Serialising strings and what is JSON already cannot fail; were it to, the event is still named.
+        let record =
+            serde_json::to_string(self).unwrap_or_else(|_| format!("{{\"event\":\"{}\"}}", self.event));
+        let fields = record.strip_prefix('{').unwrap_or(&record);
+        tracing::info!(target: SECURITY, line = format!("{{\"target\":\"{SECURITY}\",{fields}"));
     }
 }
 
@@ -281,6 +277,8 @@ fn is_unsafe(character: char) -> bool {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use serde_json::value::to_raw_value;
+
     use super::*;
 
     /// Collects what is logged while `act` runs.
@@ -304,7 +302,7 @@ mod tests {
         String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
     }
 
-    fn record<'a>(user_agent: &'a str, detail: &'a serde_json::Value) -> SecurityRecord<'a> {
+    fn record<'a>(user_agent: &'a str, detail: &'a RawValue) -> SecurityRecord<'a> {
         SecurityRecord {
             id: "sec_01",
             at: "2026-01-02T03:04:05.678Z",
@@ -320,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_security_event_is_one_json_line_in_every_format_and_under_every_filter() {
-        let detail = serde_json::json!({"failures": 3});
+        let detail = to_raw_value(&serde_json::json!({"failures": 3})).unwrap();
         for (format, filter) in
             [(LogFormat::Json, "info"), (LogFormat::Text, "info"), (LogFormat::Text, "off")]
         {
@@ -339,7 +337,7 @@ mod tests {
     #[test]
     fn nothing_that_a_client_sends_can_begin_a_line_or_steer_a_terminal() {
         let evil = "a\r\nb\u{1b}[2Jc\u{9b}31md\u{7f}e\u{2028}f\u{202e}g\0h\"}\n{\"event\":\"forged\"}";
-        let detail = serde_json::json!({"quoted": evil});
+        let detail = to_raw_value(&serde_json::json!({"quoted": evil})).unwrap();
         for format in [LogFormat::Json, LogFormat::Text] {
             let lines = logged(format, "info", || {
                 record(evil, &detail).log();

@@ -14,7 +14,8 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::logs::SecurityRecord;
 use super::process;
@@ -180,9 +181,14 @@ impl Telemetry {
 
     /// Counts security events and writes their log lines, once they are durable. A row that stands for many counts as many.
     pub fn security_events(&self, events: &[SecurityEvent]) {
+        #[derive(Deserialize)]
+        struct Counted<'a> {
+            #[serde(borrow)]
+            count: Option<&'a str>,
+        }
         for event in events {
-            let detail: Value = serde_json::from_str(&event.detail).unwrap_or_default();
-            let count = detail.get("count").and_then(Value::as_str).and_then(|count| count.parse().ok());
+            let counted = serde_json::from_str::<Counted<'_>>(&event.detail).ok();
+            let count = counted.and_then(|counted| counted.count?.parse().ok());
             self.security(
                 count.unwrap_or(1),
                 &SecurityRecord {
@@ -194,7 +200,7 @@ impl Telemetry {
                     ip: event.ip.map(|ip| ip.to_string()).as_deref(),
                     user_agent: event.user_agent.as_deref(),
                     request_id: Some(&event.request.to_string()),
-                    detail: &detail,
+                    detail: serde_json::from_str(&event.detail).unwrap_or(RawValue::NULL),
                 },
             );
         }
@@ -495,7 +501,7 @@ mod tests {
                 ip: None,
                 user_agent: None,
                 request_id: None,
-                detail: &serde_json::Value::Null,
+                detail: RawValue::NULL,
             },
         );
         telemetry

@@ -1,10 +1,11 @@
-//! What risk rules know of a user: the last payments, either way, newest last.
+//! What risk rules know of a user: the last payments that they made, and the last that they got. Neither pushes the other
+//! out, so that who is paid a lot in between does not have fewer payments of their own.
 
 use std::collections::VecDeque;
 
 use crate::ledger::{Currency, Hold, Stage, Timestamp, Transaction, TransactionKind, UserId};
 
-/// How many payments of a user are remembered. Counts stop there, so a limit on them must be below it.
+/// How many payments of a user are remembered each way. Counts stop there, so a limit on them must be below it.
 pub const REMEMBERED: usize = 32;
 
 /// Room is made for so many at first, and for all of them with the next.
@@ -45,7 +46,43 @@ pub struct Past {
 /// The last payments of one user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Activity {
+    paid: OneWay,
+    got: OneWay,
+}
+
+/// Payments one way, the oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct OneWay {
     past: VecDeque<Past>,
+    /// A bit for each of them, the oldest the lowest: whether it counts and is the newest with its other side. However far
+    /// back is counted, there are as many other sides as bits set among what is counted.
+    newest: u32,
+}
+
+impl OneWay {
+    fn push(&mut self, past: Past) {
+        if self.past.len() >= REMEMBERED {
+            self.past.pop_front();
+            self.newest >>= 1_u32;
+        } else if self.past.len() == FEW {
+            self.past.reserve_exact(REMEMBERED.saturating_sub(FEW));
+        }
+        if past.part.counts() {
+            let earlier = self.each().position(|(known, is_newest)| is_newest && known.other == past.other);
+            self.newest &= !earlier.map_or(0, bit);
+            self.newest |= bit(self.past.len());
+        }
+        self.past.push_back(past);
+    }
+
+    fn each(&self) -> impl Iterator<Item = (&Past, bool)> {
+        let is_newest = |place: usize| self.newest & bit(place) != 0;
+        self.past.iter().enumerate().map(move |(place, past)| (past, is_newest(place)))
+    }
+}
+
+fn bit(place: usize) -> u32 {
+    u32::try_from(place).ok().and_then(|place| 1_u32.checked_shl(place)).unwrap_or_default()
 }
 
 impl Activity {
@@ -58,21 +95,27 @@ impl Activity {
 
     /// Takes the next payment as an engine's row has it.
     pub fn push(&mut self, past: Past) {
-        if self.past.len() >= REMEMBERED {
-            self.past.pop_front();
-        } else if self.past.len() == FEW {
-            self.past.reserve_exact(REMEMBERED.saturating_sub(FEW));
-        }
-        self.past.push_back(past);
+        let one_way = if past.part == Part::Got { &mut self.got } else { &mut self.paid };
+        one_way.push(past);
     }
 
-    /// The payments, the oldest first.
-    pub fn past(&self) -> impl Iterator<Item = &Past> {
-        self.past.iter()
+    /// What the user paid or tried to pay, the oldest first, and of each whether it counts and is the newest to its payee.
+    pub fn paid(&self) -> impl Iterator<Item = (&Past, bool)> {
+        self.paid.each()
+    }
+
+    /// What the user got, the oldest first, and of each whether it is the newest from its payer.
+    pub fn got(&self) -> impl Iterator<Item = (&Past, bool)> {
+        self.got.each()
     }
 }
 
 impl Part {
+    /// Whether it is a payment that limits count: one that moved money, or holds it.
+    pub const fn counts(self) -> bool {
+        matches!(self, Self::Paid | Self::UnderReview | Self::Got)
+    }
+
     /// What a payment, or that it was let through, is to the side that paid or was paid.
     pub fn of(kind: TransactionKind, is_out: bool, is_declined: bool, hold: Option<Hold>) -> Self {
         match hold {

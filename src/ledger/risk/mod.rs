@@ -1,7 +1,7 @@
 //! Risk rules: what makes a payment out of the ordinary, and what is done about it. Pure.
 //!
-//! The facts are the last [`REMEMBERED`] payments of payer and payee, either way, as the journal has them up to this
-//! moment and with those of the same batch: no two payments pass a limit that has room for one. A rule is a limit and an
+//! The facts are the last [`REMEMBERED`] payments that the payer made and that the payee got, as the journal has them up to
+//! this moment and with those of the same batch: no two payments pass a limit that has room for one. A rule is a limit and an
 //! action; every hit is told in a security event. Of several hits the strictest decides. The house is paid by everybody,
 //! so that what it gets tells nothing: rules about payees leave it out.
 
@@ -96,9 +96,9 @@ pub struct Facts<'a> {
     pub password_changed_at: Option<Timestamp>,
     /// When the payer last logged in from a network for the first time; none if never but from the first one.
     pub new_address_at: Option<Timestamp>,
-    /// The payer's payments.
+    /// The payer's payments, of which those made are looked at.
     pub payer_activity: &'a Activity,
-    /// The payee's.
+    /// The payee's, of which those got are looked at.
     pub payee_activity: &'a Activity,
 }
 
@@ -146,12 +146,12 @@ pub fn strictest(hits: &[Hit]) -> Option<RiskAction> {
 
 /// Every rule that the payment hits.
 pub fn assess(rules: &RiskRules, facts: &Facts<'_>) -> Vec<Hit> {
-    let Facts { now, payer, payee, money, .. } = *facts;
+    let Facts { now, payee, money, .. } = *facts;
     let mut hits = Hits(Vec::new());
     let paid = Tally::of_payer(rules, facts);
-    hits.count("payer_payments", &rules.payer_payments, paid.payments.saturating_add(1));
-    hits.sum("payer_sum", &rules.payer_sum, paid.sum_minor, money);
-    hits.distinct("fan_out", &rules.fan_out, (paid.payments, paid_recently(rules, facts)), payee);
+    hits.count("payer_payments", &rules.payer_payments, paid.recent.payments.saturating_add(1));
+    hits.sum("payer_sum", &rules.payer_sum, paid.recent.sum_minor, money);
+    hits.distinct("fan_out", &rules.fan_out, &paid.recent);
     hits.state("declines", &rules.declines, paid.declines, paid.ends_declined);
     hits.count("same_payment", &rules.same_payment, paid.same);
     if paid.in_currency >= HABIT {
@@ -159,10 +159,10 @@ pub fn assess(rules: &RiskRules, facts: &Facts<'_>) -> Vec<Hit> {
         hits.state("habit", &rules.habit, u32::try_from(times).unwrap_or(u32::MAX), true);
     }
     if payee != UserId::HOUSE {
-        let got = Tally::of_payee(rules, facts);
+        let got = Recent::of_payee(rules, facts);
         hits.count("payee_payments", &rules.payee_payments, got.payments.saturating_add(1));
         hits.sum("payee_sum", &rules.payee_sum, got.sum_minor, money);
-        hits.distinct("fan_in", &rules.fan_in, (got.payments, got_recently(rules, facts)), payer);
+        hits.distinct("fan_in", &rules.fan_in, &got);
         if !paid.knows_payee {
             hits.amount("new_payee", &rules.new_payee, money);
         }
@@ -177,13 +177,11 @@ pub fn assess(rules: &RiskRules, facts: &Facts<'_>) -> Vec<Hit> {
     hits.0
 }
 
-/// What a user's activity comes to.
+/// What a payer's activity comes to.
 #[derive(Default)]
 struct Tally {
-    /// Payments within the window, …
-    payments: u32,
-    /// … and what those in this payment's currency come to.
-    sum_minor: i64,
+    /// Payments within the window.
+    recent: Recent,
     /// Declined payments within the window, …
     declines: u32,
     /// … and whether the last one was declined.
@@ -201,43 +199,65 @@ struct Tally {
 impl Tally {
     fn of_payer(rules: &RiskRules, facts: &Facts<'_>) -> Self {
         let mut tally = Self::default();
-        let (amount_minor, currency) = (facts.money.amount_minor(), facts.money.currency());
-        for past in facts.payer_activity.past() {
+        let (money, window_ms) = (facts.money, rules.window_ms());
+        for (past, is_newest) in facts.payer_activity.paid() {
             tally.ends_declined = past.part == Part::Declined;
-            let is_same = (past.other, past.amount_minor, past.currency, past.memo)
-                == (facts.payee, amount_minor, currency, facts.memo);
-            if is_same
-                && matches!(past.part, Part::Paid | Part::UnderReview)
-                && facts.is_within(past, facts.duplicate_window_ms)
-            {
-                tally.same = tally.same.saturating_add(1);
+            let is_recent = facts.is_within(past, window_ms);
+            if past.part == Part::Declined && is_recent {
+                tally.declines = tally.declines.saturating_add(1);
+            }
+            if past.part.counts() {
+                if is_recent {
+                    tally.recent.add(past, is_newest, money, facts.payee);
+                }
+                if facts.is_repeated(past) {
+                    tally.same = tally.same.saturating_add(1);
+                }
             }
             if matches!(past.part, Part::Paid | Part::Approved) {
                 tally.knows_payee |= past.other == facts.payee;
-                if past.currency == currency {
+                if past.currency == money.currency() {
                     tally.in_currency = tally.in_currency.saturating_add(1);
                     tally.largest_minor = tally.largest_minor.max(past.amount_minor);
                 }
             }
-            if past.part == Part::Declined && facts.is_within(past, rules.window_ms()) {
-                tally.declines = tally.declines.saturating_add(1);
+        }
+        tally
+    }
+}
+
+/// What payments of one side within the window come to.
+#[derive(Default)]
+struct Recent {
+    payments: u32,
+    /// What those in this payment's currency come to.
+    sum_minor: i64,
+    /// Their other sides, …
+    others: u32,
+    /// … and whether that of this payment is among them.
+    knows: bool,
+}
+
+impl Recent {
+    fn of_payee(rules: &RiskRules, facts: &Facts<'_>) -> Self {
+        let mut recent = Self::default();
+        let window_ms = rules.window_ms();
+        for (past, is_newest) in facts.payee_activity.got() {
+            if facts.is_within(past, window_ms) {
+                recent.add(past, is_newest, facts.money, facts.payer);
             }
         }
-        paid_recently(rules, facts).for_each(|past| tally.add(past, facts.money));
-        tally
+        recent
     }
 
-    fn of_payee(rules: &RiskRules, facts: &Facts<'_>) -> Self {
-        let mut tally = Self::default();
-        got_recently(rules, facts).for_each(|past| tally.add(past, facts.money));
-        tally
-    }
-
-    fn add(&mut self, past: &Past, money: Money) {
+    /// Adds one of them; `other` is the other side of the payment that is looked at.
+    fn add(&mut self, past: &Past, is_newest: bool, money: Money, other: UserId) {
         self.payments = self.payments.saturating_add(1);
         if past.currency == money.currency() {
             self.sum_minor = self.sum_minor.saturating_add(past.amount_minor);
         }
+        self.others = self.others.saturating_add(u32::from(is_newest));
+        self.knows |= past.other == other;
     }
 }
 
@@ -245,20 +265,13 @@ impl Facts<'_> {
     fn is_within(&self, past: &Past, millis: i64) -> bool {
         self.now < past.at.plus_millis(millis)
     }
-}
 
-/// What the payer paid within the window, …
-fn paid_recently<'a>(rules: &RiskRules, facts: &Facts<'a>) -> impl Iterator<Item = &'a Past> {
-    let (facts, window_ms) = (*facts, rules.window_ms());
-    let paid = facts.payer_activity.past().filter(|past| matches!(past.part, Part::Paid | Part::UnderReview));
-    paid.filter(move |past| facts.is_within(past, window_ms))
-}
-
-/// … and what the payee got.
-fn got_recently<'a>(rules: &RiskRules, facts: &Facts<'a>) -> impl Iterator<Item = &'a Past> {
-    let (facts, window_ms) = (*facts, rules.window_ms());
-    let got = facts.payee_activity.past().filter(|past| past.part == Part::Got);
-    got.filter(move |past| facts.is_within(past, window_ms))
+    /// Whether the payment says the same as one before.
+    fn is_repeated(&self, past: &Past) -> bool {
+        (past.other, past.amount_minor, past.currency, past.memo)
+            == (self.payee, self.money.amount_minor(), self.money.currency(), self.memo)
+            && self.is_within(past, self.duplicate_window_ms)
+    }
 }
 
 struct Hits(Vec<Hit>);
@@ -280,27 +293,10 @@ impl Hits {
         }
     }
 
-    /// How many other sides these payments have with one more.
-    fn distinct<'a>(
-        &mut self,
-        name: &'static str,
-        rule: &CountRule,
-        (payments, them): (u32, impl Iterator<Item = &'a Past>),
-        one: UserId,
-    ) {
-        // There are no more of them than payments, and mostly there are too few of these.
-        let Some(limit) = rule.0.as_ref().map(|rule| rule.above.0).filter(|limit| payments >= *limit) else {
-            return;
-        };
-        let mut others: Vec<UserId> = them.map(|past| past.other).collect();
-        others.sort_unstable();
-        others.dedup();
-        let is_new = !others.contains(&one);
-        if is_new {
-            others.push(one);
-        }
-        let figure = u32::try_from(others.len()).unwrap_or(u32::MAX);
-        self.state(name, rule, figure, is_new && figure == limit.saturating_add(1));
+    /// How many other sides there are with that of this payment.
+    fn distinct(&mut self, name: &'static str, rule: &CountRule, before: &Recent) {
+        let others = before.others.saturating_add(u32::from(!before.knows));
+        if before.knows { self.state(name, rule, others, false) } else { self.count(name, rule, others) }
     }
 
     fn amount(&mut self, name: &'static str, rule: &AmountRule, money: Money) {

@@ -214,8 +214,19 @@ fn what_a_payment_is_to_its_sides() {
 }
 
 #[test]
-fn only_so_many_are_remembered() {
-    assert_eq!(paid(REMEMBERED.saturating_add(9), 100).past().count(), REMEMBERED);
+fn only_so_many_are_remembered_each_way() {
+    let mut both = paid(REMEMBERED.saturating_add(9), 100);
+    assert_eq!((both.paid().count(), both.got().count()), (REMEMBERED, 0));
+    (0..REMEMBERED.saturating_add(9)).for_each(|_| both.push(past(Part::Got, user(1), 100, 0)));
+    assert_eq!((both.paid().count(), both.got().count()), (REMEMBERED, REMEMBERED));
+}
+
+#[test]
+fn who_is_paid_in_between_pays_no_less() {
+    let rules = only(|rules| rules.payer_payments = above(30));
+    let in_turn = (0..31).flat_map(|n| [past(Part::Paid, user(1), n, 0), past(Part::Got, user(2), n, 0)]);
+    let found = hits(&rules, &activity(in_turn), &Activity::default(), 100);
+    assert_eq!(found.first().map(|hit| hit.figure), Some(32));
 }
 
 #[test]
@@ -258,5 +269,38 @@ proptest! {
             }
             before = found;
         }
+    }
+
+    /// Other sides are counted like by a set, however the history ran and wherever the window begins.
+    #[test]
+    fn others_are_counted_once_each(
+        payments in prop::collection::vec((0_usize..5, 1_u128..9, 0_i64..900_000), 0..REMEMBERED.saturating_mul(3)),
+        payee in 1_u128..9,
+        window_seconds in 1_u64..4_000,
+    ) {
+        let parts = [Part::Paid, Part::UnderReview, Part::Approved, Part::Declined, Part::Got];
+        let mut ago: i64 = payments.iter().map(|(.., step)| step).sum();
+        let mut history = Vec::new();
+        for (part, other, step) in &payments {
+            ago = ago.saturating_sub(*step);
+            history.push(past(parts[*part], user(*other), 100, ago));
+        }
+        let rules = only(|rules| {
+            (rules.window_seconds, rules.fan_out, rules.fan_in) = (window_seconds, above(0), above(0));
+        });
+        let window_ms = rules.window_ms();
+        let counted = |is_way: fn(Part) -> bool, counts: fn(Part) -> bool, one: UserId| {
+            let way: Vec<_> = history.iter().filter(|past| is_way(past.part)).collect();
+            let last = way.iter().rev().take(REMEMBERED).filter(|past| counts(past.part));
+            let recent = last.filter(|past| NOW < past.at.plus_millis(window_ms).as_millis());
+            let others = recent.map(|past| past.other).chain([one]);
+            u64::try_from(others.collect::<std::collections::HashSet<_>>().len()).unwrap()
+        };
+        let both = activity(history.iter().copied());
+        let found = assess(&rules, &Facts { payee: user(payee), ..facts(&both, &both, 100) });
+        let figures: Vec<_> = found.iter().map(|hit| (hit.rule, hit.figure)).collect();
+        let out = counted(|part| part != Part::Got, Part::counts, user(payee));
+        let fan_in = counted(|part| part == Part::Got, Part::counts, user(0));
+        prop_assert_eq!(figures, [("fan_out", out), ("fan_in", fan_in)]);
     }
 }

@@ -135,7 +135,7 @@ pub(super) async fn load(
     let r = records::Wanted::by(needs);
     let lock_nobody = wanted.locked_users.is_empty() && tokens.is_empty();
     let shapes = Shapes::of(needs);
-    let active = active(needs, time);
+    let [payers, payees] = [&needs.payers, &needs.payees].map(|users| active(users, time));
 
     // The order in which these are polled first is the order in which they are sent.
     let (
@@ -173,7 +173,7 @@ pub(super) async fn load(
         query(client, tokens.is_empty(), statements::SESSIONS_BY_REFRESH, [&tokens]),
         query(client, sessions_of.is_empty(), statements::OPEN_SESSIONS_OF, [&sessions_of]),
         query(client, keys.is_empty(), statements::TRANSACTIONS_BY_KEY, [&owners, &keys]),
-        query(client, active.is_empty(), statements::ACTIVITY, [&active]),
+        query(client, payers.is_empty() && payees.is_empty(), statements::ACTIVITY, [&payers, &payees]),
         shapes.query(client, time),
     };
     begun?;
@@ -214,7 +214,7 @@ pub(super) async fn load(
             set.sessions.insert(session.id, session);
         }
     }
-    take_past(&active, &past_rows?, &mut set)?;
+    take_past(&[&payers[..], &payees].concat(), &past_rows?, &mut set)?;
     take_recent(needs, &recent?, time, &mut set)?;
     for (_, transaction) in with_entries(client, &key_rows?).await? {
         if let Some(key) = &transaction.key {
@@ -224,9 +224,9 @@ pub(super) async fn load(
     Ok(set)
 }
 
-/// The users whose last payments are looked at, each once.
-fn active(needs: &Needs, time: LoadTime) -> Vec<Uuid> {
-    let wanted = needs.activity.iter().filter(|_| time.assesses_risk).map(|user| user.uuid());
+/// The users whose last payments are looked at, each once: those made, or those got.
+fn active(users: &[UserId], time: LoadTime) -> Vec<Uuid> {
+    let wanted = users.iter().filter(|_| time.assesses_risk).map(|user| user.uuid());
     wanted.collect::<HashSet<_>>().into_iter().collect()
 }
 

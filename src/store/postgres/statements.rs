@@ -56,12 +56,8 @@ macro_rules! record_lists {
     ($compare:literal, $order:literal) => {
         [
             record_list!("", $compare, $order),
-            // The kinds of the index 'records_by_owner', so that it can be used.
-            record_list!(
-                " AND r.kind IN ('notice', 'payment_request', 'schedule', 'webhook') AND r.owner = $4",
-                $compare,
-                $order
-            ),
+            // The condition of the index 'records_by_owner', so that it can be used.
+            record_list!(" AND r.kind <> 'deadline' AND r.owner = $4", $compare, $order),
             record_list!(" AND r.parent = $4 AND ($5::uuid IS NULL OR r.owner = $5)", $compare, $order),
         ]
     };
@@ -193,14 +189,16 @@ pub(super) const RECENT_PAYMENTS: &str = concat!(
      AND NOT EXISTS (SELECT 1 FROM transactions s WHERE s.about = t.id AND s.status IN ('rejected', 'voided', 'expired')) \
      ORDER BY t.no DESC LIMIT $9::bigint) r"
 );
-/// What risk rules remember of users, each user's own oldest first: as much as [`REMEMBERED`](crate::ledger::REMEMBERED).
-pub(super) const ACTIVITY: &str = "SELECT w.id, t.from_user = w.id, CASE WHEN t.from_user = w.id THEN t.to_user ELSE t.from_user END, \
-     t.kind, t.amount, t.currency, t.description, t.reference, t.decline IS NOT NULL, t.status, t.created_at \
-     FROM unnest($1::uuid[]) w (id) CROSS JOIN LATERAL (SELECT * FROM \
-     ((SELECT f.* FROM transactions f WHERE f.from_user = w.id AND f.kind IN ('payment', 'approval') \
-     ORDER BY f.no DESC LIMIT 32) \
-     UNION ALL (SELECT g.* FROM transactions g WHERE g.to_user = w.id AND g.kind = 'payment' AND g.decline IS NULL \
-     ORDER BY g.no DESC LIMIT 32)) both_ways ORDER BY no DESC LIMIT 32) t ORDER BY t.no";
+/// What risk rules remember of payers and of payees, oldest first: of each as much as
+/// [`REMEMBERED`](crate::ledger::REMEMBERED).
+pub(super) const ACTIVITY: &str = "SELECT p.of_user, p.is_out, p.other, p.kind, p.amount, p.currency, p.description, p.reference, \
+     p.decline IS NOT NULL, p.status, p.created_at FROM ( \
+     SELECT w.id AS of_user, TRUE AS is_out, t.to_user AS other, t.* FROM unnest($1::uuid[]) w (id) CROSS JOIN LATERAL ( \
+     SELECT f.* FROM transactions f WHERE f.from_user = w.id AND f.kind IN ('payment', 'approval') \
+     ORDER BY f.no DESC LIMIT 32) t \
+     UNION ALL SELECT w.id, FALSE, t.from_user, t.* FROM unnest($2::uuid[]) w (id) CROSS JOIN LATERAL ( \
+     SELECT g.* FROM transactions g WHERE g.to_user = w.id AND g.kind = 'payment' AND g.decline IS NULL \
+     ORDER BY g.no DESC LIMIT 32) t) p ORDER BY p.no";
 pub(super) const ENTRIES_OF: &str = "SELECT e.transaction_no, a.owner, a.kind, a.currency, e.amount, e.balance_after \
      FROM unnest($1::bigint[]) w (no) JOIN entries e ON e.no >= w.no * 8 AND e.no < w.no * 8 + 8 \
      JOIN accounts a ON a.id = e.account ORDER BY e.no";

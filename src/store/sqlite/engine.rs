@@ -24,8 +24,12 @@ use crate::ledger::{
 use crate::store::journal::{Block, Head};
 use crate::store::{HistoryFilter, HistoryQuery, Listing, PageRequest};
 
-/// Users whose last payments are kept in memory, before all of them are forgotten and read again: 30 MiB at most.
+/// Users whose last payments are kept in memory, before all of them are forgotten and read again: 60 MiB at most.
 const ACTIVE_USERS: usize = 20_000;
+
+/// How many of a user's payments are read for the last [`REMEMBERED`] each way. A user who paid and was paid in turn has
+/// them all; of who mostly did the one thing, no more is read for the other.
+const ACTIVITY_READ: usize = 4 * REMEMBERED;
 
 /// Accounts kept in memory before those that are folded are forgotten.
 const ACCOUNT_CAPACITY: usize = 200_000;
@@ -150,7 +154,7 @@ impl Engine {
                 set.keys.insert((*owner, key.clone()), Arc::new(transaction));
             }
         }
-        for user in self.rules.risk.enabled.then_some(&needs.activity).into_iter().flatten() {
+        for user in needs.active().filter(|_| self.rules.risk.enabled) {
             if !self.activity.contains_key(user) {
                 let activity = self.read_activity(*user)?;
                 self.activity.insert(*user, activity);
@@ -199,7 +203,7 @@ impl Engine {
 
     /// The last payments of a user, as the file has them.
     fn read_activity(&self, user: UserId) -> Result<Activity, Fault> {
-        let page = PageRequest { after: None, limit: REMEMBERED };
+        let page = PageRequest { after: None, limit: ACTIVITY_READ };
         let filter = HistoryFilter { listing: Listing::Activity, ..HistoryFilter::default() };
         let query = HistoryQuery { user, page, filter };
         let newest = super::reads::history(&self.connection, &self.shared, &query)?.rows;

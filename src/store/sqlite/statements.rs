@@ -33,7 +33,7 @@ macro_rules! record_columns {
 }
 
 /// A list of records: of a kind, of an owner, of what they belong to; after a position that the comparison names. The
-/// kinds that an owner can list are those of the index `records_by_owner`, word for word, so that it can be used.
+/// condition of the index `records_by_owner` is repeated so that it can be used.
 macro_rules! record_lists {
     ($compare:literal, $order:literal) => {
         [
@@ -49,7 +49,7 @@ macro_rules! record_lists {
             concat!(
                 "SELECT ",
                 record_columns!(),
-                " FROM records WHERE kind = ?1 AND kind IN ('notice', 'payment_request', 'schedule', 'webhook') \
+                " FROM records WHERE kind = ?1 AND kind <> 'deadline' \
                  AND owner = ?4 AND no ",
                 $compare,
                 " ?2 ORDER BY no ",
