@@ -67,8 +67,8 @@ pub use request::{
     CancelRequest, LapseRequest, MakeRequest, PayRequested, PaymentRequest, RequestEnd, RequestStatus,
 };
 pub use risk::{
-    Activity, AmountRule, Count, CountRule, Facts, Hit, Part, Past, REMEMBERED, RiskAction, RiskRule,
-    RiskRules, RiskSetting, RiskSettingError, assess, digest as memo_digest, strictest,
+    Activity, AmountRule, Count, CountRule, Counterparty, Facts, Hit, Part, Past, REMEMBERED, RiskAction,
+    RiskRule, RiskRules, RiskSetting, RiskSettingError, assess, digest as memo_digest, strictest,
 };
 pub use schedule::{
     EndSchedule, LastRun, MakeSchedule, Missed, RunOutcome, RunSchedule, Schedule, ScheduleEnd,

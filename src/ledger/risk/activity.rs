@@ -26,13 +26,25 @@ pub enum Part {
     Got,
 }
 
-/// A payment as one of its sides saw it. Small, since each payment goes over those of both its sides.
+/// The other side of a payment in 64 bits, the random ones of the user's id: the same are the same, others almost never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Counterparty(u64);
+
+impl Counterparty {
+    /// That user.
+    pub const fn of(user: UserId) -> Self {
+        Self(user.uuid().as_u64_pair().1)
+    }
+}
+
+/// A payment as one of its sides saw it. Small, since each payment goes over those of both its sides, and what is known of
+/// ten thousand users should stay in the processor's cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Past {
     /// When.
     pub at: Timestamp,
     /// The other side.
-    pub other: UserId,
+    pub other: Counterparty,
     /// How much, in minor units, …
     pub amount_minor: i64,
     /// … of what.
@@ -142,7 +154,7 @@ fn past(user: UserId, transaction: &Transaction) -> Option<Past> {
     };
     is_theirs.then(|| Past {
         at: transaction.created_at,
-        other: if is_out { to.id } else { from.id },
+        other: Counterparty::of(if is_out { to.id } else { from.id }),
         amount_minor: transaction.money.amount_minor(),
         currency: transaction.money.currency(),
         memo: digest(&memo.description, &memo.reference),

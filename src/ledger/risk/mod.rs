@@ -8,7 +8,7 @@
 mod activity;
 mod setting;
 
-pub use activity::{Activity, Part, Past, REMEMBERED, digest};
+pub use activity::{Activity, Counterparty, Part, Past, REMEMBERED, digest};
 pub use setting::{AmountRule, Count, CountRule, RiskAction, RiskRule, RiskSetting, RiskSettingError};
 
 use super::{AmountLimits, Currency, Money, Timestamp, Total, UserId};
@@ -200,6 +200,7 @@ impl Tally {
     fn of_payer(rules: &RiskRules, facts: &Facts<'_>) -> Self {
         let mut tally = Self::default();
         let (money, window_ms) = (facts.money, rules.window_ms());
+        let payee = Counterparty::of(facts.payee);
         for (past, is_newest) in facts.payer_activity.paid() {
             tally.ends_declined = past.part == Part::Declined;
             let is_recent = facts.is_within(past, window_ms);
@@ -208,14 +209,14 @@ impl Tally {
             }
             if past.part.counts() {
                 if is_recent {
-                    tally.recent.add(past, is_newest, money, facts.payee);
+                    tally.recent.add(past, is_newest, money, payee);
                 }
                 if facts.is_repeated(past) {
                     tally.same = tally.same.saturating_add(1);
                 }
             }
             if matches!(past.part, Part::Paid | Part::Approved) {
-                tally.knows_payee |= past.other == facts.payee;
+                tally.knows_payee |= past.other == payee;
                 if past.currency == money.currency() {
                     tally.in_currency = tally.in_currency.saturating_add(1);
                     tally.largest_minor = tally.largest_minor.max(past.amount_minor);
@@ -241,17 +242,17 @@ struct Recent {
 impl Recent {
     fn of_payee(rules: &RiskRules, facts: &Facts<'_>) -> Self {
         let mut recent = Self::default();
-        let window_ms = rules.window_ms();
+        let (payer, window_ms) = (Counterparty::of(facts.payer), rules.window_ms());
         for (past, is_newest) in facts.payee_activity.got() {
             if facts.is_within(past, window_ms) {
-                recent.add(past, is_newest, facts.money, facts.payer);
+                recent.add(past, is_newest, facts.money, payer);
             }
         }
         recent
     }
 
     /// Adds one of them; `other` is the other side of the payment that is looked at.
-    fn add(&mut self, past: &Past, is_newest: bool, money: Money, other: UserId) {
+    fn add(&mut self, past: &Past, is_newest: bool, money: Money, other: Counterparty) {
         self.payments = self.payments.saturating_add(1);
         if past.currency == money.currency() {
             self.sum_minor = self.sum_minor.saturating_add(past.amount_minor);
@@ -269,7 +270,7 @@ impl Facts<'_> {
     /// Whether the payment says the same as one before.
     fn is_repeated(&self, past: &Past) -> bool {
         (past.other, past.amount_minor, past.currency, past.memo)
-            == (self.payee, self.money.amount_minor(), self.money.currency(), self.memo)
+            == (Counterparty::of(self.payee), self.money.amount_minor(), self.money.currency(), self.memo)
             && self.is_within(past, self.duplicate_window_ms)
     }
 }

@@ -18,7 +18,14 @@ fn usd(minor: i64) -> Money {
 
 fn past(part: Part, other: UserId, minor: i64, ago_ms: i64) -> Past {
     let at = Timestamp::from_millis(NOW.saturating_sub(ago_ms));
-    Past { at, other, amount_minor: minor, currency: Currency::USD, memo: digest("", ""), part }
+    Past {
+        at,
+        other: Counterparty::of(other),
+        amount_minor: minor,
+        currency: Currency::USD,
+        memo: digest("", ""),
+        part,
+    }
 }
 
 fn activity(payments: impl IntoIterator<Item = Past>) -> Activity {
@@ -222,6 +229,11 @@ fn only_so_many_are_remembered_each_way() {
 }
 
 #[test]
+fn what_is_remembered_is_small() {
+    assert_eq!(size_of::<Past>(), 32);
+}
+
+#[test]
 fn who_is_paid_in_between_pays_no_less() {
     let rules = only(|rules| rules.payer_payments = above(30));
     let in_turn = (0..31).flat_map(|n| [past(Part::Paid, user(1), n, 0), past(Part::Got, user(2), n, 0)]);
@@ -293,7 +305,7 @@ proptest! {
             let way: Vec<_> = history.iter().filter(|past| is_way(past.part)).collect();
             let last = way.iter().rev().take(REMEMBERED).filter(|past| counts(past.part));
             let recent = last.filter(|past| NOW < past.at.plus_millis(window_ms).as_millis());
-            let others = recent.map(|past| past.other).chain([one]);
+            let others = recent.map(|past| past.other).chain([Counterparty::of(one)]);
             u64::try_from(others.collect::<std::collections::HashSet<_>>().len()).unwrap()
         };
         let both = activity(history.iter().copied());

@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use super::fault::Fault;
 use crate::ledger::{
-    AccountKey, AccountKind, BalancesAfter, Capture, Currency, Decline, Email, Entry, EventKind, Hold,
-    IdempotencyKey, Memo, Money, Part, Party, PasswordHash, Past, PaymentId, PaymentState, PaymentStatus,
-    RequestId, Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId, SessionKind, Severity,
-    Stage, Step, Timestamp, TokenHash, TopupFailure, TopupMethod, Transaction, TransactionId,
-    TransactionKind, User, UserId, memo_digest,
+    AccountKey, AccountKind, BalancesAfter, Capture, Counterparty, Currency, Decline, Email, Entry,
+    EventKind, Hold, IdempotencyKey, Memo, Money, Part, Party, PasswordHash, Past, PaymentId, PaymentState,
+    PaymentStatus, RequestId, Role, SecurityEvent, SecurityEventId, Session, SessionEnd, SessionId,
+    SessionKind, Severity, Stage, Step, Timestamp, TokenHash, TopupFailure, TopupMethod, Transaction,
+    TransactionId, TransactionKind, User, UserId, memo_digest,
 };
 
 /// How many columns `transaction_columns!` names.
@@ -124,7 +124,7 @@ pub(super) fn past(row: &Row) -> Result<(UserId, Past), Fault> {
     let money = Money::from_minor(get(row, 4)?, currency).map_err(|_| damaged("amount"))?;
     let past = Past {
         at: Timestamp::from_millis(get(row, 10)?),
-        other: UserId::new(get(row, 2)?),
+        other: Counterparty::of(UserId::new(get(row, 2)?)),
         amount_minor: money.amount_minor(),
         currency: money.currency(),
         memo: memo_digest(get(row, 6)?, get(row, 7)?),
