@@ -20,6 +20,7 @@ pub mod hexadecimal;
 mod id;
 mod key;
 mod money;
+mod needs;
 mod payment;
 mod permission;
 mod record;
@@ -39,8 +40,8 @@ pub use account::{AccountKey, AccountKind};
 pub use amount_limits::{AmountLimits, AmountLimitsError};
 pub use command::{
     Action, Authority, BeginFactor, Cash, ChangePassword, ChangeUser, Command, ConfirmFactor, DecideCash,
-    EndSession, EndUserSessions, Expire, FindKey, MakeApiKey, MakeResetLink, MoveClock, Needs, OpenSession,
-    Pay, PayMany, RefreshSession, Register, RemoveFactor, Rename, ResetFactor, ResetPassword, RotateApiKey,
+    EndSession, EndUserSessions, Expire, FindKey, MakeApiKey, MakeResetLink, MoveClock, OpenSession, Pay,
+    PayMany, RefreshSession, Register, RemoveFactor, Rename, ResetFactor, ResetPassword, RotateApiKey,
     Settle, Settlement, TokenPair, Topup,
 };
 pub use decide::{Outcome, Reply, check_session, decide, may_use};
@@ -56,6 +57,7 @@ pub use id::{
 };
 pub use key::{IdempotencyKey, IdempotencyKeyError};
 pub use money::{Amount, Balance, Currency, Money, MoneyError, Total};
+pub use needs::Needs;
 pub use payment::{Capture, Hold, Move, PaymentState, PaymentStatus, Stage, Step};
 pub use permission::{Permission, Scope, ScopeError};
 pub use record::{
