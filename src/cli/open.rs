@@ -369,7 +369,7 @@ pub async fn serve(ledger: &Ledger, listeners: Listeners, stop: impl Future<Outp
     let working = tokio::spawn(crate::worker::run(Arc::clone(&ledger.teller)));
     let courier = courier::start(Arc::clone(&ledger.teller), ledger.sender.clone(), events::render);
     crate::http::serve(listeners.api, app(surface, ledger.edge.clone()), listeners.tls, stop).await;
-    courier.abort();
+    courier.stop().await;
     flushing.abort();
     working.abort();
     proving.abort();

@@ -1,14 +1,18 @@
 //! The courier: hands events to webhooks and carries the deliveries out, beside the payments and never in their way.
 //!
-//! Three passes go round. **Fan-out** reads the feed from where it got to, makes a delivery for each webhook that wants an
-//! event, and moves the cursor, in one command; of several nodes one is first, and the others read again. **Due** claims
-//! deliveries whose next attempt has come, or whose node died in between, and goes on with replays. **Purge** forgets what
-//! nobody lists any more. Whatever was claimed is tried by tasks of their own; the [`gate`] says which may start, so that
-//! webhooks that never answer take no place from those that do.
+//! Four passes go round. **Fan-out** reads the feed from where it got to, makes a delivery for each webhook that wants an
+//! event, and moves the cursor, in one command; of several nodes one is first, and the others read again. **Recording**
+//! writes down what attempts led to. **Due** claims deliveries whose next attempt has come, or whose node died in between,
+//! and goes on with replays. **Purge** forgets what nobody lists any more. Whatever was claimed is tried by tasks of their
+//! own; the [`gate`] says which may start, so that webhooks that never answer take no place from those that do.
+//!
+//! The passes follow each other and each command is short, so that a payment waits for one short command at most; a store
+//! lets them give way and may lose the last ones when the power fails: what they said is then done again.
 //!
 //! While no webhook wants anything, the journal is not read.
 
 mod gate;
+mod sending;
 mod tries;
 
 use std::collections::HashMap;
@@ -26,7 +30,8 @@ use crate::ledger::{
 use crate::teller::{FeedEvent, Teller, TellerError};
 use crate::webhook::Sender;
 use gate::Gate;
-use tries::Job;
+use sending::Sending;
+use tries::{Job, Outcome};
 
 /// How often the feed is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -34,12 +39,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const DUE_EVERY: Duration = Duration::from_secs(1);
 /// How often records whose time is over are looked for.
 const PURGE_EVERY: Duration = Duration::from_mins(1);
+/// Pieces of due deliveries that are claimed before it is the turn of new ones.
+const DUE_PIECES: usize = 64;
+/// Webhooks that are read before it is the turn of others.
+const READ_AT_ONCE: usize = 32;
 /// Events that are read at a time.
 const EVENTS: usize = 500;
-/// Deliveries that one command makes or claims at most: it shares its batch with payments.
-const DELIVERIES: usize = 64;
-/// Records that one command forgets.
-const PURGED: usize = 200;
+/// Deliveries that one command makes, claims, records or forgets: payments wait for it.
+const DELIVERIES: usize = 16;
+/// Records that are looked at to be forgotten, each time.
+const PURGED: usize = 2_000;
 /// Events that may go by without one for any webhook before the cursor is written down all the same.
 const UNWRITTEN: u64 = 20_000;
 /// How long a due delivery is put off whose webhook has enough waiting already, in milliseconds.
@@ -54,21 +63,45 @@ pub type Render = fn(&FeedEvent) -> String;
 pub(crate) struct Courier {
     teller: Arc<Teller>,
     sender: Sender,
+    sending: Sending,
     render: Render,
     gate: Mutex<Gate<Job>>,
+    /// What attempts led to and is not recorded yet: of each job that was claimed at most one.
+    outcomes: Mutex<Vec<Outcome>>,
 }
 
-/// Starts the courier. It goes on until the task is aborted; what it was doing then is done again later.
-pub fn start(teller: Arc<Teller>, sender: Sender, render: Render) -> JoinHandle<()> {
-    let courier = Arc::new(Courier { teller, sender, render, gate: Mutex::default() });
-    tokio::spawn(async move {
-        let mut rounds = Rounds { courier, webhooks: Webhooks::default(), cursor: None, seen: None };
+/// A courier that runs.
+pub struct Running {
+    courier: Arc<Courier>,
+    rounds: JoinHandle<()>,
+}
+
+impl Running {
+    /// Ends it, and records what came of the last attempts; what is under way is sent again later.
+    pub async fn stop(self) {
+        self.rounds.abort();
+        // It ends because it was told to.
+        let _ = self.rounds.await;
+        report(self.courier.record_all().await);
+    }
+}
+
+/// Starts the courier.
+pub fn start(teller: Arc<Teller>, sender: Sender, render: Render) -> Running {
+    let (sending, gate, outcomes) = (Sending::start(), Mutex::default(), Mutex::default());
+    let courier = Arc::new(Courier { teller, sender, sending, render, gate, outcomes });
+    let moved = Arc::clone(&courier);
+    let rounds = tokio::spawn(async move {
+        let webhooks = Webhooks::default();
+        let mut rounds = Rounds { courier: moved, webhooks, cursor: None, seen: None };
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut due_at, mut purge_at) = (Instant::now(), Instant::now());
         loop {
             looks.tick().await;
             let done = rounds.fan_out_all().await;
+            report(done);
+            let done = rounds.courier.record_all().await;
             report(done);
             let now = Instant::now();
             if now >= due_at {
@@ -82,7 +115,8 @@ pub fn start(teller: Arc<Teller>, sender: Sender, render: Render) -> JoinHandle<
                 report(done);
             }
         }
-    })
+    });
+    Running { courier, rounds }
 }
 
 /// The next round tries again; deliveries wait where they are.
@@ -108,6 +142,17 @@ struct Wanted {
     webhook: Webhook,
 }
 
+/// What one command hands out.
+struct Piece {
+    /// Where the cursor is to be.
+    to: FeedPosition,
+    deliveries: Vec<NewDelivery>,
+    bodies: Bodies,
+}
+
+/// Events as they are sent, by the delivery: to which webhook, the event's id, the body.
+type Bodies = HashMap<Uuid, (Uuid, Uuid, Arc<str>)>;
+
 struct Rounds {
     courier: Arc<Courier>,
     webhooks: Webhooks,
@@ -118,13 +163,15 @@ struct Rounds {
 }
 
 impl Rounds {
-    /// Hands out what there is: after a whole page the next one follows at once.
+    /// Hands out what there is: after a whole page the next one follows, once what came of the last one is recorded.
     async fn fan_out_all(&mut self) -> Result<(), TellerError> {
-        while self.fan_out().await? {}
+        while self.fan_out().await? {
+            self.courier.record_all().await?;
+        }
         Ok(())
     }
 
-    /// Hands out a page of the feed; says whether it was a whole one.
+    /// Hands out a page of the feed, a piece at a time; says whether it was a whole one.
     async fn fan_out(&mut self) -> Result<bool, TellerError> {
         self.know_webhooks().await?;
         if self.webhooks.of.is_empty() {
@@ -137,51 +184,52 @@ impl Rounds {
         };
         let courier = Arc::clone(&self.courier);
         let events = courier.teller.feed(None, seen, EVENTS).await?;
-        let Some(last) = events.last() else { return Ok(false) };
+        if events.is_empty() {
+            return Ok(false);
+        }
         // Looked at after the page: a webhook that was made before one of its events is seen here.
         self.know_webhooks().await?;
-        let (mut deliveries, mut bodies, mut place) = (Vec::new(), HashMap::new(), last.position);
+        let mut piece = Piece { to: seen, deliveries: Vec::new(), bodies: HashMap::new() };
         for event in &events {
             let takers = self.takers(event);
-            if !deliveries.is_empty() && deliveries.len().saturating_add(takers.len()) > DELIVERIES {
-                // Back to the event before this one.
-                break;
+            let is_full = piece.deliveries.len().saturating_add(takers.len()) > DELIVERIES;
+            if is_full && !piece.deliveries.is_empty() {
+                let next = Piece { to: piece.to, deliveries: Vec::new(), bodies: HashMap::new() };
+                if !self.hand_out(std::mem::replace(&mut piece, next)).await? {
+                    return Ok(false);
+                }
             }
-            place = event.position;
+            piece.to = event.position;
             if takers.is_empty() {
                 continue;
             }
             let body: Arc<str> = (courier.render)(event).into();
             for webhook in takers {
                 let id = courier.teller.clock().uuid()?;
-                bodies.insert(id, (webhook, event.id.uuid(), Arc::clone(&body)));
-                deliveries.push(new_delivery(id, webhook, event));
+                piece.bodies.insert(id, (webhook, event.id.uuid(), Arc::clone(&body)));
+                piece.deliveries.push(new_delivery(id, webhook, event));
             }
         }
-        let whole = events.len() >= EVENTS || place != last.position;
-        let unwritten = place.transaction.saturating_sub(self.cursor.map_or(0, |cursor| cursor.transaction));
-        if deliveries.is_empty() && unwritten < UNWRITTEN {
-            self.seen = Some(place);
-            return Ok(whole);
+        let written = self.cursor.map_or(0, |cursor| cursor.transaction);
+        if piece.deliveries.is_empty() && piece.to.transaction.saturating_sub(written) < UNWRITTEN {
+            self.seen = Some(piece.to);
+        } else if !self.hand_out(piece).await? {
+            return Ok(false);
         }
-        let command = DeliveryCommand::FanOut(FanOut { from: self.cursor, to: place, deliveries });
-        match courier.teller.deliver(command).await {
-            Ok(Some(claimed)) => {
-                self.cursor = Some(place);
-                self.seen = Some(place);
-                courier.take_fresh(claimed, &mut bodies);
-                Ok(whole)
-            }
-            // Another node was faster: on from where it got to.
-            Ok(None) => {
-                self.seen = None;
-                Ok(false)
-            }
-            Err(error) => {
-                self.seen = None;
-                Err(error)
-            }
-        }
+        Ok(events.len() >= EVENTS)
+    }
+
+    /// Makes the deliveries of a piece and moves the cursor to its end; false if another node was faster, and it is to be
+    /// read again from where that one got to.
+    async fn hand_out(&mut self, piece: Piece) -> Result<bool, TellerError> {
+        let Piece { to, deliveries, mut bodies } = piece;
+        self.seen = None;
+        let command = DeliveryCommand::FanOut(FanOut { from: self.cursor, to, deliveries });
+        let Some(claimed) = self.courier.teller.deliver(command).await? else { return Ok(false) };
+        self.cursor = Some(to);
+        self.seen = Some(to);
+        self.courier.take_fresh(claimed, &mut bodies);
+        Ok(true)
     }
 
     /// Where to go on: at the cursor, but not before the oldest webhook, which wants nothing from before it was made.
@@ -208,7 +256,11 @@ impl Rounds {
             return Ok(());
         }
         let mut known = Webhooks { newest, read_at: Some(Instant::now()), ..Webhooks::default() };
-        for record in teller.all_webhooks().await? {
+        for (number, record) in teller.all_webhooks().await?.into_iter().enumerate() {
+            if number % READ_AT_ONCE == 0 {
+                // Requests are answered on this thread, too.
+                tokio::task::yield_now().await;
+            }
             let Some(webhook) = record.read::<Webhook>() else { continue };
             if webhook.state != WebhookState::Enabled {
                 continue;
@@ -231,11 +283,11 @@ impl Rounds {
         wanted.filter(|wanted| wanted.takes(event)).map(|wanted| wanted.id).collect()
     }
 
-    /// Goes on with what is due: deliveries first, then replays.
+    /// Goes on with what is due: deliveries first, then replays. What is more than so many pieces is due again next time.
     async fn due(&mut self) -> Result<(), TellerError> {
         let courier = Arc::clone(&self.courier);
         let now = courier.teller.clock().now();
-        loop {
+        for _ in 0..DUE_PIECES {
             let mut due = courier.teller.due(RecordKind::Delivery, now, DELIVERIES).await?;
             due.retain(|record| record.read::<Delivery>().is_some_and(|delivery| is_pending(&delivery)));
             if due.is_empty() {
@@ -301,8 +353,8 @@ impl Rounds {
                 record.read::<Delivery>().is_none_or(|delivery| !is_pending(&delivery))
             };
             let keys: Vec<_> = due.iter().filter(|record| over(record)).map(|record| record.key).collect();
-            if !keys.is_empty() {
-                teller.deliver(DeliveryCommand::Purge(keys)).await?;
+            for keys in keys.chunks(DELIVERIES) {
+                teller.deliver(DeliveryCommand::Purge(keys.to_vec())).await?;
             }
         }
         Ok(())
@@ -333,7 +385,7 @@ impl Courier {
     }
 
     /// Takes deliveries that were just made, whose events are at hand.
-    fn take_fresh(self: &Arc<Self>, claimed: Vec<Uuid>, bodies: &mut HashMap<Uuid, (Uuid, Uuid, Arc<str>)>) {
+    fn take_fresh(self: &Arc<Self>, claimed: Vec<Uuid>, bodies: &mut Bodies) {
         for id in claimed {
             let Some((webhook, event, body)) = bodies.remove(&id) else { continue };
             let until = self.teller.clock().now().plus_millis(LEASE_MS);

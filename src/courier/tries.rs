@@ -1,12 +1,16 @@
-//! One attempt after the other: what was claimed is sent and recorded, each in a task of its own.
+//! One attempt after the other: what was claimed is sent, each in a task of its own, and what came of it is recorded
+//! together with what came of others.
+//!
+//! Until an outcome is recorded it is known here alone. Nothing that waits for the delivery goes before that, so that order
+//! holds whatever happens; and if this node ends before, the claim runs out and the delivery is sent again.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{Courier, LEASE_MS};
+use super::{Courier, DELIVERIES, LEASE_MS};
 use crate::ledger::{
     Delivery, DeliveryCommand, DeliveryState, EventId, RecordKey, SettleDelivery, Timestamp, TryResult,
     Webhook, WebhookState,
@@ -17,10 +21,6 @@ use crate::webhook::{Attempt, Message};
 
 /// After how long an attempt counts as hanging, so that it no longer takes a place from others.
 const HANGS_AFTER: Duration = Duration::from_secs(1);
-/// How often the recording of an outcome is tried. What is not recorded is sent again.
-const RECORD_TRIES: u32 = 5;
-/// How long to wait before it is tried again.
-const RECORD_PAUSE: Duration = Duration::from_millis(500);
 
 /// A delivery that is this node's to try.
 #[derive(Debug)]
@@ -39,6 +39,13 @@ pub(super) struct Job {
     pub(super) next: Option<Uuid>,
     /// The event, where it is at hand.
     pub(super) body: Option<Arc<str>>,
+}
+
+/// What an attempt led to, to be recorded.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    job: Job,
+    result: TryResult,
 }
 
 impl Courier {
@@ -91,7 +98,7 @@ impl Courier {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner).finish(webhook, hung, is_well);
         self.start_jobs();
         match outcome {
-            Ok(Some(result)) => self.record(job, result).await,
+            Ok(Some(result)) => self.outcomes().push(Outcome { job, result }),
             Ok(None) => {}
             Err(error) => {
                 // The claim runs out, and somebody tries it again.
@@ -117,9 +124,12 @@ impl Courier {
             return Ok(Some(no_answer("forgotten")));
         };
         let secrets = self.teller.signing_secrets(&record, &webhook)?;
-        let id = EventId::new(job.event).to_string();
-        let message = Message { id: &id, at: self.teller.clock().now(), body: &body, secrets: &secrets };
-        Ok(Some(result_of(self.sender.send(&webhook.url, message).await)))
+        let (id, at) = (EventId::new(job.event).to_string(), self.teller.clock().now());
+        let sender = self.sender.clone();
+        let sent = self.sending.run(async move {
+            sender.send(&webhook.url, Message { id: &id, at, body: &body, secrets: &secrets }).await
+        });
+        Ok(sent.await.map(result_of))
     }
 
     async fn body(&self, job: &Job) -> Result<Option<Arc<str>>, TellerError> {
@@ -132,38 +142,55 @@ impl Courier {
         Ok(event.map(|event| Arc::from((self.render)(&event))))
     }
 
-    /// Writes down what an attempt led to, and takes what waited for it.
-    async fn record(self: &Arc<Self>, job: Job, result: TryResult) {
-        let mut next = job.next;
-        for _ in 0..RECORD_TRIES {
-            let jitter = self.teller.clock().random::<1>().map_or(0, |[byte]| i64::from(byte));
-            let settle = SettleDelivery {
-                delivery: job.id,
-                webhook: job.webhook,
-                next,
-                number: job.number,
-                result: result.clone(),
-                // Up to a tenth.
-                jitter_permille: jitter.saturating_mul(100) / 255,
-            };
-            match self.teller.deliver(DeliveryCommand::Settle(settle)).await {
-                Ok(Some(claimed)) => {
-                    if let Err(error) = self.take_known(claimed).await {
-                        tracing::warn!(%error, "what waited for a delivery is tried later: {error}");
-                    }
-                    return;
-                }
-                // Something began to wait for it meanwhile.
+    /// Writes down what attempts led to, a piece at a time, and takes what waited for them. What could not be recorded is
+    /// tried again next time, until its claim has run out: then it is sent again.
+    pub(super) async fn record_all(self: &Arc<Self>) -> Result<(), TellerError> {
+        loop {
+            let mut piece = self.take_outcomes();
+            if piece.is_empty() {
+                return Ok(());
+            }
+            let settles = piece.iter().map(|outcome| self.settle(outcome)).collect();
+            match self.teller.deliver(DeliveryCommand::Settle(settles)).await {
+                Ok(Some(claimed)) => self.take_known(claimed).await?,
+                // Something began to wait for one of them meanwhile.
                 Ok(None) => {
-                    if let Ok(Some(record)) = self.teller.record(RecordKey::of::<Delivery>(job.id)).await {
-                        next = record.read::<Delivery>().and_then(|delivery| delivery.next);
+                    for outcome in &mut piece {
+                        let record = self.teller.record(RecordKey::of::<Delivery>(outcome.job.id)).await?;
+                        let delivery = record.and_then(|record| record.read::<Delivery>());
+                        outcome.job.next = delivery.and_then(|delivery| delivery.next);
                     }
+                    self.outcomes().append(&mut piece);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the outcome of a delivery could not be recorded: {error}");
-                    sleep(RECORD_PAUSE).await;
+                    let now = self.teller.clock().now();
+                    self.outcomes().extend(piece.into_iter().filter(|outcome| outcome.job.until > now));
+                    return Err(error);
                 }
             }
+        }
+    }
+
+    fn take_outcomes(&self) -> Vec<Outcome> {
+        let mut outcomes = self.outcomes();
+        let some = outcomes.len().min(DELIVERIES);
+        outcomes.drain(..some).collect()
+    }
+
+    fn outcomes(&self) -> MutexGuard<'_, Vec<Outcome>> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, Outcome { job, result }: &Outcome) -> SettleDelivery {
+        let jitter = self.teller.clock().random::<1>().map_or(0, |[byte]| i64::from(byte));
+        SettleDelivery {
+            delivery: job.id,
+            webhook: job.webhook,
+            next: job.next,
+            number: job.number,
+            result: result.clone(),
+            // Up to a tenth.
+            jitter_permille: jitter.saturating_mul(100) / 255,
         }
     }
 }

@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::chain::Hash;
-use super::{EventSource, FeedCursor, FeedPosition, Keeper, Needs, RecordKey, Timestamp, Webhook};
+use super::{
+    Action, Command, EventSource, FeedCursor, FeedPosition, Keeper, Needs, RecordKey, Timestamp, Webhook,
+};
 
 /// An event on its way to a webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,8 +195,8 @@ pub enum DeliveryCommand {
     FanOut(FanOut),
     /// Claim what is due.
     Claim(Vec<Claim>),
-    /// Record an attempt.
-    Settle(SettleDelivery),
+    /// Record attempts.
+    Settle(Vec<SettleDelivery>),
     /// Make a delivery again.
     Redeliver(Redeliver),
     /// Send events of a span once more.
@@ -223,7 +225,22 @@ pub enum DeliveryCommand {
     Purge(Vec<RecordKey>),
 }
 
+impl Command {
+    /// Whether nobody waits for it, and what it wrote is done again if it was lost: it gives way to all others.
+    pub fn gives_way(&self) -> bool {
+        matches!(&self.action, Action::Delivery(asked) if asked.gives_way())
+    }
+}
+
 impl DeliveryCommand {
+    /// Whether it carries deliveries out.
+    fn gives_way(&self) -> bool {
+        match self {
+            Self::FanOut(_) | Self::Claim(_) | Self::Settle(_) | Self::Replay { .. } | Self::Purge(_) => true,
+            Self::Redeliver(_) | Self::BeginReplay { .. } => false,
+        }
+    }
+
     pub(super) fn add_needs(&self, needs: &mut Needs) {
         match self {
             Self::FanOut(fan_out) => {
@@ -235,7 +252,11 @@ impl DeliveryCommand {
                     add_pair(claim.delivery, claim.webhook, claim.next, needs);
                 }
             }
-            Self::Settle(settle) => add_pair(settle.delivery, settle.webhook, settle.next, needs),
+            Self::Settle(settles) => {
+                for settle in settles {
+                    add_pair(settle.delivery, settle.webhook, settle.next, needs);
+                }
+            }
             Self::Redeliver(redeliver) => {
                 add_keeper(&redeliver.keeper, needs);
                 add_pair(redeliver.delivery, redeliver.webhook, None, needs);

@@ -11,9 +11,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::strace::Tracer;
+use crate::support::receiver::Receiver;
 use crate::support::{Random, Request, Server, count};
 use crate::trace::{Event, read_trace};
 use crate::world::{Fate, Load, World};
@@ -52,10 +54,19 @@ fn a_power_cut_loses_no_acknowledged_payment() {
     assert!(loss.is_err(), "the harness does not notice that nothing at all was kept");
 }
 
-/// Pays under a tracer. Gives the book, and the data folder whose files the trace names.
+/// Pays under a tracer, and tells of it: what is written for that is not synced, and payments come between. Gives the book,
+/// and the data folder whose files the trace names.
 fn record(base: &Path, log: &Path, seed: u64) -> Option<(World, PathBuf)> {
-    let mut server = Server::start();
+    let receiver = Receiver::start();
+    let mut server = Server::builder()
+        .env("FARTHING_WEBHOOKS_ALLOW_PRIVATE_ADDRESSES", "true")
+        .env("FARTHING_WEBHOOKS_PORTS", &receiver.port().to_string())
+        .start();
     let mut world = World::new(&server, 4);
+    for person in &world.people {
+        let mut client = server.client().with_token(&person.token);
+        client.post("/webhooks", &json!({"url": receiver.url()})).expect(201);
+    }
     let load = Load { clients: 4, attempts: count(120, 1_200), goes_on: false };
     // A stopped server writes nothing while its folder is copied.
     server.signal("STOP");
@@ -69,6 +80,7 @@ fn record(base: &Path, log: &Path, seed: u64) -> Option<(World, PathBuf)> {
     server.kill();
     drop(tracer);
     assert_eq!(world.unknown(), 0, "a tracer is no fault");
+    assert!(!receiver.received().is_empty(), "nobody was told of a payment");
     Some((world, server.data().to_owned()))
 }
 

@@ -37,7 +37,16 @@ pub(super) fn decide(
             }
             Ok(Reply::Claimed(claimed))
         }
-        DeliveryCommand::Settle(asked) => settle(rules, set, command, asked),
+        DeliveryCommand::Settle(settles) => {
+            if settles.iter().any(|asked| is_overtaken(set, asked)) {
+                return Err(Refusal::Overtaken);
+            }
+            let mut claimed = Vec::new();
+            for asked in settles {
+                settle(rules, set, command, asked, &mut claimed);
+            }
+            Ok(Reply::Claimed(claimed))
+        }
         DeliveryCommand::Redeliver(asked) => redeliver(set, asked),
         DeliveryCommand::BeginReplay { keeper, id, webhook, replay } => {
             kept(set, keeper, WebhookId::new(*webhook))?;
@@ -129,23 +138,28 @@ fn take(set: &mut WorkingSet, claim: &Claim, claimed: &mut Vec<Uuid>) {
     }
 }
 
+/// The delivery whose attempt is to be recorded; none if somebody else tried it as well, after this attempt's claim had
+/// ended, and was faster.
+fn tried(set: &WorkingSet, asked: &SettleDelivery) -> Option<(Arc<Record>, Delivery)> {
+    let (record, delivery) = set.stored::<Delivery>(asked.delivery)?;
+    let is_awaited = delivery.state == DeliveryState::Pending && delivery.tries.len() == asked.number;
+    is_awaited.then_some((record, delivery))
+}
+
+/// Whether something began to wait for that delivery since it was last looked at.
+fn is_overtaken(set: &WorkingSet, asked: &SettleDelivery) -> bool {
+    tried(set, asked).is_some_and(|(_, delivery)| !knows_next(set, &delivery))
+}
+
+/// Records an attempt, and claims what waited for its end.
 fn settle(
     rules: &Rules,
     set: &mut WorkingSet,
     command: &Command,
     asked: &SettleDelivery,
-) -> Result<Reply, Refusal> {
-    let mut claimed = Vec::new();
-    let Some((record, mut delivery)) = set.stored::<Delivery>(asked.delivery) else {
-        return Ok(Reply::Claimed(claimed));
-    };
-    // Somebody else tried it as well, after this attempt's claim had ended, and was faster.
-    if delivery.state != DeliveryState::Pending || delivery.tries.len() != asked.number {
-        return Ok(Reply::Claimed(claimed));
-    }
-    if !knows_next(set, &delivery) {
-        return Err(Refusal::Overtaken);
-    }
+    claimed: &mut Vec<Uuid>,
+) {
+    let Some((record, mut delivery)) = tried(set, asked) else { return };
     let result = &asked.result;
     delivery.tries.push(Try {
         at: set.now,
@@ -156,11 +170,11 @@ fn settle(
     delivery.body.clone_from(&result.body);
     let webhook = set.stored::<Webhook>(asked.webhook);
     if result.is_success() {
-        end(set, &record, Delivery { state: DeliveryState::Delivered, ..delivery }, &mut claimed);
+        end(set, &record, Delivery { state: DeliveryState::Delivered, ..delivery }, claimed);
         if let Some((at, webhook)) = webhook {
             note_success(set, &at, webhook);
         }
-        return Ok(Reply::Claimed(claimed));
+        return;
     }
     let wait_ms = rules.webhooks.schedule_ms.get(delivery.tries.len()).copied();
     if let Some(wait_ms) = wait_ms.filter(|_| result.status != Some(410)) {
@@ -168,14 +182,13 @@ fn settle(
         let wait_ms = wait_ms.saturating_add(jitter_ms).max(result.retry_after_ms.unwrap_or_default());
         let filing = Filing { due_at: Some(set.now.plus_millis(wait_ms)), ..record.filing };
         set.put_record(record.key.id, filing, &delivery);
-        return Ok(Reply::Claimed(claimed));
+        return;
     }
-    end(set, &record, Delivery { state: DeliveryState::Failed, ..delivery }, &mut claimed);
+    end(set, &record, Delivery { state: DeliveryState::Failed, ..delivery }, claimed);
     if let Some((at, webhook)) = webhook {
         let why = if result.status == Some(410) { Disabled::Gone } else { Disabled::Failing };
         disable(set, command, &at, webhook, why, record.created_at);
     }
-    Ok(Reply::Claimed(claimed))
 }
 
 fn note_success(set: &mut WorkingSet, at: &Arc<Record>, webhook: Webhook) {

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::ledger::chain::{BlockDigest, Hash, link};
 use crate::ledger::{
     AccountKey, AccountKind, Activity, Command, IdMap, IdempotencyKey, Needs, Outcome, PaymentShape,
-    REMEMBERED, RecentPayment, Rules, Transaction, TransactionKind, UserId, WorkingSet, decide,
+    REMEMBERED, RecentPayment, RecordKind, Rules, Transaction, TransactionKind, UserId, WorkingSet, decide,
 };
 use crate::store::journal::{Block, Head};
 use crate::store::{HistoryFilter, HistoryQuery, Listing, PageRequest};
@@ -30,6 +30,11 @@ const ACTIVE_USERS: usize = 20_000;
 /// How many of a user's payments are read for the last [`REMEMBERED`] each way. A user who paid and was paid in turn has
 /// them all; of who mostly did the one thing, no more is read for the other.
 const ACTIVITY_READ: usize = 4 * REMEMBERED;
+
+/// How long what gives way may be written and not durable.
+const UNSYNCED: Duration = Duration::from_secs(1);
+/// A write that changes nothing: once it is durable, so is everything before.
+const PROOF: &str = "UPDATE properties SET value = value WHERE name = 'folded_to'";
 
 /// Accounts kept in memory before those that are folded are forgotten.
 const ACCOUNT_CAPACITY: usize = 200_000;
@@ -71,6 +76,17 @@ pub(super) struct Engine {
     pub(super) fold: Option<Fold>,
     /// How long the last batch took to be made durable; nothing if it changed nothing.
     pub(super) last_commit: Duration,
+    /// Since when there are batches that were written and not yet synced.
+    unsynced_since: Option<Instant>,
+}
+
+/// What a batch's commit makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Durability {
+    /// Durable before anybody is answered.
+    Synced,
+    /// Written, in its place before what comes later. It becomes durable with the next batch that is synced.
+    Written,
 }
 
 impl Engine {
@@ -103,19 +119,28 @@ impl Engine {
             activity: IdMap::default(),
             fold: None,
             last_commit: Duration::ZERO,
+            unsynced_since: None,
         };
         engine.rebuild()?;
         engine.publish();
         Ok(engine)
     }
 
-    /// Runs one batch. On success everything is durable; on a fault the engine is not to be used again.
+    /// Runs one batch. On success everything is durable, but for a batch that [gives way](Command::gives_way): what that
+    /// wrote is done again if it was lost, and it is durable within [`UNSYNCED`]. On a fault the engine is not to be used
+    /// again.
     pub(super) fn run(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, Fault> {
         self.last_commit = Duration::ZERO;
         let mut set = self.load(commands)?;
         let outcomes = commands.iter().map(|command| decide(&self.rules, &mut set, command)).collect();
         if !set.changes.is_empty() {
-            self.write(&set)?;
+            let may_wait = commands.iter().all(Command::gives_way)
+                && set.changes.transactions.is_empty()
+                && set.changes.events.is_empty()
+                // Who reads the feed goes on after its numbers: none may come twice.
+                && set.changes.added_records.iter().all(|key| key.kind != RecordKind::Notice)
+                && self.unsynced_since.is_none_or(|since| since.elapsed() < UNSYNCED);
+            self.write(&set, if may_wait { Durability::Written } else { Durability::Synced })?;
             self.apply(&set);
             if let Some(telemetry) = &self.shared.telemetry {
                 telemetry.engine().batch(commands.len(), self.last_commit);
@@ -126,6 +151,18 @@ impl Engine {
             self.activity.clear();
         }
         Ok(outcomes)
+    }
+
+    /// Whether something was written and is not yet durable.
+    pub(super) fn is_unsynced(&self) -> bool {
+        self.unsynced_since.is_some()
+    }
+
+    /// Makes durable what was written.
+    pub(super) fn sync(&mut self) -> Result<(), Fault> {
+        self.connection.execute_batch(PROOF)?;
+        self.unsynced_since = None;
+        Ok(())
     }
 
     /// Lets go of a batch that failed half-way, so that the engine made in this one's place can write.
@@ -245,7 +282,11 @@ impl Engine {
     }
 
     /// Writes the difference and commits it.
-    fn write(&mut self, set: &WorkingSet) -> Result<(), Fault> {
+    fn write(&mut self, set: &WorkingSet, durability: Durability) -> Result<(), Fault> {
+        if durability == Durability::Written {
+            // A fault before it is undone ends the connection; whatever follows on it is synced.
+            self.connection.execute_batch("PRAGMA synchronous = NORMAL")?;
+        }
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         super::save::identities(&self.connection, set)?;
         let last_record = super::records::save(&self.connection, set, self.last_record)?;
@@ -271,6 +312,13 @@ impl Engine {
         let began = Instant::now();
         self.connection.execute_batch("COMMIT").map_err(Fault::Commit)?;
         self.last_commit = began.elapsed();
+        match durability {
+            Durability::Synced => self.unsynced_since = None,
+            Durability::Written => {
+                self.connection.execute_batch("PRAGMA synchronous = FULL")?;
+                self.unsynced_since = self.unsynced_since.or(Some(began));
+            }
+        }
         self.head = head;
         self.last_record = last_record;
         Ok(())

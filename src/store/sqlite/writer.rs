@@ -1,9 +1,12 @@
 //! The writer thread: gathers what waits, runs it as one batch, answers everybody, and folds in between.
 //!
-//! Group commit without a timer: a batch is whatever queued while the last one was being made durable. After a fault
+//! Group commit without a timer: a batch is whatever queued while the last one was being made durable. What carries
+//! deliveries out gives way: it is a batch of its own while nobody else waits, one command long, so that whoever comes then
+//! waits for that one at most; when it gave way often enough, it goes with the others. After a fault
 //! nothing in memory is believed: the connection is thrown away, the file opened and read anew, and until that succeeds
 //! every command is answered at once with a fault and the store is not ready.
 
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -28,6 +31,8 @@ use crate::telemetry::{BatchTimes, Telemetry, Traced};
 const MAX_BATCH: usize = 512;
 /// How long nothing must happen before an idle writer folds.
 const IDLE: Duration = Duration::from_millis(500);
+/// How many batches go before a command that gives way.
+const GIVES_WAY: u32 = 2;
 /// How long to wait before the file is tried again after a fault.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -36,6 +41,31 @@ pub(super) struct Waiting {
     pub(super) command: Command,
     pub(super) answer: oneshot::Sender<Result<Outcome, StoreError>>,
     pub(super) traced: Option<Traced>,
+}
+
+/// Commands that wait until nobody else does.
+#[derive(Default)]
+struct Behind {
+    waiting: VecDeque<Waiting>,
+    /// How often the first of them gave way.
+    passed: u32,
+}
+
+impl Behind {
+    /// The next one, whose turn it is.
+    fn next(&mut self) -> Option<Waiting> {
+        self.passed = 0;
+        self.waiting.pop_front()
+    }
+
+    /// The next one, if it gave way often enough; else it gives way once more.
+    fn next_if_passed(&mut self) -> Option<Waiting> {
+        if self.passed >= GIVES_WAY || self.waiting.is_empty() {
+            return self.next();
+        }
+        self.passed = self.passed.saturating_add(1);
+        None
+    }
 }
 
 /// What an engine is made from, at start and after each fault.
@@ -59,11 +89,9 @@ impl Source {
     /// After a fault: the file again, everything that its WAL holds brought into it, and a write that proves it.
     fn recover(&self) -> Result<Engine, OpenError> {
         guarded(|| {
-            let engine = self.engine(connect::writer(&self.folder)?)?;
+            let mut engine = self.engine(connect::writer(&self.folder)?)?;
             engine.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-            engine
-                .connection
-                .execute_batch("UPDATE properties SET value = value WHERE name = 'folded_to'")?;
+            engine.sync()?;
             Ok(engine)
         })
     }
@@ -101,7 +129,7 @@ fn move_aside(folder: &Path) -> io::Result<()> {
 
 /// Runs until every sender is gone; then folds what is left and lets go of the file.
 pub(super) fn run(source: &Source, engine: Engine, commands: &Receiver<Waiting>) {
-    let mut engine = Some(engine);
+    let (mut engine, mut behind) = (Some(engine), Behind::default());
     loop {
         let anew = source.shared.anew.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(answer) = anew {
@@ -111,12 +139,13 @@ pub(super) fn run(source: &Source, engine: Engine, commands: &Receiver<Waiting>)
             let _ = answer.send(told);
         }
         let Some(running) = &mut engine else {
-            refuse_waiting(commands);
+            refuse_waiting(&mut behind, commands);
             engine = try_to_recover(source);
             continue;
         };
-        let step = match gather(running, commands) {
+        let step = match gather(running, &mut behind, commands) {
             Gathered::Batch(batch) => run_batch(source, running, batch),
+            Gathered::Idle if running.is_unsynced() => guarded(|| running.sync()),
             Gathered::Idle => guarded(|| running.fold_slice(true)),
             Gathered::Closed => break,
         };
@@ -141,16 +170,26 @@ enum Gathered {
     Closed,
 }
 
-fn gather(engine: &Engine, commands: &Receiver<Waiting>) -> Gathered {
+fn gather(engine: &Engine, behind: &mut Behind, commands: &Receiver<Waiting>) -> Gathered {
     let busy = engine.wants_to_fold(false);
-    let first = match commands.recv_timeout(if busy { Duration::ZERO } else { IDLE }) {
-        Ok(first) => first,
-        Err(RecvTimeoutError::Timeout) if busy || engine.wants_to_fold(true) => return Gathered::Idle,
-        Err(RecvTimeoutError::Timeout) => return Gathered::Batch(Vec::new()),
-        Err(RecvTimeoutError::Disconnected) => return Gathered::Closed,
+    let waits = if busy || !behind.waiting.is_empty() { Duration::ZERO } else { IDLE };
+    let first = match commands.recv_timeout(waits) {
+        Ok(first) => Some(first),
+        Err(RecvTimeoutError::Disconnected) if behind.waiting.is_empty() => return Gathered::Closed,
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
     };
-    let mut batch = vec![first];
-    batch.extend(commands.try_iter().take(MAX_BATCH.saturating_sub(1)));
+    let mut batch = Vec::new();
+    for waiting in first.into_iter().chain(commands.try_iter().take(MAX_BATCH.saturating_sub(1))) {
+        if waiting.command.gives_way() {
+            behind.waiting.push_back(waiting);
+        } else {
+            batch.push(waiting);
+        }
+    }
+    batch.extend(if batch.is_empty() { behind.next() } else { behind.next_if_passed() });
+    if batch.is_empty() && (engine.is_unsynced() || busy || engine.wants_to_fold(true)) {
+        return Gathered::Idle;
+    }
     Gathered::Batch(batch)
 }
 
@@ -222,12 +261,16 @@ fn guarded<T, E: From<Fault>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, 
 }
 
 /// Nothing can be written now: everybody who waits is told at once. However many come, the file is tried again in time.
-fn refuse_waiting(commands: &Receiver<Waiting>) {
+fn refuse_waiting(behind: &mut Behind, commands: &Receiver<Waiting>) {
+    let refuse = |waiting: Waiting| {
+        let _ = waiting.answer.send(Err(StoreError::Unavailable("recovering from a fault".into())));
+    };
+    behind.waiting.drain(..).for_each(refuse);
     let began = Instant::now();
     while let Some(left) = RETRY.checked_sub(began.elapsed())
         && let Ok(waiting) = commands.recv_timeout(left)
     {
-        let _ = waiting.answer.send(Err(StoreError::Unavailable("recovering from a fault".into())));
+        refuse(waiting);
     }
 }
 
@@ -247,7 +290,7 @@ fn try_to_recover(source: &Source) -> Option<Engine> {
 
 /// Folds what is left, so that the next start has nothing to rebuild. A failure costs nothing but that.
 fn finish(engine: &mut Engine) {
-    if let Err(fault) = engine.fold_all() {
+    if let Err(fault) = engine.fold_all().and_then(|()| engine.sync()) {
         tracing::warn!(%fault, "the last fold failed; the next start does it: {fault}");
     }
 }

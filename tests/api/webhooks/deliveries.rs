@@ -1,5 +1,6 @@
 //! What arrives, how often, in which order, and what becomes of receivers that fail.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use farthing::webhook::Secret;
@@ -263,6 +264,59 @@ fn a_receiver_that_hangs_holds_up_nobody_else() {
         let got = healthy.wait_for(number);
         let took = got[number - 1].at.duration_since(paid);
         assert!(took < Duration::from_secs(2), "payment {number} was told after {took:?}");
+    }
+}
+
+/// Deliveries give way to payments, and go on all the same.
+#[test]
+fn payments_that_never_stop_hold_up_no_delivery() {
+    let receiver = Receiver::start();
+    let server = server_for(&[&receiver], "0,60");
+    let mut ada = server.user("ada");
+    make(&mut ada, &receiver, &["payment.*"]);
+    let mut others: Vec<User> = (0..16).map(|number| server.user(&format!("other{number}"))).collect();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for other in &mut others {
+            scope.spawn(|| {
+                for number in 0.. {
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let body = json!({"amount": "0.01", "currency": "USD"});
+                    other.pay_with_key(&format!("payment {number}"), &body);
+                }
+            });
+        }
+        let paid = Instant::now();
+        for number in 1..=20 {
+            ada.pay(&json!({"amount": number, "currency": "USD"})).expect(201);
+        }
+        receiver.wait_for(20);
+        let took = paid.elapsed();
+        is_over.store(true, Ordering::Relaxed);
+        assert!(took < Duration::from_secs(5), "20 payments were told after {took:?}");
+    });
+}
+
+/// What was sent is known before the server stops, so that it is not sent again by the next one.
+#[test]
+fn a_server_that_stops_records_what_it_sent() {
+    let receiver = Receiver::start();
+    let mut server = builder_for(&[&receiver], "0,1").start();
+    let mut ada = server.user("ada");
+    let made = make(&mut ada, &receiver, &["payment.*"]);
+    for number in 1..=3 {
+        ada.pay(&json!({"amount": number, "currency": "USD"})).expect(201);
+        receiver.wait_for(number);
+        // The answer is on its way; it would be recorded within a tenth of a second.
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(server.terminate().success());
+        server.start_again();
+        ada.client = server.client().with_token(&ada.token);
+        let states: Vec<Value> =
+            deliveries(&mut ada, &made, "").into_iter().map(|one| one["status"].clone()).collect();
+        assert_eq!(states, vec![json!("delivered"); number]);
     }
 }
 
