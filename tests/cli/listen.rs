@@ -63,10 +63,7 @@ fn send_again(user: &mut User, webhook: &str) {
 #[test]
 fn what_was_missed_what_happens_and_what_is_sent_again_arrives() {
     let (hook, other_hook, local) = (Receiver::start(), Receiver::start(), Receiver::start());
-    let server = Server::builder()
-        .env("FARTHING_WEBHOOKS_ALLOW_PRIVATE_ADDRESSES", "true")
-        .env("FARTHING_WEBHOOKS_PORTS", &format!("{},{}", hook.port(), other_hook.port()))
-        .start();
+    let server = Server::builder().sends_to(&[&hook, &other_hook]).start();
     let (mut ada, mut bob) = (server.user("ada"), server.user("bob"));
     let webhook = pay_with_webhook(&mut ada, &hook, "1");
     let others = pay_with_webhook(&mut bob, &other_hook, "100");

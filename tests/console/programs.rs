@@ -74,10 +74,7 @@ fn a_key_is_made_shown_once_replaced_and_revoked() {
 #[test]
 fn a_webhook_is_made_tested_and_sent_again() {
     let receiver = Receiver::start();
-    let server = Server::builder()
-        .env("FARTHING_WEBHOOKS_ALLOW_PRIVATE_ADDRESSES", "true")
-        .env("FARTHING_WEBHOOKS_PORTS", &receiver.port().to_string())
-        .start();
+    let server = Server::builder().sends_to(&[&receiver]).start();
     let mut ada = Browser::registered(&server, "ada");
     assert!(ada.get("/console/webhooks").text().contains("No webhook yet"));
     let new = "/console/webhooks/new";

@@ -58,10 +58,7 @@ fn a_power_cut_loses_no_acknowledged_payment() {
 /// and the data folder whose files the trace names.
 fn record(base: &Path, log: &Path, seed: u64) -> Option<(World, PathBuf)> {
     let receiver = Receiver::start();
-    let mut server = Server::builder()
-        .env("FARTHING_WEBHOOKS_ALLOW_PRIVATE_ADDRESSES", "true")
-        .env("FARTHING_WEBHOOKS_PORTS", &receiver.port().to_string())
-        .start();
+    let mut server = Server::builder().sends_to(&[&receiver]).start();
     let mut world = World::new(&server, 4);
     for person in &world.people {
         let mut client = server.client().with_token(&person.token);

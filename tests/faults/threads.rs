@@ -19,8 +19,7 @@ fn no_threads(server: &Server) -> Option<Tracer> {
 fn a_webhook_whose_name_was_not_looked_up_is_tried_again() {
     let receiver = Receiver::start();
     let server = Server::builder()
-        .env("FARTHING_WEBHOOKS_ALLOW_PRIVATE_ADDRESSES", "true")
-        .env("FARTHING_WEBHOOKS_PORTS", &receiver.port().to_string())
+        .sends_to(&[&receiver])
         .env("FARTHING_WEBHOOKS_RETRY_SCHEDULE_SECONDS", "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1")
         .start();
     let mut ada = server.user("ada");

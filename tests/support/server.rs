@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::postgres::{Database, Postgres};
+use super::receiver::Receiver;
 use super::{Client, User};
 
 /// The program under test.
@@ -47,6 +48,14 @@ impl Builder {
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Lets webhooks be sent to these receivers, which are on this machine.
+    #[must_use]
+    pub fn sends_to(self, receivers: &[&Receiver]) -> Self {
+        let ports: Vec<String> = receivers.iter().map(|receiver| receiver.port().to_string()).collect();
+        self.env("FARTHING_WEBHOOKS_ALLOW_PRIVATE_ADDRESSES", "true")
+            .env("FARTHING_WEBHOOKS_PORTS", &ports.join(","))
     }
 
     /// Adds an argument behind `serve`.

@@ -15,11 +15,7 @@ pub fn server_for(receivers: &[&Receiver], schedule: &str) -> Server {
 }
 
 pub fn builder_for(receivers: &[&Receiver], schedule: &str) -> Builder {
-    let ports: Vec<String> = receivers.iter().map(|receiver| receiver.port().to_string()).collect();
-    Server::builder()
-        .env("FARTHING_WEBHOOKS_ALLOW_PRIVATE_ADDRESSES", "true")
-        .env("FARTHING_WEBHOOKS_PORTS", &ports.join(","))
-        .env("FARTHING_WEBHOOKS_RETRY_SCHEDULE_SECONDS", schedule)
+    Server::builder().sends_to(receivers).env("FARTHING_WEBHOOKS_RETRY_SCHEDULE_SECONDS", schedule)
 }
 
 /// Makes a webhook; gives what the answer says.
