@@ -49,8 +49,7 @@ macro_rules! record_lists {
             concat!(
                 "SELECT ",
                 record_columns!(),
-                " FROM records WHERE kind = ?1 AND kind <> 'deadline' \
-                 AND owner = ?4 AND no ",
+                " FROM records WHERE kind = ?1 AND kind <> 'deadline' AND owner = ?4 AND no ",
                 $compare,
                 " ?2 ORDER BY no ",
                 $order,

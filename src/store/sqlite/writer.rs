@@ -290,7 +290,8 @@ fn try_to_recover(source: &Source) -> Option<Engine> {
 
 /// Folds what is left, so that the next start has nothing to rebuild. A failure costs nothing but that.
 fn finish(engine: &mut Engine) {
-    if let Err(fault) = engine.fold_all().and_then(|()| engine.sync()) {
+    let synced = engine.fold_all().and_then(|()| if engine.is_unsynced() { engine.sync() } else { Ok(()) });
+    if let Err(fault) = synced {
         tracing::warn!(%fault, "the last fold failed; the next start does it: {fault}");
     }
 }
