@@ -35,10 +35,14 @@ impl Counterparty {
     pub const fn of(user: UserId) -> Self {
         Self(user.uuid().as_u64_pair().1)
     }
+
+    fn tag(self) -> u16 {
+        let [.., high, low] = self.0.to_be_bytes();
+        u16::from_be_bytes([high, low])
+    }
 }
 
-/// A payment as one of its sides saw it. Small, since each payment goes over those of both its sides, and what is known of
-/// ten thousand users should stay in the processor's cache.
+/// A payment as one of its sides saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Past {
     /// When.
@@ -62,39 +66,107 @@ pub struct Activity {
     got: OneWay,
 }
 
-/// Payments one way, the oldest first.
+/// Payments one way, the oldest first. Most payments are decided from what stands beside them, which is two lines of the
+/// processor's cache where they themselves are sixteen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct OneWay {
+pub struct OneWay {
     past: VecDeque<Past>,
-    /// A bit for each of them, the oldest the lowest: whether it counts and is the newest with its other side. However far
-    /// back is counted, there are as many other sides as bits set among what is counted.
-    newest: u32,
+    /// A few bits of the other side of each.
+    tags: [u16; REMEMBERED],
+    /// Those that [count](Part::counts), …
+    pub(super) counted: Places,
+    /// … and of those with the same other side only the newest: however far back is counted, there are as many other sides
+    /// as places among what is counted.
+    pub(super) newest: Places,
+    /// Those that were declined.
+    pub(super) declined: Places,
+    /// Those that show that the payer knows the payee.
+    pub(super) proven: Places,
+    /// What those that count come to, whatever their currencies: the most that any sum of them can be.
+    pub(super) at_most_minor: i64,
 }
+
+/// A bit for each payment, the oldest the lowest.
+pub type Places = u32;
 
 impl OneWay {
     fn push(&mut self, past: Past) {
         if self.past.len() >= REMEMBERED {
-            self.past.pop_front();
-            self.newest >>= 1_u32;
+            self.forget_oldest();
         } else if self.past.len() == FEW {
             self.past.reserve_exact(REMEMBERED.saturating_sub(FEW));
         }
+        let place = bit(self.past.len());
         if past.part.counts() {
-            let earlier = self.each().position(|(known, is_newest)| is_newest && known.other == past.other);
-            self.newest &= !earlier.map_or(0, bit);
-            self.newest |= bit(self.past.len());
+            self.newest &= !self.with(past.other);
+            self.newest |= place;
+            self.counted |= place;
+            self.at_most_minor = self.at_most_minor.saturating_add(past.amount_minor);
+        }
+        match past.part {
+            Part::Declined => self.declined |= place,
+            Part::Paid | Part::Approved => self.proven |= place,
+            Part::UnderReview | Part::Got => {}
+        }
+        if let Some(tag) = self.tags.get_mut(self.past.len()) {
+            *tag = past.other.tag();
         }
         self.past.push_back(past);
     }
 
-    fn each(&self) -> impl Iterator<Item = (&Past, bool)> {
-        let is_newest = |place: usize| self.newest & bit(place) != 0;
-        self.past.iter().enumerate().map(move |(place, past)| (past, is_newest(place)))
+    fn forget_oldest(&mut self) {
+        let oldest = self.past.pop_front().filter(|past| past.part.counts());
+        let amount_minor = oldest.map_or(0, |past| past.amount_minor);
+        self.at_most_minor = self.at_most_minor.saturating_sub(amount_minor);
+        self.tags.rotate_left(1);
+        for places in [&mut self.counted, &mut self.newest, &mut self.declined, &mut self.proven] {
+            *places >>= 1_u32;
+        }
+    }
+
+    /// Those with that other side.
+    pub(super) fn with(&self, other: Counterparty) -> Places {
+        let tag = other.tag();
+        let alike =
+            self.tags.iter().rev().fold(0, |places, known| (places << 1_u32) | Places::from(*known == tag));
+        self.those(alike, |past| past.other == other)
+    }
+
+    /// Those that are no older. Time never runs back along the journal: they are the last ones.
+    pub(super) fn within(&self, millis: i64, now: Timestamp) -> Places {
+        let is_older = |past: &Past| past.at.plus_millis(millis) <= now;
+        // Mostly all are.
+        let first =
+            if self.past.front().is_some_and(is_older) { self.past.partition_point(is_older) } else { 0 };
+        bit(first).wrapping_neg()
+    }
+
+    /// The newest one.
+    pub(super) fn last(&self) -> Places {
+        bit(self.past.len().saturating_sub(1))
+    }
+
+    /// The payments in those places, the oldest first.
+    pub(super) fn at(&self, places: Places) -> impl Iterator<Item = &Past> {
+        each(places).filter_map(|place| self.past.get(place))
+    }
+
+    fn those(&self, places: Places, are: impl Fn(&Past) -> bool) -> Places {
+        let places = each(places).filter(|place| self.past.get(*place).is_some_and(&are));
+        places.fold(0, |places, place| places | bit(place))
     }
 }
 
-fn bit(place: usize) -> u32 {
+fn bit(place: usize) -> Places {
     u32::try_from(place).ok().and_then(|place| 1_u32.checked_shl(place)).unwrap_or_default()
+}
+
+fn each(mut places: Places) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = usize::try_from(places.trailing_zeros()).ok().filter(|_| places != 0);
+        places &= places.wrapping_sub(1);
+        lowest
+    })
 }
 
 impl Activity {
@@ -111,14 +183,14 @@ impl Activity {
         one_way.push(past);
     }
 
-    /// What the user paid or tried to pay, the oldest first, and of each whether it counts and is the newest to its payee.
-    pub fn paid(&self) -> impl Iterator<Item = (&Past, bool)> {
-        self.paid.each()
+    /// What the user paid or tried to pay.
+    pub fn paid(&self) -> &OneWay {
+        &self.paid
     }
 
-    /// What the user got, the oldest first, and of each whether it is the newest from its payer.
-    pub fn got(&self) -> impl Iterator<Item = (&Past, bool)> {
-        self.got.each()
+    /// What the user got.
+    pub fn got(&self) -> &OneWay {
+        &self.got
     }
 }
 

@@ -8,7 +8,8 @@
 mod activity;
 mod setting;
 
-pub use activity::{Activity, Counterparty, Part, Past, REMEMBERED, digest};
+use activity::Places;
+pub use activity::{Activity, Counterparty, OneWay, Part, Past, REMEMBERED, digest};
 pub use setting::{AmountRule, Count, CountRule, RiskAction, RiskRule, RiskSetting, RiskSettingError};
 
 use super::{AmountLimits, Currency, Money, Timestamp, Total, UserId};
@@ -148,22 +149,26 @@ pub fn strictest(hits: &[Hit]) -> Option<RiskAction> {
 pub fn assess(rules: &RiskRules, facts: &Facts<'_>) -> Vec<Hit> {
     let Facts { now, payee, money, .. } = *facts;
     let mut hits = Hits(Vec::new());
-    let paid = Tally::of_payer(rules, facts);
-    hits.count("payer_payments", &rules.payer_payments, paid.recent.payments.saturating_add(1));
-    hits.sum("payer_sum", &rules.payer_sum, paid.recent.sum_minor, money);
-    hits.distinct("fan_out", &rules.fan_out, &paid.recent);
-    hits.state("declines", &rules.declines, paid.declines, paid.ends_declined);
-    hits.count("same_payment", &rules.same_payment, paid.same);
-    if paid.in_currency >= HABIT {
-        let times = money.amount_minor().checked_div(paid.largest_minor).unwrap_or_default();
-        hits.state("habit", &rules.habit, u32::try_from(times).unwrap_or(u32::MAX), true);
-    }
+    let paid = facts.payer_activity.paid();
+    let (recent, to_payee) = (paid.within(rules.window_ms(), now), paid.with(Counterparty::of(payee)));
+    let counted = Recent { of: paid, places: recent & paid.counted, others: to_payee };
+    hits.count("payer_payments", &rules.payer_payments, counted.payments());
+    hits.sum("payer_sum", &rules.payer_sum, money, &counted);
+    hits.distinct("fan_out", &rules.fan_out, &counted);
+    let ends_declined = paid.declined & paid.last() != 0;
+    hits.state("declines", &rules.declines, (paid.declined & recent).count_ones(), ends_declined);
+    let same = paid.at(to_payee & paid.counted).filter(|past| facts.is_repeated(past));
+    hits.count("same_payment", &rules.same_payment, count(same));
+    hits.habit("habit", &rules.habit, money, paid);
     if payee != UserId::HOUSE {
-        let got = Recent::of_payee(rules, facts);
-        hits.count("payee_payments", &rules.payee_payments, got.payments.saturating_add(1));
-        hits.sum("payee_sum", &rules.payee_sum, got.sum_minor, money);
-        hits.distinct("fan_in", &rules.fan_in, &got);
-        if !paid.knows_payee {
+        let got = facts.payee_activity.got();
+        let recent = got.within(rules.window_ms(), now);
+        let others = got.with(Counterparty::of(facts.payer));
+        let counted = Recent { of: got, places: recent & got.counted, others };
+        hits.count("payee_payments", &rules.payee_payments, counted.payments());
+        hits.sum("payee_sum", &rules.payee_sum, money, &counted);
+        hits.distinct("fan_in", &rules.fan_in, &counted);
+        if to_payee & paid.proven == 0 {
             hits.amount("new_payee", &rules.new_payee, money);
         }
     }
@@ -177,101 +182,36 @@ pub fn assess(rules: &RiskRules, facts: &Facts<'_>) -> Vec<Hit> {
     hits.0
 }
 
-/// What a payer's activity comes to.
-#[derive(Default)]
-struct Tally {
-    /// Payments within the window.
-    recent: Recent,
-    /// Declined payments within the window, …
-    declines: u32,
-    /// … and whether the last one was declined.
-    ends_declined: bool,
-    /// Payments that say the same within the duplicate window.
-    same: u32,
-    /// Whether the payee was paid before.
-    knows_payee: bool,
-    /// Payments in this currency, whenever, …
-    in_currency: u32,
-    /// … and the largest of them.
-    largest_minor: i64,
+/// Payments of one side within the window, of those that count.
+struct Recent<'a> {
+    of: &'a OneWay,
+    places: Places,
+    /// The places, recent or not, of payments with the other side of the payment that is looked at.
+    others: Places,
 }
 
-impl Tally {
-    fn of_payer(rules: &RiskRules, facts: &Facts<'_>) -> Self {
-        let mut tally = Self::default();
-        let (money, window_ms) = (facts.money, rules.window_ms());
-        let payee = Counterparty::of(facts.payee);
-        for (past, is_newest) in facts.payer_activity.paid() {
-            tally.ends_declined = past.part == Part::Declined;
-            let is_recent = facts.is_within(past, window_ms);
-            if past.part == Part::Declined && is_recent {
-                tally.declines = tally.declines.saturating_add(1);
-            }
-            if past.part.counts() {
-                if is_recent {
-                    tally.recent.add(past, is_newest, money, payee);
-                }
-                if facts.is_repeated(past) {
-                    tally.same = tally.same.saturating_add(1);
-                }
-            }
-            if matches!(past.part, Part::Paid | Part::Approved) {
-                tally.knows_payee |= past.other == payee;
-                if past.currency == money.currency() {
-                    tally.in_currency = tally.in_currency.saturating_add(1);
-                    tally.largest_minor = tally.largest_minor.max(past.amount_minor);
-                }
-            }
-        }
-        tally
+impl Recent<'_> {
+    /// How many there are with the one that is looked at.
+    fn payments(&self) -> u32 {
+        self.places.count_ones().saturating_add(1)
+    }
+
+    fn sum_minor(&self, currency: Currency) -> i64 {
+        let in_currency = self.of.at(self.places).filter(|past| past.currency == currency);
+        in_currency.fold(0, |sum: i64, past| sum.saturating_add(past.amount_minor))
     }
 }
 
-/// What payments of one side within the window come to.
-#[derive(Default)]
-struct Recent {
-    payments: u32,
-    /// What those in this payment's currency come to.
-    sum_minor: i64,
-    /// Their other sides, …
-    others: u32,
-    /// … and whether that of this payment is among them.
-    knows: bool,
-}
-
-impl Recent {
-    fn of_payee(rules: &RiskRules, facts: &Facts<'_>) -> Self {
-        let mut recent = Self::default();
-        let (payer, window_ms) = (Counterparty::of(facts.payer), rules.window_ms());
-        for (past, is_newest) in facts.payee_activity.got() {
-            if facts.is_within(past, window_ms) {
-                recent.add(past, is_newest, facts.money, payer);
-            }
-        }
-        recent
-    }
-
-    /// Adds one of them; `other` is the other side of the payment that is looked at.
-    fn add(&mut self, past: &Past, is_newest: bool, money: Money, other: Counterparty) {
-        self.payments = self.payments.saturating_add(1);
-        if past.currency == money.currency() {
-            self.sum_minor = self.sum_minor.saturating_add(past.amount_minor);
-        }
-        self.others = self.others.saturating_add(u32::from(is_newest));
-        self.knows |= past.other == other;
-    }
+fn count<T>(of: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(of.count()).unwrap_or(u32::MAX)
 }
 
 impl Facts<'_> {
-    fn is_within(&self, past: &Past, millis: i64) -> bool {
-        self.now < past.at.plus_millis(millis)
-    }
-
-    /// Whether the payment says the same as one before.
+    /// Whether the payment says the same as one before to the same payee.
     fn is_repeated(&self, past: &Past) -> bool {
-        (past.other, past.amount_minor, past.currency, past.memo)
-            == (Counterparty::of(self.payee), self.money.amount_minor(), self.money.currency(), self.memo)
-            && self.is_within(past, self.duplicate_window_ms)
+        (past.amount_minor, past.currency, past.memo)
+            == (self.money.amount_minor(), self.money.currency(), self.memo)
+            && self.now < past.at.plus_millis(self.duplicate_window_ms)
     }
 }
 
@@ -295,19 +235,46 @@ impl Hits {
     }
 
     /// How many other sides there are with that of this payment.
-    fn distinct(&mut self, name: &'static str, rule: &CountRule, before: &Recent) {
-        let others = before.others.saturating_add(u32::from(!before.knows));
-        if before.knows { self.state(name, rule, others, false) } else { self.count(name, rule, others) }
+    fn distinct(&mut self, name: &'static str, rule: &CountRule, before: &Recent<'_>) {
+        let others = (before.places & before.of.newest).count_ones();
+        if before.places & before.others == 0 {
+            self.count(name, rule, others.saturating_add(1));
+        } else {
+            self.state(name, rule, others, false);
+        }
+    }
+
+    /// How many times the largest payment of the payer's habit this one is.
+    fn habit(&mut self, name: &'static str, rule: &CountRule, money: Money, paid: &OneWay) {
+        let in_currency = || paid.at(paid.proven).filter(|past| past.currency == money.currency());
+        let times = |past: &Past| {
+            let times = money.amount_minor().checked_div(past.amount_minor).unwrap_or_default();
+            u32::try_from(times).unwrap_or(u32::MAX)
+        };
+        // Mostly the first one tells that this is nothing unusual.
+        let is_ordinary = |past: &Past| rule.0.as_ref().is_none_or(|rule| times(past) <= rule.above.0);
+        if !in_currency().any(is_ordinary) && count(in_currency()) >= HABIT {
+            self.state(name, rule, in_currency().map(times).min().unwrap_or_default(), true);
+        }
     }
 
     fn amount(&mut self, name: &'static str, rule: &AmountRule, money: Money) {
-        self.sum(name, rule, 0, money);
+        self.raised(name, rule, money, None);
     }
 
     /// A sum that this payment raises.
-    fn sum(&mut self, name: &'static str, rule: &AmountRule, before_minor: i64, money: Money) {
+    fn sum(&mut self, name: &'static str, rule: &AmountRule, money: Money, before: &Recent<'_>) {
+        self.raised(name, rule, money, Some(before));
+    }
+
+    fn raised(&mut self, name: &'static str, rule: &AmountRule, money: Money, before: Option<&Recent<'_>>) {
         let Some(RiskRule { action, above }) = &rule.0 else { return };
         let Some(limit) = above.limit_minor(money.currency()) else { return };
+        let at_most_minor = before.map_or(0, |before| before.of.at_most_minor);
+        if at_most_minor.saturating_add(money.amount_minor()) <= limit {
+            return;
+        }
+        let before_minor = before.map_or(0, |before| before.sum_minor(money.currency()));
         let after_minor = before_minor.saturating_add(money.amount_minor());
         if after_minor > limit {
             let unsigned = |minor: i64| u64::try_from(minor).unwrap_or_default();

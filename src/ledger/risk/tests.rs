@@ -1,5 +1,7 @@
 //! Rules one by one, at their limit and beyond it, and what holds of all of them whatever the history.
 
+use std::collections::HashSet;
+
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -223,9 +225,10 @@ fn what_a_payment_is_to_its_sides() {
 #[test]
 fn only_so_many_are_remembered_each_way() {
     let mut both = paid(REMEMBERED.saturating_add(9), 100);
-    assert_eq!((both.paid().count(), both.got().count()), (REMEMBERED, 0));
+    let counts = |both: &Activity| [both.paid(), both.got()].map(|way| way.at(Places::MAX).count());
+    assert_eq!(counts(&both), [REMEMBERED, 0]);
     (0..REMEMBERED.saturating_add(9)).for_each(|_| both.push(past(Part::Got, user(1), 100, 0)));
-    assert_eq!((both.paid().count(), both.got().count()), (REMEMBERED, REMEMBERED));
+    assert_eq!(counts(&both), [REMEMBERED, REMEMBERED]);
 }
 
 #[test]
@@ -283,36 +286,137 @@ proptest! {
         }
     }
 
-    /// Other sides are counted like by a set, however the history ran and wherever the window begins.
+    /// Every rule counts what its description says, however the history ran and wherever the window begins.
     #[test]
-    fn others_are_counted_once_each(
-        payments in prop::collection::vec((0_usize..5, 1_u128..9, 0_i64..900_000), 0..REMEMBERED.saturating_mul(3)),
-        payee in 1_u128..9,
-        window_seconds in 1_u64..4_000,
+    fn figures_are_those_of_the_plain_history(
+        payments in prop::collection::vec((0_usize..5, other(), amount(), 0_i64..200_000), 0..REMEMBERED.saturating_mul(4)),
+        payee in other(),
+        money in amount(),
+        (limit, major, window_seconds) in (0_u32..8, 0_u32..30, 1_u64..4_000),
     ) {
         let parts = [Part::Paid, Part::UnderReview, Part::Approved, Part::Declined, Part::Got];
         let mut ago: i64 = payments.iter().map(|(.., step)| step).sum();
         let mut history = Vec::new();
-        for (part, other, step) in &payments {
+        for (part, other, money, step) in &payments {
             ago = ago.saturating_sub(*step);
-            history.push(past(parts[*part], user(*other), 100, ago));
+            let currency = money.currency();
+            history.push(Past { currency, ..past(parts[*part], user(*other), money.amount_minor(), ago) });
         }
-        let rules = only(|rules| {
-            (rules.window_seconds, rules.fan_out, rules.fan_in) = (window_seconds, above(0), above(0));
-        });
-        let window_ms = rules.window_ms();
-        let counted = |is_way: fn(Part) -> bool, counts: fn(Part) -> bool, one: UserId| {
-            let way: Vec<_> = history.iter().filter(|past| is_way(past.part)).collect();
-            let last = way.iter().rev().take(REMEMBERED).filter(|past| counts(past.part));
-            let recent = last.filter(|past| NOW < past.at.plus_millis(window_ms).as_millis());
-            let others = recent.map(|past| past.other).chain([Counterparty::of(one)]);
-            u64::try_from(others.collect::<std::collections::HashSet<_>>().len()).unwrap()
+        let rules = RiskRules {
+            window_seconds,
+            payer_payments: above(limit),
+            payer_sum: above_major(major),
+            payee_payments: above(limit),
+            payee_sum: above_major(major),
+            new_payee: above_major(major),
+            habit: above(limit),
+            declines: above(limit),
+            fan_out: above(limit),
+            fan_in: above(limit),
+            same_payment: above(limit),
+            ..only(|_| {})
         };
         let both = activity(history.iter().copied());
-        let found = assess(&rules, &Facts { payee: user(payee), ..facts(&both, &both, 100) });
-        let figures: Vec<_> = found.iter().map(|hit| (hit.rule, hit.figure)).collect();
-        let out = counted(|part| part != Part::Got, Part::counts, user(payee));
-        let fan_in = counted(|part| part == Part::Got, Part::counts, user(0));
-        prop_assert_eq!(figures, [("fan_out", out), ("fan_in", fan_in)]);
+        let facts = Facts { payee: user(payee), money, ..facts(&both, &both, 1) };
+        let mut found: Vec<_> = assess(&rules, &facts).iter().map(|hit| (hit.rule, hit.figure, hit.is_new)).collect();
+        let mut plain = Plain { facts: &facts, history: &history, window_ms: rules.window_ms() }.hits(limit, major);
+        found.sort_unstable();
+        plain.sort_unstable();
+        prop_assert_eq!(found, plain);
+    }
+}
+
+/// Few users, of whom some differ in the high bits of their ids alone.
+fn other() -> impl Strategy<Value = u128> {
+    (1_u128..5, 0_u128..2).prop_map(|(low, high)| low.saturating_add(high.saturating_mul(0x1_0000)))
+}
+
+fn amount() -> impl Strategy<Value = Money> {
+    let currency = prop::sample::select(vec![Currency::USD, Currency::parse("JPY").unwrap()]);
+    let minor = prop_oneof![1_i64..4, 100_i64..3_000];
+    (minor, currency).prop_map(|(minor, currency)| Money::from_minor(minor, currency).unwrap())
+}
+
+/// The rules once more, as one would say them.
+struct Plain<'a> {
+    facts: &'a Facts<'a>,
+    history: &'a [Past],
+    window_ms: i64,
+}
+
+impl Plain<'_> {
+    fn hits(&self, limit: u32, major: u32) -> Vec<(&'static str, u64, bool)> {
+        let Facts { money, payer, payee, .. } = *self.facts;
+        let is_paid = |past: &&Past| past.part != Part::Got;
+        let in_currency = |past: &&&Past| past.currency == money.currency();
+        let (paid, got) = (self.last(is_paid), self.last(|past| !is_paid(past)));
+        let counted: Vec<&Past> = paid.iter().copied().filter(|past| past.part.counts()).collect();
+        let known = |past: &&&Past| matches!(past.part, Part::Paid | Part::Approved);
+        let to_payee = |past: &&&Past| past.other == Counterparty::of(payee);
+        let declines = self.recent(&paid, |past| past.part == Part::Declined).len();
+        let same = counted.iter().filter(to_payee).filter(in_currency);
+        let same =
+            same.filter(|past| past.amount_minor == money.amount_minor() && self.is_within(past, 60_000));
+        let habit: Vec<i64> =
+            paid.iter().filter(known).filter(in_currency).map(|past| past.amount_minor).collect();
+        let largest = habit.iter().copied().max().unwrap_or(i64::MAX);
+        let mut hits = Vec::new();
+        let limit = u64::from(limit);
+        let mut count = |rule, figure: usize, is_new: Option<bool>| {
+            let figure = u64::try_from(figure).unwrap();
+            let is_new = is_new.unwrap_or(figure == limit.saturating_add(1));
+            if figure > limit {
+                hits.push((rule, figure, is_new));
+            }
+        };
+        count("declines", declines, Some(paid.last().is_some_and(|past| past.part == Part::Declined)));
+        count("same_payment", same.count(), None);
+        if habit.len() >= 5 {
+            count("habit", usize::try_from(money.amount_minor() / largest).unwrap(), Some(true));
+        }
+        for (rules, side, other) in
+            [(["payer_payments", "fan_out"], &counted, payee), (["payee_payments", "fan_in"], &got, payer)]
+        {
+            let recent = self.recent(side, |_| true);
+            let mut others: HashSet<Counterparty> = recent.iter().map(|past| past.other).collect();
+            let is_known = !others.insert(Counterparty::of(other));
+            count(rules[0], recent.len().saturating_add(1), None);
+            count(rules[1], others.len(), is_known.then_some(false));
+        }
+        let unit = if money.currency() == Currency::USD { 100 } else { 1 };
+        let limit = i64::from(major).saturating_mul(unit);
+        let sum = |side| {
+            self.recent(side, |past| past.currency == money.currency())
+                .iter()
+                .map(|past| past.amount_minor)
+                .sum()
+        };
+        let is_new_payee = !paid.iter().filter(known).any(|past| to_payee(&&past));
+        for (rule, before) in [
+            ("payer_sum", Some(sum(&counted))),
+            ("payee_sum", Some(sum(&got))),
+            ("new_payee", is_new_payee.then_some(0)),
+        ] {
+            let Some(before): Option<i64> = before else { continue };
+            let after = before.saturating_add(money.amount_minor());
+            if after > limit {
+                hits.push((rule, u64::try_from(after).unwrap(), before <= limit));
+            }
+        }
+        hits
+    }
+
+    fn last(&self, is: impl Fn(&&Past) -> bool) -> Vec<&Past> {
+        let mut last: Vec<_> = self.history.iter().filter(is).rev().take(REMEMBERED).collect();
+        last.reverse();
+        last
+    }
+
+    fn recent<'p>(&self, of: &[&'p Past], is: impl Fn(&Past) -> bool) -> Vec<&'p Past> {
+        of.iter().copied().filter(|past| is(past) && self.is_within(past, self.window_ms)).collect()
+    }
+
+    fn is_within(&self, past: &Past, millis: i64) -> bool {
+        NOW < past.at.plus_millis(millis).as_millis()
     }
 }
