@@ -193,12 +193,9 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         if event.metadata().target() == SECURITY {
-            let mut found = LineField(None);
+            let mut found = LineField { writer: writer.by_ref(), written: None };
             event.record(&mut found);
-            if let Some(line) = found.0 {
-                return writeln!(writer, "{line}");
-            }
-            return self.json.format_event(ctx, writer, event);
+            return found.written.unwrap_or_else(|| self.json.format_event(ctx, writer, event));
         }
         if self.as_json {
             self.json.format_event(ctx, writer, event)
@@ -208,13 +205,16 @@ where
     }
 }
 
-/// Picks the field `line` out of a security event.
-struct LineField(Option<String>);
+/// Writes the field `line` of a security event, if it has one.
+struct LineField<'w> {
+    writer: Writer<'w>,
+    written: Option<fmt::Result>,
+}
 
-impl Visit for LineField {
+impl Visit for LineField<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "line" {
-            self.0 = Some(value.to_owned());
+            self.written = Some(writeln!(self.writer, "{value}"));
         }
     }
 
@@ -251,7 +251,8 @@ impl<W: Write> Write for OneLine<W> {
 /// The escape is that of JSON strings (RFC 8259 §7), so that a JSON line stays JSON and says the same.
 fn one_line(line: &str) -> Cow<'_, str> {
     let body = line.strip_suffix('\n').unwrap_or(line);
-    if !body.contains(is_unsafe) {
+    let is_printable_ascii = body.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if is_printable_ascii || !body.contains(is_unsafe) {
         return Cow::Borrowed(line);
     }
     let mut escaped = String::with_capacity(line.len() + 16);

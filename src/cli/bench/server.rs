@@ -3,16 +3,14 @@
 //! It runs as a process, not in this one, so that what is measured is what is run: the load generator is another
 //! process with its own memory and its own thread, and the server is stopped as an operator would stop it.
 
-use std::collections::VecDeque;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::BenchError;
@@ -111,7 +109,7 @@ impl Drop for Folder {
 pub struct Server {
     child: Child,
     authority: String,
-    last_lines: LastLines,
+    log: Log,
 }
 
 impl Server {
@@ -127,28 +125,26 @@ impl Server {
         } else {
             command.env("FARTHING_RATE_LIMITS_ENABLED", "false").env("FARTHING_RISK_ENABLED", "false");
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let log = Log(data.join("bench.log"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.open()?).kill_on_drop(true);
         // In a group of its own, an interrupt at the terminal reaches this process alone, which then stops the server.
         command.process_group(0);
         let failed = |why: String| BenchError::Server(format!("the server did not start: {why}"));
         let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
-        let last_lines = LastLines::default();
-        if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(last_lines.clone().collect(BufReader::new(stderr).lines()));
-        }
         let mut stdout = child.stdout.take().map(|stdout| BufReader::new(stdout).lines());
-        let listening =
-            tokio::time::timeout(START_LIMIT, wait_until_listening(stdout.as_mut(), &last_lines)).await;
+        let listening = tokio::time::timeout(START_LIMIT, wait_until_listening(stdout.as_mut())).await;
         let Ok(Some(authority)) = listening else {
             // What it says of its end may still be on its way.
             let _ = tokio::time::timeout(Duration::from_secs(1), child.wait()).await;
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            return Err(failed(last_lines.text()));
+            return Err(failed(log.last_lines()));
         };
         if let Some(stdout) = stdout {
-            tokio::spawn(last_lines.clone().collect(stdout));
+            // An output that nobody reads would in the end stop the server.
+            tokio::spawn(
+                async move { tokio::io::copy(&mut stdout.into_inner(), &mut tokio::io::sink()).await },
+            );
         }
-        Ok(Self { child, authority, last_lines })
+        Ok(Self { child, authority, log })
     }
 
     /// `host:port`.
@@ -169,16 +165,16 @@ impl Server {
     /// If it ended before, does not stop, or says that something went wrong.
     pub async fn stop(mut self) -> Result<(), BenchError> {
         let failed =
-            |why: &str, lines: &LastLines| BenchError::Server(format!("the server {why}: {}", lines.text()));
+            |why: &str, log: &Log| BenchError::Server(format!("the server {why}: {}", log.last_lines()));
         let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let Some(pid) = pid else { return Err(failed("ended during the load", &self.last_lines)) };
+        let Some(pid) = pid else { return Err(failed("ended during the load", &self.log)) };
         kill_process(pid, Signal::TERM)
             .map_err(|error| BenchError::Server(format!("the server cannot be stopped: {error}")))?;
         match tokio::time::timeout(STOP_LIMIT, self.child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(failed(&format!("ended badly ({status})"), &self.last_lines)),
-            Ok(Err(error)) => Err(failed(&format!("cannot be waited for ({error})"), &self.last_lines)),
-            Err(_) => Err(failed("did not stop in time", &self.last_lines)),
+            Ok(Ok(status)) => Err(failed(&format!("ended badly ({status})"), &self.log)),
+            Ok(Err(error)) => Err(failed(&format!("cannot be waited for ({error})"), &self.log)),
+            Err(_) => Err(failed("did not stop in time", &self.log)),
         }
     }
 }
@@ -219,46 +215,36 @@ fn this_binary(database: Option<&str>) -> Result<Command, BenchError> {
     Ok(command)
 }
 
-async fn wait_until_listening(
-    stdout: Option<&mut Lines<BufReader<ChildStdout>>>,
-    last: &LastLines,
-) -> Option<String> {
+async fn wait_until_listening(stdout: Option<&mut Lines<BufReader<ChildStdout>>>) -> Option<String> {
     let lines = stdout?;
     while let Ok(Some(line)) = lines.next_line().await {
         if let Some((_, address)) = line.split_once(LISTENING) {
             return Some(address.trim().trim_end_matches('/').to_owned());
         }
-        last.add(line);
     }
     None
 }
 
-/// The last lines that the server wrote, from both of its outputs.
-#[derive(Debug, Clone, Default)]
-struct LastLines(Arc<Mutex<VecDeque<String>>>);
+/// Where the server writes its log, to show the end of it if it fails. A file, as servers have: a pipe would wake its reader
+/// for each line, who sends the load.
+#[derive(Debug)]
+struct Log(PathBuf);
 
-impl LastLines {
-    fn add(&self, line: String) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() >= LINES_KEPT {
-            lines.pop_front();
-        }
-        lines.push_back(line);
+impl Log {
+    /// The file, for one more server to write to.
+    fn open(&self) -> Result<File, BenchError> {
+        File::options().create(true).append(true).open(&self.0).map_err(|error| unusable(&self.0, &error))
     }
 
-    /// Takes in all lines to the end: an output that nobody reads would in the end stop the server.
-    async fn collect<R: AsyncRead + Unpin>(self, mut lines: Lines<BufReader<R>>) {
-        while let Ok(Some(line)) = lines.next_line().await {
-            self.add(line);
-        }
-    }
-
-    fn text(&self) -> String {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn last_lines(&self) -> String {
+        let said = std::fs::read(&self.0).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        let mut lines: Vec<_> = said.lines().rev().take(LINES_KEPT).collect();
         if lines.is_empty() {
             return "it said nothing".to_owned();
         }
-        format!("it said\n{}", lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n"))
+        lines.reverse();
+        format!("it said\n{}", lines.join("\n"))
     }
 }
 
@@ -279,6 +265,8 @@ fn is_in_memory(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
@@ -303,12 +291,13 @@ mod tests {
 
     #[test]
     fn the_last_lines_are_kept() {
-        let last = LastLines::default();
-        assert_eq!(last.text(), "it said nothing");
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log(folder.path().join("log"));
+        assert_eq!(log.last_lines(), "it said nothing");
         for line in 0..=LINES_KEPT {
-            last.add(line.to_string());
+            writeln!(log.open().unwrap(), "{line}").unwrap();
         }
-        assert!(last.text().starts_with("it said\n1\n2\n"));
-        assert!(last.text().ends_with("\n20"));
+        assert!(log.last_lines().starts_with("it said\n1\n2\n"));
+        assert!(log.last_lines().ends_with("\n20"));
     }
 }
