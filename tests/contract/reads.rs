@@ -81,8 +81,15 @@ pub async fn everything(store: &dyn Store, world: &World, limit: usize) -> Strin
         for transaction in world.transactions.iter().rev().take(20) {
             seen += &format!("{:?}\n", store.transaction(user, *transaction).await.unwrap());
         }
-        let events = store.events(user, PageRequest { after: None, limit: 30 }).await.unwrap();
-        seen += &format!("{:?}\n", events.rows);
+        let mut page = PageRequest { after: None, limit };
+        loop {
+            let events = store.events(user, page).await.unwrap();
+            seen += &format!("{:?}\n", events.rows);
+            page.after = events.next;
+            if page.after.is_none() {
+                break;
+            }
+        }
     }
     for caller in world.callers.iter().rev().take(30) {
         seen += &format!("{:?}\n", store.session_by_access(caller.access).await.unwrap());

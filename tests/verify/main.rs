@@ -88,6 +88,11 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE accounts SET balance = balance + 1 WHERE no = 2", "accounts row 2"),
     ("UPDATE records SET value = '{' WHERE no = 1", "records row 1: value is not readable"),
     ("UPDATE records SET kind = 'x' WHERE no = 1", "records row 1: kind is not readable"),
+    ("DELETE FROM event_lists", "event_lists row of security event 1 is missing"),
+    (
+        "INSERT INTO event_lists SELECT user, 1000 FROM event_lists LIMIT 1",
+        "event_lists has a row 1000 that no security event explains",
+    ),
     ("UPDATE movements SET balance_after = 0 WHERE txn = 3", "transaction 3: balance_after"),
     ("DELETE FROM movements WHERE txn = 4", "transaction 4 is missing"),
     (

@@ -14,7 +14,7 @@ use crate::random::Random;
 /// The tables that the chain, or what is computed from it, vouches for.
 const JOURNAL: [&str; 4] = ["transactions", "entries", "security_events", "blocks"];
 /// What was folded out of it; of the keys each pair is compared, and a filter may hold more than it must.
-const FOLDED: [&str; 3] = ["accounts", "movements", "key_runs"];
+const FOLDED: [&str; 4] = ["accounts", "movements", "event_lists", "key_runs"];
 
 fn count(ordinary: u32, long: u32) -> u32 {
     if std::env::var_os("FARTHING_LONG").is_some() { long } else { ordinary }

@@ -73,6 +73,7 @@ impl Checks {
     pub(super) fn finish(mut self, connection: &Connection) -> Result<Vec<String>, Fault> {
         self.check_movements(connection)?;
         self.check_keys(connection)?;
+        self.check_event_lists(connection)?;
         self.check_references(connection)?;
         self.check_schema(connection)?;
         self.check_structure(connection)?;
@@ -154,6 +155,31 @@ impl Checks {
             ));
         }
         Ok(snapshot.finish()?)
+    }
+
+    /// Whether each security event up to the watermark is listed by its user, and nothing else is.
+    fn check_event_lists(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let mut statement = connection.prepare(
+            "SELECT no FROM security_events e WHERE user IS NOT NULL \
+             AND no <= (SELECT value FROM properties WHERE name = 'events_listed_to') AND NOT EXISTS \
+             (SELECT 1 FROM event_lists l WHERE l.user = e.user AND l.no = e.no) ORDER BY no",
+        )?;
+        let mut found = statement.query([])?;
+        while let Some(row) = found.next()? {
+            self.wrong(format!("event_lists row of security event {} is missing", row.get::<_, i64>(0)?));
+        }
+        let mut statement = connection.prepare(
+            "SELECT no FROM event_lists l WHERE no > (SELECT value FROM properties WHERE name = 'events_listed_to') \
+             OR NOT EXISTS (SELECT 1 FROM security_events e WHERE e.no = l.no AND e.user = l.user) ORDER BY no",
+        )?;
+        let mut found = statement.query([])?;
+        while let Some(row) = found.next()? {
+            self.wrong(format!(
+                "event_lists has a row {} that no security event explains",
+                row.get::<_, i64>(0)?
+            ));
+        }
+        Ok(())
     }
 
     /// Whether tables, indexes and triggers are as the migrations make them: while it only reads, SQLite passes over what is

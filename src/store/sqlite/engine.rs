@@ -60,6 +60,8 @@ pub(super) struct Engine {
     pub(super) pace: FoldPace,
     pub(super) head: Head,
     pub(super) folded_to: i64,
+    /// Up to which security event they are listed by user.
+    pub(super) events_listed_to: i64,
     pub(super) accounts: IdMap<AccountKey, KnownAccount>,
     pub(super) next_account: i64,
     /// The number of the newest record there ever was.
@@ -108,6 +110,7 @@ impl Engine {
             pace,
             head: Head::default(),
             folded_to: 0,
+            events_listed_to: 0,
             accounts: IdMap::default(),
             next_account: 1,
             last_record: 0,
@@ -422,6 +425,8 @@ impl Engine {
         self.shared.identities.clear();
         self.folded_to =
             self.connection.prepare_cached(statements::FOLDED_TO)?.query_row([], |row| row.get(0))?;
+        self.events_listed_to =
+            self.connection.prepare_cached(statements::EVENTS_LISTED_TO)?.query_row([], |row| row.get(0))?;
         self.head = super::load::head(&self.connection)?;
         self.clock.not_before(self.head.at);
         self.next_account =

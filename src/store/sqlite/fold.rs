@@ -3,7 +3,8 @@
 //! A fold takes everything up to a transaction, in the sorted bulk that makes it cheap: balances by account, movements
 //! by user, keys as a new sorted run. It goes in slices of a few milliseconds, each its own transaction, between the
 //! batches; rows above the watermark are ignored by readers, and the last slice moves the watermark together with the
-//! keys. A fold that was cut short is done again from its beginning: every slice writes the same rows again.
+//! keys. A fold that was cut short is done again from its beginning: every slice writes the same rows again. Security events
+//! are listed by user whenever there is a slice of them, with a watermark of their own.
 
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ impl Engine {
         self.fold.is_some()
             || waiting >= self.pace.begin_at
             || self.key_index.wants_merge()
+            || self.wants_to_list_events(is_idle)
             || (is_idle && self.head.transaction > self.folded_to)
     }
 
@@ -60,13 +62,17 @@ impl Engine {
             self.begin_fold();
         }
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let finished = if let Some(fold) = self.fold.take() {
-            self.continue_fold(fold)?
+        let mut finished = None;
+        let mut events_listed_to = self.events_listed_to;
+        if let Some(fold) = self.fold.take() {
+            finished = self.continue_fold(fold)?;
+        } else if self.wants_to_list_events(is_idle) {
+            events_listed_to = self.list_events()?;
         } else {
             self.key_index.merge_step(&self.connection, SLICE_BLOCKS).map_err(key_fault)?;
-            None
-        };
+        }
         self.connection.execute_batch("COMMIT").map_err(Fault::Commit)?;
+        self.events_listed_to = events_listed_to;
         if let Some(to) = finished {
             self.folded_to = to;
             self.folding_keys = super::engine::KeyHashes::new();
@@ -100,6 +106,23 @@ impl Engine {
         self.fold_keys()?;
         self.connection.prepare_cached(statements::SET_FOLDED_TO)?.execute([fold.to])?;
         Ok(Some(fold.to))
+    }
+
+    fn wants_to_list_events(&self, is_idle: bool) -> bool {
+        let unlisted = self.head.event.saturating_sub(self.events_listed_to);
+        unlisted > 0 && (is_idle || unlisted >= self.slice_events())
+    }
+
+    fn slice_events(&self) -> i64 {
+        i64::try_from(self.pace.slice_rows).unwrap_or(i64::MAX)
+    }
+
+    /// Lists the next security events by user, and says up to which.
+    fn list_events(&self) -> Result<i64, Fault> {
+        let to = self.events_listed_to.saturating_add(self.slice_events()).min(self.head.event);
+        self.connection.prepare_cached(statements::LIST_EVENTS)?.execute([self.events_listed_to, to])?;
+        self.connection.prepare_cached(statements::SET_EVENTS_LISTED_TO)?.execute([to])?;
+        Ok(to)
     }
 
     fn fold_user(&self, fold: &Fold, user: UserId) -> Result<usize, Fault> {

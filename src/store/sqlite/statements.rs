@@ -199,8 +199,17 @@ pub(super) const MOVEMENTS_AFTER: &str = concat!(
 
 pub(super) const ADD_EVENT: &str = "INSERT INTO security_events (no, id, at, event, severity, user, ip, user_agent, request, detail) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user, ip, user_agent, request, detail FROM security_events \
-     WHERE user = ?1 AND no < ?2 ORDER BY no DESC LIMIT ?3";
+/// A user's events: of those that are not listed yet there are few enough to look at each.
+pub(super) const EVENTS_OF: &str = "SELECT e.no, e.id, e.at, e.event, e.severity, e.user, e.ip, e.user_agent, e.request, e.detail FROM \
+     (SELECT no FROM security_events WHERE no > (SELECT value FROM properties WHERE name = 'events_listed_to') \
+     AND no < ?2 AND user = ?1 UNION ALL \
+     SELECT no FROM (SELECT no FROM event_lists WHERE user = ?1 AND no < ?2 ORDER BY no DESC LIMIT ?3)) l \
+     CROSS JOIN security_events e ON e.no = l.no ORDER BY e.no DESC LIMIT ?3";
+pub(super) const EVENTS_LISTED_TO: &str = "SELECT value FROM properties WHERE name = 'events_listed_to'";
+pub(super) const SET_EVENTS_LISTED_TO: &str =
+    "UPDATE properties SET value = ?1 WHERE name = 'events_listed_to'";
+pub(super) const LIST_EVENTS: &str = "INSERT INTO event_lists (user, no) SELECT user, no FROM security_events \
+     WHERE no > ?1 AND no <= ?2 AND user IS NOT NULL ORDER BY user, no";
 
 pub(super) const FIND_EVENTS: &str = "SELECT no, id, at, event, severity, user, ip, user_agent, request, detail FROM security_events \
      WHERE no < ?1 AND (?3 IS NULL OR event = ?3) AND (?4 IS NULL OR severity = ?4) AND (?5 IS NULL OR user = ?5) \
@@ -271,6 +280,9 @@ pub(super) const WRITER: &[&str] = &[
     ADD_ENTRY,
     FOLDED_TO,
     SET_FOLDED_TO,
+    EVENTS_LISTED_TO,
+    SET_EVENTS_LISTED_TO,
+    LIST_EVENTS,
     ADD_MOVEMENT,
     ADD_EVENT,
     ADD_BLOCK,
