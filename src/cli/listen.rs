@@ -2,7 +2,7 @@
 //!
 //! Listening follows the server's stream of events and forwards each, signed like a webhook's delivery, with a secret that
 //! is made for this run. It begins as long ago as it is told, and goes on where a broken connection left it. What is sent
-//! again to a webhook while it listens is forwarded again.
+//! again to a webhook meanwhile is forwarded again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,7 +123,7 @@ struct Listener {
     events: Vec<String>,
     scope: &'static str,
     since: Option<String>,
-    /// Behind the last event that was forwarded.
+    /// Behind the last event that was forwarded, or where the first stream began.
     place: Option<String>,
 }
 
@@ -148,7 +148,8 @@ impl Listener {
                 } else if let Some(data) = line.strip_prefix("data: ") {
                     let event: Value = serde_json::from_str(data).map_err(Asked::away)?;
                     self.forward(&event, data).await;
-                    // What was sent again has no place.
+                } else if line.is_empty() {
+                    // The end of an event, or of the place alone with which a stream begins.
                     self.place = place.take().or(self.place.take());
                 }
             }

@@ -135,7 +135,7 @@ pub(super) async fn list(call: Call) -> Answer {
         .iter()
         .map(|text| serde_json::from_str(text).map_err(|_| Problem::internal("an event is no JSON")))
         .collect::<Result<_, _>>()?;
-    Ok(reply::json(StatusCode::OK, &Page { data, has_more, next: Place(next) }))
+    Ok(reply::json(StatusCode::OK, &Page { data, has_more, next: Place { feed: next, resent: None } }))
 }
 
 pub(super) async fn trigger(call: Call) -> Answer {
@@ -155,11 +155,11 @@ fn seer(owner: UserId) -> Option<UserId> {
 /// Where to begin: at a place, or at a time; none if neither is said.
 async fn begin(
     call: &Call,
-    after: Option<FeedPosition>,
+    after: Option<Place>,
     since: Option<Timestamp>,
 ) -> Result<Option<FeedPosition>, Problem> {
     match (after, since) {
-        (Some(after), _) => Ok(Some(after)),
+        (Some(after), _) => Ok(Some(after.feed)),
         (None, Some(since)) => Ok(Some(call.teller().feed_position(since).await?)),
         (None, None) => Ok(None),
     }
@@ -171,23 +171,24 @@ pub(super) async fn stream(call: Call) -> Answer {
     let include = query.word("include");
     query.finish(())?;
     let last = call.headers.get("last-event-id").and_then(|value| Place::parse(value.to_str().ok()?));
-    let after = last.map(|place| place.0).or(after);
+    let after = last.or(after);
     let owner = owner(&call, scope).await?;
-    let seer = seer(owner);
-    let begin = match begin(&call, after, since).await? {
+    let feed = match begin(&call, after, since).await? {
         Some(place) => place,
         None => call.teller().feed_position(Timestamp::from_millis(i64::MAX)).await?,
     };
-    let resent = match include {
-        Some(_) => Some((owner, call.teller().newest_delivery(owner).await?)),
-        None => None,
+    let resent = match (include, after.and_then(|place| place.resent)) {
+        (Some(_), Some(place)) => Some(place),
+        (Some(_), None) => Some(call.teller().newest_delivery(owner).await?),
+        (None, _) => None,
     };
+    let place = Place { feed, resent };
     let caller = call.who()?.caller;
     let seat = call.app.streams().take(caller.user).ok_or_else(too_many_streams)?;
     let (sender, pieces) = channel(2);
     let app = Arc::clone(&call.app);
     tokio::spawn(async move {
-        Follower { app, caller, seer, place: begin, resent, sender }.run(seat).await;
+        Follower { app, caller, owner, place, sender }.run(seat).await;
     });
     Ok(reply::stream("text/event-stream", pieces))
 }
@@ -196,10 +197,9 @@ pub(super) async fn stream(call: Call) -> Answer {
 struct Follower {
     app: Arc<App>,
     caller: Caller,
-    seer: Option<UserId>,
-    place: FeedPosition,
-    /// Whose deliveries that are made again are told, too, and up to which place they were.
-    resent: Option<(UserId, u64)>,
+    /// Whose events, and whose deliveries that are made again.
+    owner: UserId,
+    place: Place,
     sender: Sender<Result<Bytes, Cut>>,
 }
 
@@ -209,8 +209,9 @@ impl Follower {
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut told_at = Instant::now();
         let mut number = 0_u64;
-        // Something to read at once, so that the client knows that it is connected.
-        if self.sender.send(Ok(Bytes::from_static(b": connected\n\n"))).await.is_err() {
+        // Something to read at once, so that the client knows that it is connected, and where it goes on if nothing comes.
+        let connected = format!(": connected\nid: {}\n\n", self.place);
+        if self.sender.send(Ok(Bytes::from(connected))).await.is_err() {
             return;
         }
         loop {
@@ -239,26 +240,28 @@ impl Follower {
     }
 
     async fn may_go_on(&self) -> bool {
-        let needs_admin = self.seer.is_none();
+        let needs_admin = seer(self.owner).is_none();
         self.app.teller().is_live(&self.caller, needs_admin).await.unwrap_or(true)
     }
 
     /// Sends what is new; says whether there was anything. An error means that nobody listens.
     async fn tell(&mut self) -> Result<bool, ()> {
         // While the database is away there is nothing to tell; the client stays.
-        let events = self.app.teller().feed(self.seer, self.place, PIECE).await.unwrap_or_default();
+        let events =
+            self.app.teller().feed(seer(self.owner), self.place.feed, PIECE).await.unwrap_or_default();
         let mut text = String::new();
         for event in &events {
-            let place = Place(event.position);
-            text.extend([format!("id: {place}\n"), format_event(event)]);
-            self.place = event.position;
+            self.place.feed = event.position;
+            text.push_str(&self.format(event));
         }
-        if let Some((owner, place)) = &mut self.resent {
-            // They have no place in the feed: whoever goes on from the last one goes on with what is new.
-            if let Ok((events, seen)) = self.app.teller().resent(*owner, *place, PIECE).await {
-                *place = seen;
-                text.extend(events.iter().map(format_event));
+        if let Some(after) = self.place.resent
+            && let Ok((events, seen)) = self.app.teller().resent(self.owner, after, PIECE).await
+        {
+            for (number, event) in &events {
+                self.place.resent = Some(*number);
+                text.push_str(&self.format(event));
             }
+            self.place.resent = Some(seen);
         }
         if text.is_empty() {
             return Ok(false);
@@ -266,11 +269,11 @@ impl Follower {
         self.sender.send(Ok(Bytes::from(text))).await.map_err(|_| ())?;
         Ok(true)
     }
-}
 
-/// JSON has no line breaks, so that one line of data is enough.
-fn format_event(event: &FeedEvent) -> String {
-    format!("event: {}\ndata: {}\n\n", event.kind.name(), render(event))
+    /// JSON has no line breaks, so that one line of data is enough.
+    fn format(&self, event: &FeedEvent) -> String {
+        format!("id: {}\nevent: {}\ndata: {}\n\n", self.place, event.kind.name(), render(event))
+    }
 }
 
 /// The streams that are open: bounded, and ended when the server stops.

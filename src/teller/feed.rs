@@ -127,8 +127,8 @@ impl Teller {
         Ok(events)
     }
 
-    /// The events that were sent again to webhooks of that owner after a place among the records, oldest first, and the place
-    /// up to which was looked.
+    /// The events that were sent again to webhooks of that owner after a place among the records, oldest first, each with its
+    /// own, and the place up to which was looked.
     ///
     /// # Errors
     /// Faults of the store.
@@ -137,7 +137,7 @@ impl Teller {
         owner: UserId,
         after: u64,
         limit: usize,
-    ) -> Result<(Vec<FeedEvent>, u64), TellerError> {
+    ) -> Result<(Vec<(u64, FeedEvent)>, u64), TellerError> {
         let page = PageRequest { after: Some(after), limit };
         let found = self.store.records(deliveries_of(owner, Order::OldestFirst, page)).await?.rows;
         let (mut events, mut place) = (Vec::new(), after);
@@ -145,7 +145,7 @@ impl Teller {
             place = number;
             let again = record.read::<Delivery>().filter(|delivery| delivery.again);
             if let Some(delivery) = again {
-                events.extend(self.event(delivery.source).await?);
+                events.extend(self.event(delivery.source).await?.map(|event| (number, event)));
             }
         }
         Ok((events, place))

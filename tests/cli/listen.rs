@@ -1,7 +1,9 @@
 //! `listen`: what was missed, what happens and what is sent again arrives at a program on a local port.
 
 use std::io::{BufRead, BufReader};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
@@ -15,12 +17,12 @@ struct Listening(Child);
 impl Listening {
     fn start(
         folder: &std::path::Path,
-        server: &Server,
+        server: SocketAddr,
         user: &User,
         receiver: &Receiver,
         more: &[&str],
     ) -> Self {
-        let url = format!("http://{}", server.address());
+        let url = format!("http://{server}");
         let args = ["listen", "--forward-to", &receiver.url(), "--url", &url, "--event", "payment.*"];
         let mut listen = command(folder, &[("FARTHING_TOKEN", &user.token)], &[&args[..], more].concat());
         let mut child =
@@ -72,7 +74,7 @@ fn what_was_missed_what_happens_and_what_is_sent_again_arrives() {
     hook.wait_for(2);
 
     let folder = tempfile::tempdir().unwrap();
-    let listening = Listening::start(folder.path(), &server, &ada, &local, &["--since", "1h"]);
+    let listening = Listening::start(folder.path(), server.address(), &ada, &local, &["--since", "1h"]);
     assert_eq!(amounts(&local.wait_for(1)), ["1.00"]);
     pay(&mut ada, "2");
     assert_eq!(amounts(&local.wait_for(2)), ["1.00", "2.00"]);
@@ -88,7 +90,69 @@ fn what_was_missed_what_happens_and_what_is_sent_again_arrives() {
     assert_eq!(amounts(&local.wait_for(5))[3..], ["1.00", "2.00"]);
     // Nothing is told again by going on.
     drop(listening);
-    let _listening = Listening::start(folder.path(), &server, &ada, &local, &[]);
+    let _listening = Listening::start(folder.path(), server.address(), &ada, &local, &[]);
     pay(&mut ada, "3");
     assert_eq!(amounts(&local.wait_for(6))[5..], ["3.00"]);
+}
+
+/// A way to a server that can be closed for a while; it ends with the process.
+#[derive(Clone)]
+struct Gate {
+    address: SocketAddr,
+    /// What goes through; nothing if it is closed.
+    passing: Arc<Mutex<Option<Vec<TcpStream>>>>,
+}
+
+impl Gate {
+    fn to(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let gate =
+            Self { address: listener.local_addr().unwrap(), passing: Arc::new(Mutex::new(Some(Vec::new()))) };
+        let passing = Arc::clone(&gate.passing);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let mut passing = passing.lock().unwrap();
+                let Some(passing) = &mut *passing else { continue };
+                let server = TcpStream::connect(server).unwrap();
+                for (from, to) in [(&client, &server), (&server, &client)] {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                }
+                passing.extend([client, server]);
+            }
+        });
+        gate
+    }
+
+    fn close(&self) {
+        for stream in self.passing.lock().unwrap().take().unwrap() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn open(&self) {
+        *self.passing.lock().unwrap() = Some(Vec::new());
+    }
+}
+
+#[test]
+fn nothing_is_missed_while_the_connection_is_broken() {
+    let (hook, local) = (Receiver::start(), Receiver::start());
+    let server = Server::builder().sends_to(&[&hook]).start();
+    let mut ada = server.user("ada");
+    let webhook = pay_with_webhook(&mut ada, &hook, "1");
+    let gate = Gate::to(server.address());
+    let folder = tempfile::tempdir().unwrap();
+    let _listening = Listening::start(folder.path(), gate.address, &ada, &local, &[]);
+    // Before the first event, and after one.
+    for (round, amount) in ["2", "3"].into_iter().enumerate() {
+        gate.close();
+        pay(&mut ada, amount);
+        hook.wait_for(2 * round + 2);
+        send_again(&mut ada, &webhook);
+        hook.wait_for(2 * round + 3);
+        gate.open();
+        let amount = format!("{amount}.00");
+        assert_eq!(amounts(&local.wait_for(2 * round + 2))[2 * round..], [amount.as_str(), amount.as_str()]);
+    }
 }

@@ -63,27 +63,39 @@ impl Serialize for Cursor {
 
 /// A place in the feed of events: opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place(pub FeedPosition);
+pub struct Place {
+    /// Behind the last event.
+    pub feed: FeedPosition,
+    /// The place of the last delivery that was looked at, of those that are made again; none where they are not followed.
+    pub resent: Option<u64>,
+}
 
 impl Place {
     /// Reads a place that [`Place`]'s `Display` wrote; anything else is none.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (version, rest) = bytes.split_first()?;
-        let (transaction, notice) = rest.split_first_chunk::<8>()?;
-        let position = FeedPosition {
-            transaction: u64::from_be_bytes(*transaction),
-            notice: u64::from_be_bytes(notice.try_into().ok()?),
+        let (numbers, rest) = rest.as_chunks::<8>();
+        let (transaction, notice, resent) = match numbers {
+            [transaction, notice] => (transaction, notice, None),
+            [transaction, notice, resent] => (transaction, notice, Some(u64::from_be_bytes(*resent))),
+            _ => return None,
         };
-        (*version == PLACE_VERSION).then_some(Self(position))
+        let feed = FeedPosition {
+            transaction: u64::from_be_bytes(*transaction),
+            notice: u64::from_be_bytes(*notice),
+        };
+        (*version == PLACE_VERSION && rest.is_empty()).then_some(Self { feed, resent })
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FeedPosition { transaction, notice } = self.feed;
         let mut bytes = vec![PLACE_VERSION];
-        bytes.extend(self.0.transaction.to_be_bytes());
-        bytes.extend(self.0.notice.to_be_bytes());
+        for number in [Some(transaction), Some(notice), self.resent].into_iter().flatten() {
+            bytes.extend(number.to_be_bytes());
+        }
         f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
     }
 }
@@ -190,12 +202,12 @@ impl<'a> Query<'a> {
     }
 
     /// A place in the feed after which to go on.
-    pub fn place(&mut self, name: &'static str) -> Option<FeedPosition> {
+    pub fn place(&mut self, name: &'static str) -> Option<Place> {
         let place = Place::parse(self.get(name)?);
         if place.is_none() {
             self.errors.push(name, "invalid_cursor", "must be the 'next' of an earlier page");
         }
-        place.map(|place| place.0)
+        place
     }
 
     /// A currency's code.

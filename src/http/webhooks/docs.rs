@@ -190,8 +190,9 @@ pub const FEED: Doc = Doc {
 pub const STREAM: Doc = Doc {
     operation: "streamEvents",
     summary: "Events as they happen",
-    description: "Server-sent events: each with its cursor as 'id', its type as 'event' and itself as 'data'. Begins now, or \
-                  after 'after', or after the header Last-Event-ID, which a browser sends by itself. Ends with the session.",
+    description: "Server-sent events: each with its cursor as 'id', its type as 'event' and itself as 'data'; first a cursor \
+                  alone. Begins now, or after 'after', or after the header Last-Event-ID, which a browser sends by itself. Ends \
+                  with the session.",
     query: &[
         PLACE,
         Field::optional("since", Kind::Moment, "Begin at this time; 'after' comes before it."),
@@ -199,7 +200,7 @@ pub const STREAM: Doc = Doc {
         Field::optional(
             "include",
             Kind::OneOf(&["resent"]),
-            "With 'resent' what is sent again to your webhooks from now on comes here, too, without an 'id'.",
+            "With 'resent' what is sent again to your webhooks from now on, or after the cursor, comes here, too.",
         ),
     ],
     success: &[success(200, Content::EventStream, "The stream.")],

@@ -24,7 +24,7 @@ use crate::ledger::{
 use crate::store::journal::{Block, Head};
 use crate::store::{HistoryFilter, HistoryQuery, Listing, PageRequest};
 
-/// Users whose last payments are kept in memory, before all of them are forgotten and read again: 40 MiB at most.
+/// Users whose last payments are kept in memory, before all of them are forgotten and read again: 45 MiB at most.
 const ACTIVE_USERS: usize = 20_000;
 
 /// How many of a user's payments are read for the last [`REMEMBERED`] each way. A user who paid and was paid in turn has
