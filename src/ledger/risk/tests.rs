@@ -356,7 +356,7 @@ impl Plain<'_> {
         let declines = self.recent(&paid, |past| past.part == Part::Declined).len();
         let same = counted.iter().filter(to_payee).filter(in_currency);
         let same =
-            same.filter(|past| past.amount_minor == money.amount_minor() && self.is_within(past, 60_000));
+            same.filter(|past| past.amount_minor == money.amount_minor() && Self::is_within(past, 60_000));
         let habit: Vec<i64> =
             paid.iter().filter(known).filter(in_currency).map(|past| past.amount_minor).collect();
         let largest = habit.iter().copied().max().unwrap_or(i64::MAX);
@@ -372,7 +372,7 @@ impl Plain<'_> {
         count("declines", declines, Some(paid.last().is_some_and(|past| past.part == Part::Declined)));
         count("same_payment", same.count(), None);
         if habit.len() >= 5 {
-            count("habit", usize::try_from(money.amount_minor() / largest).unwrap(), Some(true));
+            count("habit", usize::try_from(money.amount_minor().div_euclid(largest)).unwrap(), Some(true));
         }
         for (rules, side, other) in
             [(["payer_payments", "fan_out"], &counted, payee), (["payee_payments", "fan_in"], &got, payer)]
@@ -391,7 +391,7 @@ impl Plain<'_> {
                 .map(|past| past.amount_minor)
                 .sum()
         };
-        let is_new_payee = !paid.iter().filter(known).any(|past| to_payee(&&past));
+        let is_new_payee = !paid.iter().filter(known).any(|past| to_payee(&past));
         for (rule, before) in [
             ("payer_sum", Some(sum(&counted))),
             ("payee_sum", Some(sum(&got))),
@@ -413,10 +413,10 @@ impl Plain<'_> {
     }
 
     fn recent<'p>(&self, of: &[&'p Past], is: impl Fn(&Past) -> bool) -> Vec<&'p Past> {
-        of.iter().copied().filter(|past| is(past) && self.is_within(past, self.window_ms)).collect()
+        of.iter().copied().filter(|past| is(past) && Self::is_within(past, self.window_ms)).collect()
     }
 
-    fn is_within(&self, past: &Past, millis: i64) -> bool {
+    fn is_within(past: &Past, millis: i64) -> bool {
         NOW < past.at.plus_millis(millis).as_millis()
     }
 }
