@@ -19,18 +19,12 @@ use crate::clock::Clock;
 use crate::ledger::chain::{BlockDigest, Hash, link};
 use crate::ledger::{
     AccountKey, AccountKind, Activity, Command, IdMap, IdempotencyKey, Needs, Outcome, PaymentShape,
-    REMEMBERED, RecentPayment, RecordKind, Rules, Transaction, TransactionKind, UserId, WorkingSet, decide,
+    RecentPayment, RecordKind, Rules, Transaction, TransactionKind, UserId, WorkingSet, decide,
 };
 use crate::store::journal::{Block, Head};
-use crate::store::{HistoryFilter, HistoryQuery, Listing, Movement, PageRequest};
 
 /// Users whose last payments are kept in memory, before all of them are forgotten and read again: 45 MiB at most.
 const ACTIVE_USERS: usize = 20_000;
-
-/// How many of a user's payments are read at a time for the last [`REMEMBERED`] each way: of who paid and was paid in turn
-/// these are enough. Of who mostly did the one thing, so many pieces are read for the other.
-const ACTIVITY_PIECE: usize = 4 * REMEMBERED;
-const ACTIVITY_PIECES: usize = 16;
 
 /// How long what gives way may be written and not durable.
 const UNSYNCED: Duration = Duration::from_secs(1);
@@ -197,7 +191,7 @@ impl Engine {
         }
         for user in needs.active().filter(|_| self.rules.risk.enabled) {
             if !self.activity.contains_key(user) {
-                let activity = self.read_activity(*user)?;
+                let activity = super::activity::read(&self.connection, &self.shared, *user)?;
                 self.activity.insert(*user, activity);
             }
         }
@@ -240,28 +234,6 @@ impl Engine {
         }
         recent.reverse();
         Ok(recent)
-    }
-
-    /// The last payments of a user, as the file has them.
-    fn read_activity(&self, user: UserId) -> Result<Activity, Fault> {
-        let mut page = PageRequest { after: None, limit: ACTIVITY_PIECE };
-        let (mut newest, mut paid) = (Vec::new(), 0_usize);
-        for _ in 0..ACTIVITY_PIECES {
-            let filter = HistoryFilter { listing: Listing::Activity, ..HistoryFilter::default() };
-            let found =
-                super::reads::history(&self.connection, &self.shared, &HistoryQuery { user, page, filter })?;
-            let is_paid = |movement: &&Movement| movement.transaction.from.id == user;
-            paid = paid.saturating_add(found.rows.iter().filter(is_paid).count());
-            newest.extend(found.rows);
-            page.after = found.next;
-            let fewest = paid.min(newest.len().saturating_sub(paid));
-            if fewest >= REMEMBERED || page.after.is_none() {
-                break;
-            }
-        }
-        let mut activity = Activity::default();
-        newest.iter().rev().for_each(|movement| activity.take(user, &movement.transaction));
-        Ok(activity)
     }
 
     fn account(&mut self, key: &AccountKey) -> Result<Option<KnownAccount>, Fault> {

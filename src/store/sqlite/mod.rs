@@ -8,6 +8,7 @@
 //! - `readers` and `reads`: everything that only looks;
 //! - `journal`, `checks` and `import`: the whole ledger handed out, checked and taken in.
 
+mod activity;
 mod checks;
 mod connect;
 mod copy;
