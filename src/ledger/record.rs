@@ -74,6 +74,13 @@ records! {
     CashRequest = "cash_request": CashRequest;
 }
 
+impl RecordKind {
+    /// Whether anybody lists an owner's records of this kind. Engines need not be able to where nobody does.
+    pub const fn is_listed_by_owner(self) -> bool {
+        !matches!(self, Self::Deadline)
+    }
+}
+
 /// A value that is kept as a record. A type gets it by its line in the list above.
 pub trait Stored: Serialize + DeserializeOwned {
     /// The kind that its records have.
@@ -105,7 +112,7 @@ impl fmt::Display for RecordKey {
 /// Where a record is filed: what it is listed and found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Filing {
-    /// Whose it is.
+    /// Whose it is; it stays so.
     pub owner: UserId,
     /// What it belongs to, such as the webhook of a delivery.
     pub parent: Option<Uuid>,

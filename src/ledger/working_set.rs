@@ -237,6 +237,8 @@ impl WorkingSet {
         let value = serde_json::to_string(value).unwrap_or_default();
         assert!(T::KIND.can_read(&value), "the value of {key} could not be read back");
         let before = self.take_record(key);
+        let stays = before.as_ref().is_none_or(|before| before.filing.owner == filing.owner);
+        assert!(stays, "{key} would get another owner");
         if before.is_none() {
             self.changes.added_records.push(key);
         } else if !self.changes.added_records.contains(&key) {

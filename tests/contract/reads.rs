@@ -146,7 +146,9 @@ async fn every_record(store: &dyn Store, world: &World, limit: usize) -> String 
         let found = store.record_by_lookup(kind, secret.0).await.unwrap();
         seen += &format!("{by_key:?} {:?}\n{found:?}\n", by_key.as_ref().map(|record| &record.value));
     }
-    for order in [Order::NewestFirst, Order::OldestFirst] {
+    let kinds = [kind, RecordKind::PaymentRequest, RecordKind::Notice];
+    let orders = [Order::NewestFirst, Order::OldestFirst];
+    for (kind, order) in kinds.into_iter().flat_map(|kind| orders.map(|order| (kind, order))) {
         for owner in [None, world.users.first().copied(), world.users.last().copied()] {
             let mut page = PageRequest { after: None, limit };
             loop {

@@ -93,6 +93,11 @@ const DAMAGE: &[(&str, &str)] = &[
         "INSERT INTO event_lists SELECT user, 1000 FROM event_lists LIMIT 1",
         "event_lists has a row 1000 that no security event explains",
     ),
+    ("DELETE FROM record_lists", "record_lists row of record 1 is missing"),
+    (
+        "INSERT INTO record_lists SELECT owner, kind, 1000 FROM records LIMIT 1",
+        "record_lists has a row 1000 that no record explains",
+    ),
     ("UPDATE movements SET balance_after = 0 WHERE txn = 3", "transaction 3: balance_after"),
     ("DELETE FROM movements WHERE txn = 4", "transaction 4 is missing"),
     (

@@ -1,5 +1,5 @@
-//! What verification checks of this engine alone: that what was folded out of the journal follows from it, and that
-//! sessions and spent tokens have their users and sessions.
+//! What verification checks of this engine alone: that what was folded out of the journal follows from it, and the lists of
+//! records from these, and that sessions and spent tokens have their users and sessions.
 //!
 //! Histories and keys are compared by an order-independent sum of hashes first, and histories row by row only where
 //! that differs.
@@ -73,7 +73,7 @@ impl Checks {
     pub(super) fn finish(mut self, connection: &Connection) -> Result<Vec<String>, Fault> {
         self.check_movements(connection)?;
         self.check_keys(connection)?;
-        self.check_event_lists(connection)?;
+        self.check_lists(connection)?;
         self.check_references(connection)?;
         self.check_schema(connection)?;
         self.check_structure(connection)?;
@@ -157,27 +157,43 @@ impl Checks {
         Ok(snapshot.finish()?)
     }
 
-    /// Whether each security event up to the watermark is listed by its user, and nothing else is.
-    fn check_event_lists(&mut self, connection: &Connection) -> Result<(), Fault> {
-        let mut statement = connection.prepare(
+    /// Whether each record and each security event up to its watermark is listed by whom it concerns, and nothing else is.
+    fn check_lists(&mut self, connection: &Connection) -> Result<(), Fault> {
+        self.check_list(
+            connection,
+            ("record_lists", "record"),
+            "SELECT no FROM records r WHERE kind <> 'deadline' \
+             AND no <= (SELECT value FROM properties WHERE name = 'listed_to') AND NOT EXISTS \
+             (SELECT 1 FROM record_lists l WHERE l.owner = r.owner AND l.kind = r.kind AND l.no = r.no) ORDER BY no",
+            "SELECT no FROM record_lists l WHERE kind = 'deadline' OR NOT EXISTS \
+             (SELECT 1 FROM records r WHERE r.no = l.no AND r.owner = l.owner AND r.kind = l.kind) ORDER BY no",
+        )?;
+        self.check_list(
+            connection,
+            ("event_lists", "security event"),
             "SELECT no FROM security_events e WHERE user IS NOT NULL \
              AND no <= (SELECT value FROM properties WHERE name = 'events_listed_to') AND NOT EXISTS \
              (SELECT 1 FROM event_lists l WHERE l.user = e.user AND l.no = e.no) ORDER BY no",
-        )?;
-        let mut found = statement.query([])?;
-        while let Some(row) = found.next()? {
-            self.wrong(format!("event_lists row of security event {} is missing", row.get::<_, i64>(0)?));
-        }
-        let mut statement = connection.prepare(
             "SELECT no FROM event_lists l WHERE no > (SELECT value FROM properties WHERE name = 'events_listed_to') \
              OR NOT EXISTS (SELECT 1 FROM security_events e WHERE e.no = l.no AND e.user = l.user) ORDER BY no",
-        )?;
-        let mut found = statement.query([])?;
-        while let Some(row) = found.next()? {
-            self.wrong(format!(
-                "event_lists has a row {} that no security event explains",
-                row.get::<_, i64>(0)?
-            ));
+        )
+    }
+
+    fn check_list(
+        &mut self,
+        connection: &Connection,
+        (table, of): (&str, &str),
+        missing: &str,
+        unexplained: &str,
+    ) -> Result<(), Fault> {
+        let numbers = |sql: &str| -> Result<Vec<i64>, Fault> {
+            Ok(connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        };
+        for no in numbers(missing)? {
+            self.wrong(format!("{table} row of {of} {no} is missing"));
+        }
+        for no in numbers(unexplained)? {
+            self.wrong(format!("{table} has a row {no} that no {of} explains"));
         }
         Ok(())
     }

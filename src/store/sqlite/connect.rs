@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_identity.sql"),
     include_str!("migrations/0006_new_address.sql"),
     include_str!("migrations/0007_lists_of_owners.sql"),
+    include_str!("migrations/0008_record_lists.sql"),
     include_str!("migrations/0009_event_lists.sql"),
 ];
 const OLDEST_LIBRARY: i32 = 3_051_003;

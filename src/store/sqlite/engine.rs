@@ -14,6 +14,7 @@ use super::fault::Fault;
 use super::fold::{Fold, FoldPace};
 use super::key_index::KeyIndex;
 use super::recents::Recents;
+use super::tail::TailRecord;
 use super::{Shared, statements};
 use crate::clock::Clock;
 use crate::ledger::chain::{BlockDigest, Hash, link};
@@ -60,7 +61,9 @@ pub(super) struct Engine {
     pub(super) accounts: IdMap<AccountKey, KnownAccount>,
     pub(super) next_account: i64,
     /// The number of the newest record there ever was.
-    last_record: i64,
+    pub(super) last_record: i64,
+    /// Numbers of records that were taken away before they were folded.
+    pub(super) gone: HashSet<i64>,
     /// Every account that holds or held money for payments to be captured.
     holding: HashSet<AccountKey>,
     /// Keys that are in no run yet: of the active generation, and of the one being folded.
@@ -109,6 +112,7 @@ impl Engine {
             accounts: IdMap::default(),
             next_account: 1,
             last_record: 0,
+            gone: HashSet::new(),
             holding: HashSet::new(),
             active_keys: KeyHashes::new(),
             folding_keys: KeyHashes::new(),
@@ -276,7 +280,7 @@ impl Engine {
         }
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         super::save::identities(&self.connection, set)?;
-        let last_record = super::records::save(&self.connection, set, self.last_record)?;
+        let last_record = super::records::save(&self.connection, set, self.last_record, &mut self.gone)?;
         let mut digest = BlockDigest::default();
         self.write_transactions(self.head.transaction, &set.changes.transactions)?;
         for transaction in &set.changes.transactions {
@@ -355,7 +359,7 @@ impl Engine {
         self.connection.execute_batch("COMMIT").map_err(Fault::Commit)?;
         self.head = head;
         let imported = || blocks.iter().flat_map(|block| &block.transactions);
-        self.remember(before, imported);
+        self.remember(before, imported, std::iter::empty());
         while self.wants_to_fold(false) {
             self.fold_slice(false)?;
         }
@@ -375,7 +379,7 @@ impl Engine {
         let transactions = &set.changes.transactions;
         let before =
             self.head.transaction.saturating_sub(i64::try_from(transactions.len()).unwrap_or_default());
-        self.remember(before, || transactions.iter());
+        self.remember(before, || transactions.iter(), super::records::listed(set, self.last_record));
         let users = set.changes.users.iter().filter_map(|id| set.users.get(id));
         let sessions = set.changes.sessions.iter().filter_map(|id| set.sessions.get(id));
         if !set.changes.users.is_empty() || !set.changes.sessions.is_empty() {
@@ -387,9 +391,14 @@ impl Engine {
         self.publish();
     }
 
-    /// Takes transactions that are durable and follow the one with the number `after` into what is not folded yet.
-    fn remember<'a, T>(&mut self, after: i64, transactions: impl Fn() -> T)
-    where
+    /// Takes transactions that are durable and follow the one with the number `after`, and new records, into what is not
+    /// folded yet.
+    fn remember<'a, T>(
+        &mut self,
+        after: i64,
+        transactions: impl Fn() -> T,
+        records: impl Iterator<Item = TailRecord>,
+    ) where
         T: Iterator<Item = &'a Arc<Transaction>>,
     {
         let numbered = || (after.saturating_add(1)..).zip(transactions());
@@ -397,7 +406,7 @@ impl Engine {
             remember_key(&mut self.active_keys, no, transaction);
             remember_shape(&mut self.recents, no, transaction);
         }
-        self.shared.tail.extend(numbered().map(|(no, transaction)| (no, &**transaction)));
+        self.shared.tail.extend(numbered().map(|(no, transaction)| (no, &**transaction)), records);
         if self.accounts.len() > ACCOUNT_CAPACITY {
             let folded_to = self.folded_to;
             self.accounts.retain(|_, known| known.last_transaction > folded_to);
@@ -429,6 +438,7 @@ impl Engine {
                 known.insert(entry.account, KnownAccount { no: *account, balance, last_transaction: no });
             }
         })?;
+        super::records::each_unfolded(&self.connection, |record| generation.add_record(record))?;
         self.shared.tail.replace(generation);
         let window_begins = self.clock.now().plus_millis(self.rules.duplicate_window_ms.saturating_neg());
         let before = super::load::last_before(&self.connection, self.head.transaction, window_begins)?;

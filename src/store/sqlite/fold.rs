@@ -1,8 +1,8 @@
 //! Folding: what the hot path appended in the order of time is brought into the orders that readers and keys need.
 //!
 //! A fold takes everything up to a transaction, in the sorted bulk that makes it cheap: balances by account, movements
-//! by user, keys as a new sorted run. It goes in slices of a few milliseconds, each its own transaction, between the
-//! batches; rows above the watermark are ignored by readers, and the last slice moves the watermark together with the
+//! by user, records by owner, keys as a new sorted run. It goes in slices of a few milliseconds, each its own transaction,
+//! between the batches; rows above the watermarks are ignored by readers, and the last slice moves the watermarks together with the
 //! keys. A fold that was cut short is done again from its beginning: every slice writes the same rows again. Security events
 //! are listed by user whenever there is a slice of them, with a watermark of their own.
 
@@ -19,7 +19,7 @@ use crate::ledger::UserId;
 /// When a fold begins and how much of it is done at a time.
 #[derive(Debug, Clone, Copy)]
 pub struct FoldPace {
-    /// Unfolded transactions that begin a fold while payments go on. Each costs about 100 bytes of memory.
+    /// Unfolded transactions and records that begin a fold while payments go on. Each costs about 100 bytes of memory.
     pub begin_at: u64,
     /// Rows that one slice writes.
     pub slice_rows: usize,
@@ -37,6 +37,8 @@ const SLICE_BLOCKS: usize = 256;
 /// A fold under way.
 pub(super) struct Fold {
     to: i64,
+    /// Likewise the last record.
+    listed_to: i64,
     generation: Arc<Generation>,
     /// Users that are still to be folded, the next one last.
     waiting: Vec<UserId>,
@@ -50,15 +52,13 @@ impl Engine {
             || waiting >= self.pace.begin_at
             || self.key_index.wants_merge()
             || self.wants_to_list_events(is_idle)
-            || (is_idle && self.head.transaction > self.folded_to)
+            || (is_idle && waiting > 0)
     }
 
     /// Does one slice: a few milliseconds of work, durable when it returns.
     pub(super) fn fold_slice(&mut self, is_idle: bool) -> Result<(), Fault> {
         let waiting = self.shared.tail.active_len();
-        if self.fold.is_none()
-            && (waiting >= self.pace.begin_at || (is_idle && self.head.transaction > self.folded_to))
-        {
+        if self.fold.is_none() && (waiting >= self.pace.begin_at || (is_idle && waiting > 0)) {
             self.begin_fold();
         }
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
@@ -73,8 +73,9 @@ impl Engine {
         }
         self.connection.execute_batch("COMMIT").map_err(Fault::Commit)?;
         self.events_listed_to = events_listed_to;
-        if let Some(to) = finished {
-            self.folded_to = to;
+        if let Some(fold) = finished {
+            self.folded_to = fold.to;
+            self.gone.retain(|no| *no > fold.listed_to);
             self.folding_keys = super::engine::KeyHashes::new();
             self.shared.tail.end_fold();
             self.publish();
@@ -88,11 +89,12 @@ impl Engine {
         let mut waiting: Vec<UserId> = generation.users.keys().copied().collect();
         // In the tables' order, so that neighbours share pages; taken from the end.
         waiting.sort_unstable_by(|one, other| other.cmp(one));
-        self.fold = Some(Fold { to: self.head.transaction, generation, waiting });
+        let (to, listed_to) = (self.head.transaction, self.last_record);
+        self.fold = Some(Fold { to, listed_to, generation, waiting });
     }
 
-    /// Writes the next rows; when all are written, the keys and the watermark too, and says up to where.
-    fn continue_fold(&mut self, mut fold: Fold) -> Result<Option<i64>, Fault> {
+    /// Writes the next rows; when all are written, the keys and the watermarks too, and gives the fold back.
+    fn continue_fold(&mut self, mut fold: Fold) -> Result<Option<Fold>, Fault> {
         let mut written = 0_usize;
         while written < self.pace.slice_rows
             && let Some(user) = fold.waiting.pop()
@@ -105,7 +107,8 @@ impl Engine {
         }
         self.fold_keys()?;
         self.connection.prepare_cached(statements::SET_FOLDED_TO)?.execute([fold.to])?;
-        Ok(Some(fold.to))
+        self.connection.prepare_cached(statements::SET_LISTED_TO)?.execute([fold.listed_to])?;
+        Ok(Some(fold))
     }
 
     fn wants_to_list_events(&self, is_idle: bool) -> bool {
@@ -139,7 +142,15 @@ impl Engine {
                 .no;
             fold_account.execute(params![no, newest.balance, fold.to])?;
         }
-        Ok(tail.movements.len().saturating_add(tail.balances.len()))
+        let mut list_record = self.connection.prepare_cached(statements::LIST_RECORD)?;
+        let mut listed = 0_usize;
+        for (kind, numbers) in &tail.records {
+            for no in numbers.iter().filter(|no| !self.gone.contains(no)) {
+                list_record.execute(params![user.uuid(), kind.name(), no])?;
+                listed = listed.saturating_add(1);
+            }
+        }
+        Ok(tail.movements.len().saturating_add(tail.balances.len()).saturating_add(listed))
     }
 
     fn fold_keys(&mut self) -> Result<(), Fault> {

@@ -89,7 +89,7 @@ impl JournalWriter for SqliteImport {
 
     fn put_records(&mut self, records: &[(i64, Arc<Record>)]) -> Result<(), OpenError> {
         self.in_transaction(|connection| {
-            records.iter().try_for_each(|(no, record)| records::put(connection, *no, record))
+            records.iter().try_for_each(|(no, record)| records::take_in(connection, *no, record))
         })
     }
 

@@ -259,7 +259,8 @@ impl Store for SqliteStore {
     }
 
     fn records(&self, query: RecordQuery) -> Answer<'_, Page<(u64, Arc<Record>)>> {
-        self.readers.read(move |connection| records::list(connection, &query))
+        let shared = Arc::clone(&self.shared);
+        self.readers.read(move |connection| records::list(connection, &shared, &query))
     }
 
     fn due_records(&self, kind: RecordKind, until: Timestamp, limit: usize) -> Answer<'_, Vec<Arc<Record>>> {

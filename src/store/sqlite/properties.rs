@@ -27,6 +27,8 @@ pub(super) const EPOCH: &str = "epoch";
 const MIGRATION: &str = "migration";
 /// Up to which transaction the journal is folded: the engine's own, and not the ledger's.
 const FOLDED_TO: &str = "folded_to";
+/// Up to which record they are folded; likewise.
+const LISTED_TO: &str = "listed_to";
 /// Up to which security event they are listed by user; likewise.
 const EVENTS_LISTED_TO: &str = "events_listed_to";
 
@@ -102,9 +104,9 @@ pub(super) fn read(connection: &Connection) -> Result<Properties, OpenError> {
     let ledger = get(connection, LEDGER)?.and_then(|text| Uuid::try_parse(&text).ok());
     let ledger = ledger.ok_or_else(|| unreadable(LEDGER))?;
     let mut others = BTreeMap::new();
-    let sql = "SELECT name, CAST(value AS TEXT) FROM properties WHERE name NOT IN (?1, ?2, ?3, ?4, ?5) ORDER BY name";
+    let sql = "SELECT name, CAST(value AS TEXT) FROM properties WHERE name NOT IN (?1, ?2, ?3, ?4, ?5, ?6) ORDER BY name";
     let mut statement = connection.prepare(sql)?;
-    let mut found = statement.query([LEDGER, MODE, MIGRATION, FOLDED_TO, EVENTS_LISTED_TO])?;
+    let mut found = statement.query([LEDGER, MODE, MIGRATION, FOLDED_TO, LISTED_TO, EVENTS_LISTED_TO])?;
     while let Some(row) = found.next()? {
         others.insert(row.get(0)?, row.get(1)?);
     }

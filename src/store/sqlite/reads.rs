@@ -300,7 +300,10 @@ pub(super) fn head(connection: &Connection, block: Option<u64>) -> Result<Option
 }
 
 /// Runs several statements on one snapshot of the file.
-fn in_snapshot<T>(connection: &Connection, read: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+pub(super) fn in_snapshot<T>(
+    connection: &Connection,
+    read: impl FnOnce() -> Result<T, Fault>,
+) -> Result<T, Fault> {
     let snapshot = connection.unchecked_transaction()?;
     let value = read()?;
     snapshot.finish()?;

@@ -1,13 +1,18 @@
 //! Records: read, written and taken away by key; listed by owner, by what they belong to, by when they are due.
+//!
+//! Owners come in no order, so that an index by owner would dirty a page for each new record. Which records an owner has is
+//! folded behind instead (`fold.rs`), and the tail knows what is not folded yet.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Params, Row, params};
 use uuid::Uuid;
 
 use super::fault::Fault;
-use super::reads::{cut, one_more, position};
-use super::statements;
+use super::reads::{cut, in_snapshot, one_more, position};
+use super::tail::TailRecord;
+use super::{Shared, statements};
 use crate::ledger::chain::Hash;
 use crate::ledger::{Changes, Filing, Needs, Record, RecordKey, RecordKind, Timestamp, UserId, WorkingSet};
 use crate::store::{Order, Page, RecordQuery};
@@ -31,14 +36,24 @@ pub(super) fn load(connection: &Connection, needs: &Needs, set: &mut WorkingSet)
 }
 
 /// Those that the batch changed, within the batch's transaction: new ones are numbered after the last that was given, and
-/// the new last is given back.
-pub(super) fn save(connection: &Connection, set: &WorkingSet, last: i64) -> Result<i64, Fault> {
+/// the new last is given back. The numbers of those that it took away go to the others that are `gone`.
+pub(super) fn save(
+    connection: &Connection,
+    set: &WorkingSet,
+    last: i64,
+    gone: &mut HashSet<i64>,
+) -> Result<i64, Fault> {
     let Changes { removed_records, updated_records, added_records, .. } = &set.changes;
     let changed =
         |key| set.records.get(key).ok_or_else(|| Fault::Damaged(format!("changed {key} is missing")));
     for key in removed_records {
         let by = params![key.kind.name(), key.id];
-        connection.prepare_cached(statements::REMOVE_RECORD)?.execute(by)?;
+        let no: i64 =
+            connection.prepare_cached(statements::RECORD_NUMBER)?.query_row(by, |row| row.get(0))?;
+        connection.prepare_cached(statements::REMOVE_RECORD)?.execute([no])?;
+        if key.kind.is_listed_by_owner() {
+            gone.insert(no);
+        }
     }
     for key in updated_records {
         update(connection, changed(key)?)?;
@@ -75,8 +90,18 @@ fn update(connection: &Connection, record: &Record) -> Result<(), Fault> {
     if updated == 1 { Ok(()) } else { Err(Fault::Damaged(format!("{key} is gone"))) }
 }
 
+/// Adds a record that has its number from elsewhere, and lists it at once.
+pub(super) fn take_in(connection: &Connection, no: i64, record: &Record) -> Result<(), Fault> {
+    put(connection, no, record)?;
+    if record.key.kind.is_listed_by_owner() {
+        let of = params![record.filing.owner.uuid(), record.key.kind.name(), no];
+        connection.prepare_cached(statements::LIST_RECORD)?.execute(of)?;
+    }
+    Ok(())
+}
+
 /// Adds a record under a number.
-pub(super) fn put(connection: &Connection, no: i64, record: &Record) -> Result<(), Fault> {
+fn put(connection: &Connection, no: i64, record: &Record) -> Result<(), Fault> {
     let Record { key, filing, created_at, updated_at, version, value } = record;
     connection.prepare_cached(statements::ADD_RECORD)?.execute(params![
         no,
@@ -92,6 +117,36 @@ pub(super) fn put(connection: &Connection, no: i64, record: &Record) -> Result<(
         value,
     ])?;
     Ok(())
+}
+
+/// The batch's new records that are listed by owner; the last of all has the number that is given.
+pub(super) fn listed(set: &WorkingSet, last: i64) -> impl Iterator<Item = TailRecord> {
+    let added = &set.changes.added_records;
+    let before = last.saturating_sub(i64::try_from(added.len()).unwrap_or_default());
+    let listed = (before.saturating_add(1)..).zip(added).filter(|(_, key)| key.kind.is_listed_by_owner());
+    listed.filter_map(|(no, key)| {
+        let record = set.records.get(key)?;
+        Some(TailRecord { no, kind: key.kind, owner: record.filing.owner })
+    })
+}
+
+/// Those that are listed by owner and not folded yet, in the order of their numbers.
+pub(super) fn each_unfolded(connection: &Connection, mut take: impl FnMut(TailRecord)) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(statements::UNFOLDED_RECORDS)?;
+    let mut found = statement.query([listed_to(connection)?])?;
+    while let Some(row) = found.next()? {
+        let (no, kind) = (row.get(0)?, row.get_ref(1)?.as_str().ok().and_then(RecordKind::from_name));
+        let kind = kind.ok_or_else(|| Fault::Damaged(format!("records row {no}: kind is not readable")))?;
+        if kind.is_listed_by_owner() {
+            take(TailRecord { no, kind, owner: UserId::new(row.get(2)?) });
+        }
+    }
+    Ok(())
+}
+
+/// The record up to which they are folded.
+fn listed_to(connection: &Connection) -> Result<i64, Fault> {
+    Ok(connection.prepare_cached(statements::LISTED_TO)?.query_row([], |row| row.get(0))?)
 }
 
 fn number(count: u64) -> i64 {
@@ -114,35 +169,124 @@ pub(super) fn by_lookup(
     Ok(found.next()?.map(record).transpose()?.map(|(_, record)| record))
 }
 
-pub(super) fn list(connection: &Connection, query: &RecordQuery) -> Result<Page<(u64, Arc<Record>)>, Fault> {
+/// A list: of an owner, of what they belong to, or of all of a kind.
+pub(super) fn list(
+    connection: &Connection,
+    shared: &Shared,
+    query: &RecordQuery,
+) -> Result<Page<(u64, Arc<Record>)>, Fault> {
     let RecordQuery { kind, owner, parent, order, page } = *query;
-    let (sql, from) = match order {
-        Order::NewestFirst => (statements::NEWEST_RECORDS, position(page.after, i64::MAX)),
-        Order::OldestFirst => (statements::OLDEST_RECORDS, position(page.after, 0)),
-    };
-    let [of_kind, of_owner, of_parent] = sql;
-    let (kind, owner, limit) = (kind.name(), owner.map(UserId::uuid), one_more(page.limit));
-    let mut statement;
-    let mut found = match (parent, owner) {
-        (Some(parent), owner) => {
-            statement = connection.prepare_cached(of_parent)?;
-            statement.query(params![kind, from, limit, parent, owner])?
-        }
-        (None, Some(owner)) => {
-            statement = connection.prepare_cached(of_owner)?;
-            statement.query(params![kind, from, limit, owner])?
-        }
-        (None, None) => {
-            statement = connection.prepare_cached(of_kind)?;
-            statement.query(params![kind, from, limit])?
-        }
-    };
-    let mut numbered = Vec::new();
-    while let Some(row) = found.next()? {
-        let (no, record) = record(row)?;
-        numbered.push((no, (u64::try_from(no).unwrap_or_default(), record)));
+    let from = first(query);
+    if let (Some(owner), None) = (owner, parent) {
+        return of_owner(connection, shared, (kind, owner), query);
     }
-    Ok(cut(numbered, page.limit))
+    let [of_kind, of_parent, _] = in_order(order);
+    let (kind, limit) = (kind.name(), one_more(page.limit));
+    let mut found = Vec::new();
+    match parent {
+        Some(parent) => {
+            let owner = owner.map(UserId::uuid);
+            add_all(connection, of_parent, params![kind, from, limit, parent, owner], &mut found)?;
+        }
+        None => add_all(connection, of_kind, params![kind, from, limit], &mut found)?,
+    }
+    Ok(page_of(found, page.limit))
+}
+
+/// A page of an owner's. Each round takes a piece of the tail and then a snapshot; there is more than one only where
+/// records of the piece were taken away.
+fn of_owner(
+    connection: &Connection,
+    shared: &Shared,
+    (kind, owner): (RecordKind, UserId),
+    query: &RecordQuery,
+) -> Result<Page<(u64, Arc<Record>)>, Fault> {
+    let RecordQuery { order, page, .. } = *query;
+    let [_, _, folded] = in_order(order);
+    let wanted = page.limit.saturating_add(1);
+    let (mut found, mut from) = (Vec::new(), first(query));
+    loop {
+        let unfolded = shared.tail.records((kind, owner), order, from, wanted);
+        let is_all = unfolded.len() < wanted;
+        let end = unfolded.last().copied().unwrap_or(from);
+        let is_done = in_snapshot(connection, || {
+            let watermark = listed_to(connection)?;
+            let (low, high) = match order {
+                Order::NewestFirst => (0, from.min(watermark.saturating_add(1))),
+                Order::OldestFirst => (from, watermark.saturating_add(1)),
+            };
+            let add_folded = |found: &mut Vec<_>| {
+                let missing = i64::try_from(wanted.saturating_sub(found.len())).unwrap_or(i64::MAX);
+                let of = params![kind.name(), owner.uuid(), low, high, missing];
+                add_all(connection, folded, of, found)
+            };
+            let add_unfolded = |found: &mut Vec<_>| {
+                let above = unfolded.iter().filter(|no| **no > watermark);
+                above
+                    .copied()
+                    .try_for_each(|no| add_all(connection, statements::RECORD_BY_NUMBER, [no], found))
+            };
+            match order {
+                Order::NewestFirst => {
+                    add_unfolded(&mut found)?;
+                    // Where the piece reaches down to the watermark, or is all of the tail, the table has the rest.
+                    let is_folded_below = is_all || end <= watermark;
+                    if is_folded_below {
+                        add_folded(&mut found)?;
+                    }
+                    from = end;
+                    Ok(is_folded_below)
+                }
+                Order::OldestFirst => {
+                    add_folded(&mut found)?;
+                    add_unfolded(&mut found)?;
+                    from = end.max(watermark);
+                    Ok(is_all)
+                }
+            }
+        })?;
+        if is_done || found.len() >= wanted {
+            return Ok(page_of(found, page.limit));
+        }
+    }
+}
+
+/// Where a list begins.
+fn first(query: &RecordQuery) -> i64 {
+    position(
+        query.page.after,
+        match query.order {
+            Order::NewestFirst => i64::MAX,
+            Order::OldestFirst => 0,
+        },
+    )
+}
+
+const fn in_order(order: Order) -> [&'static str; 3] {
+    match order {
+        Order::NewestFirst => statements::NEWEST_RECORDS,
+        Order::OldestFirst => statements::OLDEST_RECORDS,
+    }
+}
+
+fn add_all(
+    connection: &Connection,
+    sql: &str,
+    values: impl Params,
+    found: &mut Vec<(i64, Arc<Record>)>,
+) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    while let Some(row) = rows.next()? {
+        found.push(record(row)?);
+    }
+    Ok(())
+}
+
+fn page_of(found: Vec<(i64, Arc<Record>)>, limit: usize) -> Page<(u64, Arc<Record>)> {
+    let numbered =
+        found.into_iter().map(|(no, record)| (no, (u64::try_from(no).unwrap_or_default(), record)));
+    cut(numbered.collect(), limit)
 }
 
 pub(super) fn due(

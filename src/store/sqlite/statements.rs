@@ -25,22 +25,22 @@ macro_rules! session_columns {
     };
 }
 
-/// The columns of a record, in the order in which `records::record` reads them.
+/// The columns of a record, in the order in which `records::record` reads them; the table is `r`.
 macro_rules! record_columns {
     () => {
-        "no, kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value"
+        "r.no, r.kind, r.id, r.owner, r.parent, r.lookup, r.due_at, r.created_at, r.updated_at, r.version, r.value"
     };
 }
 
-/// A list of records: of a kind, of an owner, of what they belong to; after a position that the comparison names. The
-/// condition of the index `records_by_owner` is repeated so that it can be used.
+/// A list of records: of a kind, or of what they belong to, after a position that the comparison names; of an owner, as far
+/// as it is folded, between two positions.
 macro_rules! record_lists {
     ($compare:literal, $order:literal) => {
         [
             concat!(
                 "SELECT ",
                 record_columns!(),
-                " FROM records WHERE kind = ?1 AND no ",
+                " FROM records r WHERE kind = ?1 AND no ",
                 $compare,
                 " ?2 ORDER BY no ",
                 $order,
@@ -49,7 +49,7 @@ macro_rules! record_lists {
             concat!(
                 "SELECT ",
                 record_columns!(),
-                " FROM records WHERE kind = ?1 AND kind <> 'deadline' AND owner = ?4 AND no ",
+                " FROM records r WHERE kind = ?1 AND parent = ?4 AND (?5 IS NULL OR owner = ?5) AND no ",
                 $compare,
                 " ?2 ORDER BY no ",
                 $order,
@@ -58,11 +58,10 @@ macro_rules! record_lists {
             concat!(
                 "SELECT ",
                 record_columns!(),
-                " FROM records WHERE kind = ?1 AND parent = ?4 AND (?5 IS NULL OR owner = ?5) AND no ",
-                $compare,
-                " ?2 ORDER BY no ",
+                " FROM record_lists l JOIN records r ON r.no = l.no \
+                 WHERE l.kind = ?1 AND l.owner = ?2 AND l.no > ?3 AND l.no < ?4 ORDER BY l.no ",
                 $order,
-                " LIMIT ?3"
+                " LIMIT ?5"
             ),
         ]
     };
@@ -220,27 +219,36 @@ pub(super) const LAST_BLOCK: &str =
     "SELECT no, last_transaction, last_event, at, hash FROM blocks ORDER BY no DESC LIMIT 1";
 
 pub(super) const RECORD: &str =
-    concat!("SELECT ", record_columns!(), " FROM records WHERE kind = ?1 AND id = ?2");
+    concat!("SELECT ", record_columns!(), " FROM records r WHERE kind = ?1 AND id = ?2");
 pub(super) const RECORD_BY_LOOKUP: &str =
-    concat!("SELECT ", record_columns!(), " FROM records WHERE kind = ?1 AND lookup = ?2");
+    concat!("SELECT ", record_columns!(), " FROM records r WHERE kind = ?1 AND lookup = ?2");
 pub(super) const NEWEST_RECORDS: [&str; 3] = record_lists!("<", "DESC");
 pub(super) const OLDEST_RECORDS: [&str; 3] = record_lists!(">", "ASC");
 pub(super) const DUE_RECORDS: &str = concat!(
     "SELECT ",
     record_columns!(),
-    " FROM records WHERE kind = ?1 AND due_at <= ?2 ORDER BY due_at, no LIMIT ?3"
+    " FROM records r WHERE kind = ?1 AND due_at <= ?2 ORDER BY due_at, no LIMIT ?3"
 );
 pub(super) const RECORDS_AFTER: &str =
-    concat!("SELECT ", record_columns!(), " FROM records WHERE no > ?1 ORDER BY no LIMIT ?2");
+    concat!("SELECT ", record_columns!(), " FROM records r WHERE no > ?1 ORDER BY no LIMIT ?2");
+pub(super) const RECORD_BY_NUMBER: &str =
+    concat!("SELECT ", record_columns!(), " FROM records r WHERE no = ?1");
+pub(super) const RECORD_NUMBER: &str = "SELECT no FROM records WHERE kind = ?1 AND id = ?2";
+pub(super) const LISTED_TO: &str = "SELECT value FROM properties WHERE name = 'listed_to'";
+pub(super) const SET_LISTED_TO: &str = "UPDATE properties SET value = ?1 WHERE name = 'listed_to'";
+pub(super) const UNFOLDED_RECORDS: &str = "SELECT no, kind, owner FROM records WHERE no > ?1 ORDER BY no";
+/// A record that is folded already stays as it is.
+pub(super) const LIST_RECORD: &str =
+    "INSERT INTO record_lists (owner, kind, no) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
 pub(super) const LAST_RECORD: &str = "SELECT value FROM properties WHERE name = 'last_record'";
 pub(super) const SET_LAST_RECORD: &str = "UPDATE properties SET value = ?1 WHERE name = 'last_record'";
 pub(super) const ADD_RECORD: &str = "INSERT INTO records (no, kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 pub(super) const UPDATE_RECORD: &str = "UPDATE records SET updated_at = ?7, version = ?8, value = ?9 \
      WHERE kind = ?1 AND id = ?2 AND owner = ?3 AND parent IS ?4 AND lookup IS ?5 AND due_at IS ?6";
-pub(super) const MOVE_RECORD: &str = "UPDATE records SET owner = ?3, parent = ?4, lookup = ?5, due_at = ?6, updated_at = ?7, version = ?8, value = ?9 \
-     WHERE kind = ?1 AND id = ?2";
-pub(super) const REMOVE_RECORD: &str = "DELETE FROM records WHERE kind = ?1 AND id = ?2";
+pub(super) const MOVE_RECORD: &str = "UPDATE records SET parent = ?4, lookup = ?5, due_at = ?6, updated_at = ?7, version = ?8, value = ?9 \
+     WHERE kind = ?1 AND id = ?2 AND owner = ?3";
+pub(super) const REMOVE_RECORD: &str = "DELETE FROM records WHERE no = ?1";
 pub(super) const FORGET_RECORDS: &str = "DELETE FROM records";
 /// The block with that number, or the last one before.
 pub(super) const BLOCK: &str =
@@ -254,7 +262,12 @@ pub(super) const WRITER: &[&str] = &[
     ADD_RECORD,
     UPDATE_RECORD,
     MOVE_RECORD,
+    RECORD_NUMBER,
     REMOVE_RECORD,
+    UNFOLDED_RECORDS,
+    LISTED_TO,
+    SET_LISTED_TO,
+    LIST_RECORD,
     USER,
     USER_BY_EMAIL,
     SAVE_USER,
@@ -292,6 +305,8 @@ pub(super) const WRITER: &[&str] = &[
 pub(super) const READER: &[&str] = &[
     RECORD,
     RECORD_BY_LOOKUP,
+    RECORD_BY_NUMBER,
+    LISTED_TO,
     NEWEST_RECORDS[0],
     NEWEST_RECORDS[1],
     NEWEST_RECORDS[2],

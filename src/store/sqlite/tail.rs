@@ -6,7 +6,8 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::ledger::{AccountKey, IdMap, Transaction, UserId};
+use crate::ledger::{AccountKey, IdMap, RecordKind, Transaction, UserId};
+use crate::store::Order;
 
 /// A transaction that a user sees: its number, and what the user's wallet held after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(super) struct UserTail {
     pub(super) movements: Vec<TailMovement>,
     /// One per account.
     pub(super) balances: Vec<(AccountKey, TailBalance)>,
+    /// The numbers of the user's records, in their order, of each kind that is listed by owner.
+    pub(super) records: Vec<(RecordKind, Vec<i64>)>,
 }
 
 /// The rows of a span of the journal, by user.
@@ -36,6 +39,15 @@ pub(super) struct UserTail {
 pub(super) struct Generation {
     pub(super) users: IdMap<UserId, UserTail>,
     pub(super) transactions: u64,
+    pub(super) records: u64,
+}
+
+/// A new record that is listed by owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TailRecord {
+    pub(super) no: i64,
+    pub(super) kind: RecordKind,
+    pub(super) owner: UserId,
 }
 
 impl Generation {
@@ -55,6 +67,16 @@ impl Generation {
             }
         }
     }
+
+    /// Takes a record whose number is above all that it has.
+    pub(super) fn add_record(&mut self, record: TailRecord) {
+        self.records = self.records.saturating_add(1);
+        let lists = &mut self.users.entry(record.owner).or_default().records;
+        match lists.iter_mut().find(|(kind, _)| *kind == record.kind) {
+            Some((_, numbers)) => numbers.push(record.no),
+            None => lists.push((record.kind, vec![record.no])),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -70,9 +92,16 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// Takes transactions that are durable, with their numbers.
-    pub(super) fn extend<'a>(&self, transactions: impl Iterator<Item = (i64, &'a Transaction)>) {
+    /// Takes transactions that are durable, with their numbers, and new records. Whoever sees the ones sees the others.
+    pub(super) fn extend<'a>(
+        &self,
+        transactions: impl Iterator<Item = (i64, &'a Transaction)>,
+        records: impl Iterator<Item = TailRecord>,
+    ) {
         let mut generations = self.write();
+        for record in records {
+            generations.active.add_record(record);
+        }
         for (no, transaction) in transactions {
             generations.active.add(no, transaction);
         }
@@ -105,9 +134,10 @@ impl Tail {
         folding.saturating_add(generations.active.transactions)
     }
 
-    /// How many transactions the active generation has.
+    /// How many transactions and records the active generation has.
     pub(super) fn active_len(&self) -> u64 {
-        self.read().active.transactions
+        let generations = self.read();
+        generations.active.transactions.saturating_add(generations.active.records)
     }
 
     /// The user's newest movements below a number, newest first, and whether there are no more.
@@ -154,6 +184,41 @@ impl Tail {
             }
         }
         balances
+    }
+
+    /// The numbers of the owner's records of a kind that come next after one in that order, as far as the tail knows them.
+    pub(super) fn records(
+        &self,
+        (kind, owner): (RecordKind, UserId),
+        order: Order,
+        from: i64,
+        limit: usize,
+    ) -> Vec<i64> {
+        let generations = self.read();
+        let of_owner = |generation: &Generation| -> Vec<i64> {
+            let lists = generation.users.get(&owner).map(|tail| &tail.records);
+            let Some((_, numbers)) = lists.and_then(|lists| lists.iter().find(|(of, _)| *of == kind)) else {
+                return Vec::new();
+            };
+            match order {
+                Order::NewestFirst => {
+                    let end = numbers.partition_point(|no| *no < from);
+                    numbers.iter().take(end).rev().take(limit).copied().collect()
+                }
+                Order::OldestFirst => {
+                    let start = numbers.partition_point(|no| *no <= from);
+                    numbers.iter().skip(start).take(limit).copied().collect()
+                }
+            }
+        };
+        let folding = generations.folding.as_deref();
+        let (first, second) = match order {
+            Order::NewestFirst => (Some(&generations.active), folding),
+            Order::OldestFirst => (folding, Some(&generations.active)),
+        };
+        let mut numbers: Vec<i64> = first.into_iter().chain(second).flat_map(of_owner).collect();
+        numbers.truncate(limit);
+        numbers
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Generations> {
