@@ -19,7 +19,7 @@ use super::{Shared, statements};
 use crate::clock::Clock;
 use crate::ledger::chain::{BlockDigest, Hash, link};
 use crate::ledger::{
-    AccountKey, AccountKind, Activity, Command, IdMap, IdempotencyKey, Needs, Outcome, PaymentShape,
+    AccountKey, AccountKind, Activity, Changes, Command, IdMap, IdempotencyKey, Needs, Outcome, PaymentShape,
     RecentPayment, RecordKind, Rules, Transaction, TransactionKind, UserId, WorkingSet, decide,
 };
 use crate::store::journal::{Block, Head};
@@ -181,7 +181,7 @@ impl Engine {
         }
         let mut set = WorkingSet::at(self.head.at.max(self.clock.now()));
         super::load::identities(&self.connection, &self.shared.identities, &needs, &mut set)?;
-        super::records::load(&self.connection, &needs, &mut set)?;
+        super::records::load(&self.connection, &self.shared.fresh, &needs, &mut set)?;
         self.load_payments(&mut needs, &mut set)?;
         for account in &needs.accounts {
             if let Some(known) = self.account(account)? {
@@ -385,6 +385,9 @@ impl Engine {
         if !set.changes.users.is_empty() || !set.changes.sessions.is_empty() {
             self.shared.identities.replace(users, sessions);
         }
+        let Changes { removed_records, updated_records, added_records, .. } = &set.changes;
+        let written = updated_records.iter().chain(added_records).filter_map(|key| set.records.get(key));
+        self.shared.fresh.replace(removed_records.iter(), written);
         if let Some(telemetry) = &self.shared.telemetry {
             telemetry.security_events(&set.changes.events);
         }
@@ -416,6 +419,7 @@ impl Engine {
     /// Reads where the journal ends, and into memory what is not folded.
     fn rebuild(&mut self) -> Result<(), Fault> {
         self.shared.identities.clear();
+        self.shared.fresh.clear();
         self.folded_to =
             self.connection.prepare_cached(statements::FOLDED_TO)?.query_row([], |row| row.get(0))?;
         self.events_listed_to =

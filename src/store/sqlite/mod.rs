@@ -4,7 +4,7 @@
 //! - `engine`: one batch: load, decide, write, commit;
 //! - `fold` and `key_index`: what was appended in the order of time, brought into other orders in sorted bulk;
 //! - `tail`: what is not folded yet, for readers; `identities`: users and sessions in memory, exact;
-//! - `records`: rows that are read, written and listed as they are;
+//! - `records`: rows that are read, written and listed; `fresh`: those that were written last, in memory, exact;
 //! - `readers` and `reads`: everything that only looks;
 //! - `journal`, `checks` and `import`: the whole ledger handed out, checked and taken in.
 
@@ -16,6 +16,7 @@ mod engine;
 mod fault;
 mod filter;
 mod fold;
+mod fresh;
 mod identities;
 mod import;
 mod journal;
@@ -60,6 +61,7 @@ use crate::telemetry::{Telemetry, Traced};
 pub use copy::{begin_epoch, copy};
 use fault::Fault;
 pub use fold::FoldPace;
+use fresh::Fresh;
 use identities::{Identities, Lookup};
 pub use import::SqliteImport;
 pub use journal::SqliteJournal;
@@ -78,6 +80,7 @@ const READERS: usize = 2;
 struct Shared {
     tail: Tail,
     identities: Identities,
+    fresh: Fresh,
     gauges: Gauges,
     telemetry: Option<Telemetry>,
     /// Who waits for an empty ledger in the place of this one.
@@ -251,7 +254,10 @@ impl Store for SqliteStore {
     }
 
     fn record(&self, key: RecordKey) -> Answer<'_, Option<Arc<Record>>> {
-        self.readers.read(move |connection| records::by_key(connection, key))
+        match self.shared.fresh.get(&key) {
+            Some(record) => Box::pin(std::future::ready(Ok(Some(record)))),
+            None => self.readers.read(move |connection| records::by_key(connection, key)),
+        }
     }
 
     fn record_by_lookup(&self, kind: RecordKind, lookup: Hash) -> Answer<'_, Option<Arc<Record>>> {

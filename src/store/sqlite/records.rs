@@ -10,6 +10,7 @@ use rusqlite::{Connection, Params, Row, params};
 use uuid::Uuid;
 
 use super::fault::Fault;
+use super::fresh::Fresh;
 use super::reads::{cut, in_snapshot, one_more, position};
 use super::tail::TailRecord;
 use super::{Shared, statements};
@@ -21,9 +22,15 @@ use crate::store::{Order, Page, RecordQuery};
 const PIECE: i64 = 20_000;
 
 /// Those that a batch needs.
-pub(super) fn load(connection: &Connection, needs: &Needs, set: &mut WorkingSet) -> Result<(), Fault> {
+pub(super) fn load(
+    connection: &Connection,
+    fresh: &Fresh,
+    needs: &Needs,
+    set: &mut WorkingSet,
+) -> Result<(), Fault> {
     for key in &needs.records {
-        if let Some(record) = by_key(connection, *key)? {
+        let known = fresh.get(key);
+        if let Some(record) = known.map_or_else(|| by_key(connection, *key), |record| Ok(Some(record)))? {
             set.add_record(record);
         }
     }
