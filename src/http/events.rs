@@ -58,7 +58,7 @@ struct EventView<'a> {
 enum Data<'a> {
     Payment(Box<PaymentView<'a>>),
     Movement(Value),
-    Notice(&'a Value),
+    Notice(&'a RawValue),
 }
 
 /// The event as JSON: the body of a webhook, the row of the feed, the data of a stream's event.

@@ -1,7 +1,7 @@
 //! Payment requests: links by which whoever knows one pays its maker, at most once.
 
 use hyper::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::call::Call;
 use super::extract::Cursor;
@@ -17,7 +17,7 @@ use crate::teller::{self, NewRequest, RequestNow};
 
 /// The request as that user may see it: which payment it was is for its two sides.
 fn view(now: &RequestNow, seer: UserId, origin: &str) -> Value {
-    let told = now.request.told(&now.record, now.to_name.as_deref(), now.at);
+    let told = json!(now.request.told(&now.record, now.to_name.as_deref(), now.at));
     let is_side = match now.request.end {
         Some(RequestEnd::Paid { by, .. }) => seer == by || seer == now.to,
         Some(RequestEnd::Cancelled { .. }) | None => true,

@@ -6,7 +6,8 @@
 //! place misses nothing.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{
@@ -138,14 +139,14 @@ pub enum EventSource {
 }
 
 /// An event that no row of the journal tells. Its owner is whom it concerns.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Notice {
     /// The name of its type.
     pub name: String,
     /// What it is about: events about one thing arrive in order.
     pub object: Uuid,
-    /// The thing as it was then.
-    pub data: Value,
+    /// The thing as it was then: JSON that nobody here looks into.
+    pub data: Box<RawValue>,
     /// The only webhook that gets it; none if it is for all.
     pub only: Option<Uuid>,
 }
@@ -160,7 +161,7 @@ pub struct NoticeDraft {
     /// What it is about.
     pub object: Uuid,
     /// The thing as it is now.
-    pub data: Value,
+    pub data: Box<RawValue>,
     /// The only webhook that gets it; none if it is for all.
     pub only: Option<Uuid>,
 }
@@ -184,8 +185,9 @@ impl WorkingSet {
         command: &Command,
         kind: EventType,
         owner: UserId,
-        (object, data): (Uuid, Value),
+        (object, data): (Uuid, impl Serialize),
     ) {
+        let data = raw(&data);
         self.tell(command, NoticeDraft { kind, owner, object, data, only: None });
     }
 
@@ -202,9 +204,23 @@ impl WorkingSet {
     }
 }
 
+/// What an event tells, as it is kept. It is written into memory, which cannot fail.
+pub(super) fn raw(told: &impl Serialize) -> Box<RawValue> {
+    serde_json::value::to_raw_value(told).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
 /// One side of a payment as clients are told of it.
-pub(super) fn told_party(id: UserId, name: Option<&str>) -> Value {
-    json!({"id": id.told(), "name": name})
+#[derive(Debug, Serialize)]
+pub(super) struct ToldParty<'a> {
+    id: String,
+    name: Option<&'a str>,
+}
+
+impl<'a> ToldParty<'a> {
+    /// The party with that id and name.
+    pub(super) fn new(id: UserId, name: Option<&'a str>) -> Self {
+        Self { id: id.told(), name }
+    }
 }
 
 /// A place in the feed: what lies up to it was seen.

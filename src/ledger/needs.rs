@@ -126,8 +126,9 @@ impl Command {
                 needs.records.push(RecordKey::of::<Schedule>(run.schedule.uuid()));
             }
             Action::MoveClock(moved) => add_caller(&moved.caller, needs),
-            Action::MakeRequest(MakeRequest { caller, request, .. })
-            | Action::CancelRequest(CancelRequest { caller, request }) => {
+            // Its id is new, so that there is nothing to be found under it.
+            Action::MakeRequest(MakeRequest { caller, .. }) => add_caller(caller, needs),
+            Action::CancelRequest(CancelRequest { caller, request }) => {
                 add_caller(caller, needs);
                 needs.records.push(RecordKey::of::<PaymentRequest>(request.uuid()));
             }

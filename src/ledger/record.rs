@@ -79,6 +79,11 @@ impl RecordKind {
     pub const fn is_listed_by_owner(self) -> bool {
         !matches!(self, Self::Deadline)
     }
+
+    /// Likewise whether anybody lists all records of this kind, whoever's they are.
+    pub const fn is_listed_by_kind(self) -> bool {
+        !matches!(self, Self::Deadline | Self::PaymentRequest | Self::Delivery)
+    }
 }
 
 /// A value that is kept as a record. A type gets it by its line in the list above.

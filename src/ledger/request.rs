@@ -4,10 +4,11 @@
 //! changes. How it stands follows from what ended it and from the time, whether or not anybody looked in between.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use super::feed::told_party;
-use super::{Caller, Money, Needs, Pay, PaymentId, PaymentRequestId, Record, RecordKey, Timestamp, UserId};
+use super::feed::ToldParty;
+use super::{
+    Caller, Currency, Money, Needs, Pay, PaymentId, PaymentRequestId, Record, RecordKey, Timestamp, UserId,
+};
 
 /// What somebody asks to be paid. The record's owner is who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,25 +84,40 @@ impl PaymentRequest {
     }
 
     /// The request as its maker, whose name is given, is told of it at that time, in answers and in events.
-    pub fn told(&self, record: &Record, to_name: Option<&str>, now: Timestamp) -> Value {
+    pub fn told<'a>(&'a self, record: &Record, to_name: Option<&'a str>, now: Timestamp) -> ToldRequest<'a> {
         let (payment, ended_at) = match self.end {
             None => (None, None),
             Some(RequestEnd::Cancelled { at }) => (None, Some(at)),
             Some(RequestEnd::Paid { payment, at, .. }) => (Some(payment), Some(at)),
         };
-        json!({
-            "id": PaymentRequestId::new(record.key.id),
-            "status": self.status(now),
-            "amount": self.money.to_string(),
-            "currency": self.money.currency(),
-            "description": (!self.description.is_empty()).then_some(&self.description),
-            "to": told_party(record.filing.owner, to_name),
-            "payment": payment,
-            "created_at": record.created_at.to_string(),
-            "expires_at": self.expires_at.map(|at| at.to_string()),
-            "ended_at": ended_at.map(|at| at.to_string()),
-        })
+        ToldRequest {
+            amount: self.money.to_string(),
+            created_at: record.created_at.to_string(),
+            currency: self.money.currency(),
+            description: (!self.description.is_empty()).then_some(&self.description),
+            ended_at: ended_at.map(|at| at.to_string()),
+            expires_at: self.expires_at.map(|at| at.to_string()),
+            id: PaymentRequestId::new(record.key.id),
+            payment,
+            status: self.status(now),
+            to: ToldParty::new(record.filing.owner, to_name),
+        }
     }
+}
+
+/// A request as clients are told of it.
+#[derive(Debug, Serialize)]
+pub struct ToldRequest<'a> {
+    amount: String,
+    created_at: String,
+    currency: Currency,
+    description: Option<&'a str>,
+    ended_at: Option<String>,
+    expires_at: Option<String>,
+    id: PaymentRequestId,
+    payment: Option<PaymentId>,
+    status: RequestStatus,
+    to: ToldParty<'a>,
 }
 
 /// Ask for a payment.

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::feed::told_party;
+use super::feed::ToldParty;
 use super::{Caller, Money, PaymentId, Record, ScheduleId, Timestamp, UserId};
 
 /// A payment that runs by itself. The record's owner pays; the record is due at the next run.
@@ -139,7 +139,7 @@ impl Schedule {
             "status": self.status(),
             "amount": self.money.to_string(),
             "currency": self.money.currency(),
-            "to": told_party(self.payee, self.payee_name.as_deref()),
+            "to": ToldParty::new(self.payee, self.payee_name.as_deref()),
             "description": text(&self.description),
             "reference": text(&self.reference),
             "at": self.at.to_string(),

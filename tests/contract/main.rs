@@ -38,6 +38,7 @@ mod random;
 mod wait;
 
 mod dice;
+mod lists;
 mod reads;
 
 use dice::{Dice, World, command, learn, password};
@@ -161,7 +162,11 @@ async fn compare(place: &Place, seed: u64, rounds: u64) {
         }
     }
     let location = place.location();
-    tokio::task::spawn_blocking(move || the_rules_in_force_change_nothing(&location)).await.unwrap();
+    let proved = move || {
+        the_rules_in_force_change_nothing(&location);
+        assert_eq!(farthing::store::verify(&location).unwrap().discrepancies, Vec::<String>::new());
+    };
+    tokio::task::spawn_blocking(proved).await.unwrap();
 }
 
 /// A replay of the rules that were in force finds what was found then; but for payments of the very moment in which the
@@ -200,10 +205,8 @@ async fn postgres_answers_as_the_model_does() {
     compare(&Place::database(), fresh, 64).await;
 }
 
-/// Readers page through a history while payments arrive and folds run: no row is missed, none is seen twice.
-async fn pages_stay_whole(place: Place) {
-    let clock = Clock::system();
-    let store = place.open(&clock).await;
+/// Two users of a store that is new, and a session of the first.
+async fn two_users(store: &dyn Store) -> (Dice, World) {
     let (mut dice, mut world) = (Dice(Random::new(7)), World::default());
     let register = |dice: &mut Dice, number: u64| Command {
         origin: Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None },
@@ -221,7 +224,7 @@ async fn pages_stay_whole(place: Place) {
         let outcome = store.execute(command.clone()).await.unwrap();
         learn(&mut world, &command, &outcome);
     }
-    let (payer, payee) = (world.users[0], world.users[1]);
+    let payer = world.users[0];
     let open = Command {
         origin: Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None },
         action: Action::OpenSession(OpenSession {
@@ -237,6 +240,15 @@ async fn pages_stay_whole(place: Place) {
     };
     let outcome = store.execute(open.clone()).await.unwrap();
     learn(&mut world, &open, &outcome);
+    (dice, world)
+}
+
+/// Readers page through a history while payments arrive and folds run: no row is missed, none is seen twice.
+async fn pages_stay_whole(place: Place) {
+    let clock = Clock::system();
+    let store = place.open(&clock).await;
+    let (mut dice, world) = two_users(&*store).await;
+    let payee = world.users[1];
     let caller = world.callers[0];
 
     let writer = {

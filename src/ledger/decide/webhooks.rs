@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::super::feed::raw;
 use super::super::{
     Command, Disabled, EventType, Filing, Keeper, Mode, NewSecret, NoticeDraft, Record, RecordKey, Refusal,
     RetiredSecret, Role, Rules, User, UserId, Webhook, WebhookCommand, WebhookDraft, WebhookId, WebhookList,
@@ -35,7 +36,7 @@ pub(super) fn decide(
                 return Err(Refusal::SandboxOnly);
             }
             let draft =
-                NoticeDraft { kind: *kind, owner: user.id, object: *object, data: data.clone(), only: None };
+                NoticeDraft { kind: *kind, owner: user.id, object: *object, data: raw(data), only: None };
             Ok(Reply::Told(set.tell(command, draft)))
         }
     }
@@ -168,6 +169,6 @@ pub(super) fn tell(
 ) -> Uuid {
     let object = record.key.id;
     let only = (kind == EventType::WebhookTest).then_some(object);
-    let data = webhook.told(record);
+    let data = raw(&webhook.told(record));
     set.tell(command, NoticeDraft { kind, owner: record.filing.owner, object, data, only })
 }

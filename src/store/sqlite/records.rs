@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use rusqlite::{Connection, Params, Row, params};
+use rusqlite::{CachedStatement, Connection, Params, Row, params};
 use uuid::Uuid;
 
 use super::fault::Fault;
@@ -66,9 +66,10 @@ pub(super) fn save(
         update(connection, changed(key)?)?;
     }
     let mut last = last;
+    let mut add = connection.prepare_cached(statements::ADD_RECORD)?;
     for key in added_records {
         last = last.saturating_add(1);
-        put(connection, last, changed(key)?)?;
+        put(&mut add, last, changed(key)?)?;
     }
     if !added_records.is_empty() {
         connection.prepare_cached(statements::SET_LAST_RECORD)?.execute([last])?;
@@ -99,7 +100,7 @@ fn update(connection: &Connection, record: &Record) -> Result<(), Fault> {
 
 /// Adds a record that has its number from elsewhere, and lists it at once.
 pub(super) fn take_in(connection: &Connection, no: i64, record: &Record) -> Result<(), Fault> {
-    put(connection, no, record)?;
+    put(&mut connection.prepare_cached(statements::ADD_RECORD)?, no, record)?;
     if record.key.kind.is_listed_by_owner() {
         let of = params![record.filing.owner.uuid(), record.key.kind.name(), no];
         connection.prepare_cached(statements::LIST_RECORD)?.execute(of)?;
@@ -108,9 +109,9 @@ pub(super) fn take_in(connection: &Connection, no: i64, record: &Record) -> Resu
 }
 
 /// Adds a record under a number.
-fn put(connection: &Connection, no: i64, record: &Record) -> Result<(), Fault> {
+fn put(add: &mut CachedStatement<'_>, no: i64, record: &Record) -> Result<(), Fault> {
     let Record { key, filing, created_at, updated_at, version, value } = record;
-    connection.prepare_cached(statements::ADD_RECORD)?.execute(params![
+    add.execute(params![
         no,
         key.kind.name(),
         key.id,

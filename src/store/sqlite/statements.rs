@@ -33,14 +33,15 @@ macro_rules! record_columns {
 }
 
 /// A list of records: of a kind, or of what they belong to, after a position that the comparison names; of an owner, as far
-/// as it is folded, between two positions.
+/// as it is folded, between two positions. The condition of the index `records_by_kind` is repeated so that it can be used.
 macro_rules! record_lists {
     ($compare:literal, $order:literal) => {
         [
             concat!(
                 "SELECT ",
                 record_columns!(),
-                " FROM records r WHERE kind = ?1 AND no ",
+                " FROM records r WHERE kind = ?1 \
+                 AND kind <> 'deadline' AND kind <> 'payment_request' AND kind <> 'delivery' AND no ",
                 $compare,
                 " ?2 ORDER BY no ",
                 $order,

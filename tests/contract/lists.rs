@@ -1,0 +1,100 @@
+//! An owner's records while more arrive and folds run: what was acknowledged is seen, and no page has a gap.
+
+use std::sync::Arc;
+
+use farthing::clock::Clock;
+use farthing::ledger::{
+    Action, Command, Currency, MakeRequest, Money, Origin, PaymentRequestId, RecordKind, Reply, RequestId,
+};
+use farthing::store::{Order, PageRequest, RecordQuery, Store};
+use uuid::Uuid;
+
+use super::{Place, two_users};
+
+/// The ids and places of the owner's records of that kind, page by page.
+async fn listed(store: &dyn Store, mut query: RecordQuery) -> Vec<(u64, Uuid)> {
+    let mut seen = Vec::new();
+    loop {
+        let found = store.records(query).await.unwrap();
+        seen.extend(found.rows.iter().map(|(place, record)| (*place, record.key.id)));
+        query.page.after = found.next;
+        if query.page.after.is_none() {
+            return seen;
+        }
+    }
+}
+
+async fn lists_stay_whole(place: Place) {
+    let clock = Clock::system();
+    let store = place.open(&clock).await;
+    let (mut dice, world) = two_users(&*store).await;
+    let (caller, owner) = (world.callers[0], world.users[0]);
+    let of = move |kind, order, limit| RecordQuery {
+        kind,
+        owner: Some(owner),
+        parent: None,
+        order,
+        page: PageRequest { after: None, limit },
+    };
+    let writer = {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            let mut made = Vec::new();
+            for number in 0..600 {
+                let make = MakeRequest {
+                    caller,
+                    request: PaymentRequestId::new(dice.uuid()),
+                    money: Money::from_minor(1, Currency::USD).unwrap(),
+                    description: String::new(),
+                    expires_in_ms: None,
+                };
+                let origin = Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None };
+                let outcome =
+                    store.execute(Command { origin, action: Action::MakeRequest(make) }).await.unwrap();
+                let Ok(Reply::Record(record)) = outcome.result else { panic!("{outcome:?}") };
+                made.push(record.key.id);
+                if number % 10 == 0 {
+                    let newest = of(RecordKind::PaymentRequest, Order::NewestFirst, 1);
+                    let seen = store.records(newest).await.unwrap().rows;
+                    assert_eq!(seen.first().map(|(_, record)| record.key.id), Some(record.key.id));
+                }
+            }
+            made
+        })
+    };
+    let mut rounds = 0;
+    while !writer.is_finished() || rounds < 3 {
+        for kind in [RecordKind::PaymentRequest, RecordKind::Notice] {
+            let oldest = listed(&*store, of(kind, Order::OldestFirst, 17)).await;
+            let mut newest = listed(&*store, of(kind, Order::NewestFirst, 17)).await;
+            newest.reverse();
+            for seen in [&oldest, &newest] {
+                // Each request is followed by its notice and nothing else.
+                let made = seen.windows(2).filter(|pair| pair[1].0 - pair[0].0 != 2).count();
+                assert!(made <= usize::from(kind == RecordKind::Notice), "{kind:?} {seen:?}");
+            }
+            assert!(newest.starts_with(&oldest), "what was seen once is seen later");
+        }
+        rounds += 1;
+    }
+    let made = writer.await.unwrap();
+    drop(store);
+    let store = place.open(&clock).await;
+    for order in [Order::OldestFirst, Order::NewestFirst] {
+        let mut seen = listed(&*store, of(RecordKind::PaymentRequest, order, 50)).await;
+        if order == Order::NewestFirst {
+            seen.reverse();
+        }
+        assert!(seen.iter().map(|(_, id)| id).eq(&made));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_lists_stay_whole_while_records_arrive() {
+    lists_stay_whole(Place::folder()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_lists_stay_whole_while_records_arrive() {
+    lists_stay_whole(Place::database()).await;
+}
