@@ -106,6 +106,35 @@ fn an_earlier_embedded_ledger_is_served_as_before() {
     }
 }
 
+/// What migrations after the seventh did to an embedded ledger, undone.
+const BACK_TO_7: &str = "DROP TRIGGER records_are_unlisted; DROP TABLE record_lists; \
+     DELETE FROM properties WHERE name = 'listed_to'; DROP INDEX records_by_kind; \
+     CREATE INDEX records_by_kind ON records (kind, no); \
+     CREATE INDEX records_by_owner ON records (kind, owner, no) WHERE kind <> 'deadline'; PRAGMA user_version = 7";
+
+#[test]
+fn an_embedded_ledger_whose_records_were_indexed_by_owner_lists_them_as_before() {
+    let data = TempDir::new().unwrap();
+    let mut server = Server::embedded().data(data.path()).start();
+    let mut user = server.user("ada");
+    for amount in 1..=25 {
+        let request = json!({"amount": amount.to_string(), "currency": "USD"});
+        user.client.post("/requests", &request).expect(201);
+    }
+    let requests = user.list("/requests");
+    assert_eq!(requests.len(), 25);
+    server.terminate();
+    let connection = rusqlite::Connection::open(data.path().join("farthing.db")).unwrap();
+    connection.execute_batch(BACK_TO_7).unwrap();
+    drop(connection);
+    server.start_again();
+    server.verify();
+    let mut client = server.client().with_token(&user.token);
+    let listed: Vec<_> = support::lists::every_row(&mut client, "/requests");
+    let ids = |rows: &[serde_json::Value]| rows.iter().map(|row| row["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&listed), ids(&requests));
+}
+
 #[test]
 fn an_earlier_ledger_on_postgres_is_served_as_before() {
     for earlier in earlier() {

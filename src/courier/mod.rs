@@ -347,15 +347,12 @@ impl Rounds {
     async fn purge(&mut self) -> Result<(), TellerError> {
         let teller = &self.courier.teller;
         let now = teller.clock().now();
-        for kind in [RecordKind::Delivery, RecordKind::Notice] {
-            let due = teller.due(kind, now, PURGED).await?;
-            let over = |record: &Arc<Record>| {
-                record.read::<Delivery>().is_none_or(|delivery| !is_pending(&delivery))
-            };
-            let keys: Vec<_> = due.iter().filter(|record| over(record)).map(|record| record.key).collect();
-            for keys in keys.chunks(DELIVERIES) {
-                teller.deliver(DeliveryCommand::Purge(keys.to_vec())).await?;
-            }
+        let mut over = teller.due(RecordKind::Delivery, now, PURGED).await?;
+        over.retain(|record| record.read::<Delivery>().is_some_and(|delivery| !is_pending(&delivery)));
+        over.extend(teller.old_notices(now, PURGED).await?);
+        let keys: Vec<_> = over.iter().map(|record| record.key).collect();
+        for keys in keys.chunks(DELIVERIES) {
+            teller.deliver(DeliveryCommand::Purge(keys.to_vec())).await?;
         }
         Ok(())
     }

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{
-    Command, Filing, PaymentStatus, RecordKey, Transaction, TransactionKind, User, UserId, WorkingSet,
+    Command, Filing, PaymentStatus, Record, RecordKey, Stored, Timestamp, Transaction, TransactionKind, User,
+    UserId, WorkingSet,
 };
 
 /// For how long a notice is kept, in milliseconds: 90 days.
@@ -151,6 +152,14 @@ pub struct Notice {
     pub only: Option<Uuid>,
 }
 
+impl Notice {
+    /// Whether the notice in that record was kept long enough. Their order is that of their times, so that none needs to be
+    /// filed under when it is due.
+    pub fn is_over(record: &Record, now: Timestamp) -> bool {
+        record.key.kind == Self::KIND && record.created_at.plus_millis(KEPT_MS) <= now
+    }
+}
+
 /// A notice that is to be written.
 #[derive(Debug, Clone)]
 pub struct NoticeDraft {
@@ -174,8 +183,11 @@ impl WorkingSet {
         let is_free = |id: &Uuid| !self.records.contains_key(&RecordKey::of::<Notice>(*id));
         let mut ids = (0..=u128::MAX).map(|ordinal| Uuid::from_u128(own.as_u128() ^ ordinal));
         let id = ids.find(is_free).unwrap_or(own);
-        let filing = Filing { due_at: Some(self.now.plus_millis(KEPT_MS)), ..Filing::under(owner) };
-        self.put_record(id, filing, &Notice { name: kind.name().to_owned(), object, data, only });
+        self.put_record(
+            id,
+            Filing::under(owner),
+            &Notice { name: kind.name().to_owned(), object, data, only },
+        );
         id
     }
 

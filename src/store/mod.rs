@@ -413,12 +413,13 @@ pub struct HistoryQuery {
     pub filter: HistoryFilter,
 }
 
-/// Which records are wanted. The position of a page is the record's.
+/// Which records are wanted; those of all owners only of a kind that [is listed so](RecordKind::is_listed_by_kind). The
+/// position of a page is the record's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordQuery {
     /// Of this kind.
     pub kind: RecordKind,
-    /// Only this owner's; not of [`RecordKind::Deadline`], which nobody lists so.
+    /// Only this owner's, of a kind that [is listed so](RecordKind::is_listed_by_owner).
     pub owner: Option<UserId>,
     /// Only those that belong to this.
     pub parent: Option<Uuid>,

@@ -180,6 +180,17 @@ impl Teller {
         }
     }
 
+    /// The oldest notices, as far as they were kept long enough.
+    ///
+    /// # Errors
+    /// Faults of the store.
+    pub async fn old_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<Arc<Record>>, TellerError> {
+        let page = PageRequest { after: None, limit };
+        let oldest = self.store.records(notices_of(None, page)).await?.rows;
+        let oldest = oldest.into_iter().map(|(_, record)| record);
+        Ok(oldest.take_while(|record| Notice::is_over(record, now)).collect())
+    }
+
     /// The place in the feed before the first event at or after that time.
     ///
     /// # Errors

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use farthing::clock::Clock;
 use farthing::ledger::{
-    Action, Command, Currency, MakeRequest, Money, Origin, PaymentRequestId, RecordKind, Reply, RequestId,
+    Action, Caller, Command, Currency, DeliveryCommand, MakeRequest, Money, Notice, Origin, PaymentRequestId,
+    RecordKey, RecordKind, Reply, RequestId, Timestamp,
 };
 use farthing::store::{Order, PageRequest, RecordQuery, Store};
 use uuid::Uuid;
 
+use super::dice::Dice;
 use super::{Place, two_users};
 
 /// The ids and places of the owner's records of that kind, page by page.
@@ -21,6 +23,16 @@ async fn listed(store: &dyn Store, mut query: RecordQuery) -> Vec<(u64, Uuid)> {
         if query.page.after.is_none() {
             return seen;
         }
+    }
+}
+
+fn request(caller: Caller, dice: &mut Dice) -> MakeRequest {
+    MakeRequest {
+        caller,
+        request: PaymentRequestId::new(dice.uuid()),
+        money: Money::from_minor(1, Currency::USD).unwrap(),
+        description: String::new(),
+        expires_in_ms: None,
     }
 }
 
@@ -41,13 +53,7 @@ async fn lists_stay_whole(place: Place) {
         tokio::spawn(async move {
             let mut made = Vec::new();
             for number in 0..600 {
-                let make = MakeRequest {
-                    caller,
-                    request: PaymentRequestId::new(dice.uuid()),
-                    money: Money::from_minor(1, Currency::USD).unwrap(),
-                    description: String::new(),
-                    expires_in_ms: None,
-                };
+                let make = request(caller, &mut dice);
                 let origin = Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None };
                 let outcome =
                     store.execute(Command { origin, action: Action::MakeRequest(make) }).await.unwrap();
@@ -87,6 +93,51 @@ async fn lists_stay_whole(place: Place) {
         }
         assert!(seen.iter().map(|(_, id)| id).eq(&made));
     }
+}
+
+/// Notices are kept for 90 days, whoever asks to forget them before; then they are in no list, folded or not.
+async fn old_notices_are_forgotten(place: Place) {
+    let clock = Clock::fixed(Timestamp::from_millis(1_800_000_000_000));
+    let store = place.open(&clock).await;
+    let (mut dice, world) = two_users(&*store).await;
+    let (caller, owner) = (world.callers[0], world.users[0]);
+    let page = PageRequest { after: None, limit: 7 };
+    let order = Order::OldestFirst;
+    let notices = RecordQuery { kind: RecordKind::Notice, owner: Some(owner), parent: None, order, page };
+    let run = async |action| {
+        let origin = Origin { request: RequestId::new(clock.uuid().unwrap()), ip: None, user_agent: None };
+        store.execute(Command { origin, action }).await.unwrap().result.unwrap();
+    };
+    for _ in 0..80 {
+        run(Action::MakeRequest(request(caller, &mut dice))).await;
+    }
+    let made = listed(&*store, notices).await;
+    assert!(made.len() > 80);
+    let half: Vec<_> = made.iter().step_by(2).map(|(_, id)| RecordKey::of::<Notice>(*id)).collect();
+    clock.advance_ms(90 * 86_400_000 - 1);
+    run(Action::Delivery(DeliveryCommand::Purge(half.clone()))).await;
+    assert_eq!(listed(&*store, notices).await, made);
+    clock.advance_ms(1);
+    run(Action::Delivery(DeliveryCommand::Purge(half.clone()))).await;
+    let left: Vec<_> = made.into_iter().skip(1).step_by(2).collect();
+    assert_eq!(listed(&*store, notices).await, left);
+    assert_eq!(store.record(half[0]).await.unwrap(), None);
+    drop(store);
+    let store = place.open(&clock).await;
+    assert_eq!(listed(&*store, notices).await, left);
+    let location = place.location();
+    let proved = move || farthing::store::verify(&location).unwrap().discrepancies;
+    assert_eq!(tokio::task::spawn_blocking(proved).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_sqlite_old_notices_are_forgotten() {
+    old_notices_are_forgotten(Place::folder()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgres_old_notices_are_forgotten() {
+    old_notices_are_forgotten(Place::database()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

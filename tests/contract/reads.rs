@@ -149,7 +149,9 @@ async fn every_record(store: &dyn Store, world: &World, limit: usize) -> String 
     let kinds = [kind, RecordKind::PaymentRequest, RecordKind::Notice];
     let orders = [Order::NewestFirst, Order::OldestFirst];
     for (kind, order) in kinds.into_iter().flat_map(|kind| orders.map(|order| (kind, order))) {
-        for owner in [None, world.users.first().copied(), world.users.last().copied()] {
+        let of_all = kind.is_listed_by_kind().then_some(None);
+        let owners = [world.users.first().copied(), world.users.last().copied()];
+        for owner in of_all.into_iter().chain(owners.into_iter().flatten().map(Some)) {
             let mut page = PageRequest { after: None, limit };
             loop {
                 let query = RecordQuery { kind, owner, parent: None, order, page };

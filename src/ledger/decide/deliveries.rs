@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::super::{
     Claim, Command, Delivery, DeliveryCommand, DeliveryState, Disabled, EventType, FanOut, FeedCursor,
-    Filing, NewDelivery, Record, RecordKey, Redeliver, Refusal, Replay, Rules, SettleDelivery, Timestamp,
-    Try, UserId, Webhook, WebhookId, WebhookState, WorkingSet, lane,
+    Filing, NewDelivery, Notice, Record, RecordKey, Redeliver, Refusal, Replay, Rules, SettleDelivery,
+    Timestamp, Try, UserId, Webhook, WebhookId, WebhookState, WorkingSet, lane,
 };
 use super::Reply;
 use super::webhooks::{kept, tell};
@@ -255,10 +255,11 @@ fn end(set: &mut WorkingSet, record: &Arc<Record>, delivery: Delivery, claimed: 
     }
 }
 
-/// Forgets a record whose time is over; a delivery that waits stays.
+/// Forgets a notice or a delivery whose time is over; a delivery that waits stays.
 fn purge(set: &mut WorkingSet, key: RecordKey) {
     let Some(record) = set.records.get(&key).cloned() else { return };
-    let is_due = record.filing.due_at.is_some_and(|due_at| due_at <= set.now);
+    let is_due =
+        Notice::is_over(&record, set.now) || record.filing.due_at.is_some_and(|due_at| due_at <= set.now);
     let waits = record.read::<Delivery>().is_some_and(|delivery| delivery.state == DeliveryState::Pending);
     if is_due && !waits {
         set.remove_record(key);

@@ -22,7 +22,7 @@ use crate::ledger::{
     AccountKey, AccountKind, Activity, Changes, Command, IdMap, IdempotencyKey, Needs, Outcome, PaymentShape,
     RecentPayment, RecordKind, Rules, Transaction, TransactionKind, UserId, WorkingSet, decide,
 };
-use crate::store::journal::{Block, Head};
+use crate::store::journal::Head;
 
 /// Users whose last payments are kept in memory, before all of them are forgotten and read again: 45 MiB at most.
 const ACTIVE_USERS: usize = 20_000;
@@ -316,7 +316,11 @@ impl Engine {
     }
 
     /// Writes transactions that follow the one with the number `after`, and opens the accounts that they touch first.
-    fn write_transactions(&mut self, after: i64, transactions: &[Arc<Transaction>]) -> Result<(), Fault> {
+    pub(super) fn write_transactions(
+        &mut self,
+        after: i64,
+        transactions: &[Arc<Transaction>],
+    ) -> Result<(), Fault> {
         for (no, transaction) in numbered(after, transactions) {
             for entry in &transaction.entries {
                 if self.account(&entry.account)?.is_none() {
@@ -343,27 +347,6 @@ impl Engine {
         super::save::transactions(&self.connection, numbered(after, transactions), |account| {
             accounts.get(account).map(|known| known.no)
         })
-    }
-
-    /// Appends blocks that were written elsewhere, in one transaction, and folds when it is time.
-    pub(super) fn import(&mut self, blocks: &[Block]) -> Result<(), Fault> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let before = self.head.transaction;
-        let mut head = self.head;
-        for Block { stored, transactions, events } in blocks {
-            self.write_transactions(head.transaction, transactions)?;
-            super::save::events(&self.connection, events, head.event)?;
-            head = stored.head;
-            super::save::block(&self.connection, &head, &stored.rows)?;
-        }
-        self.connection.execute_batch("COMMIT").map_err(Fault::Commit)?;
-        self.head = head;
-        let imported = || blocks.iter().flat_map(|block| &block.transactions);
-        self.remember(before, imported, std::iter::empty());
-        while self.wants_to_fold(false) {
-            self.fold_slice(false)?;
-        }
-        Ok(())
     }
 
     /// Folds all that is not folded yet.
@@ -396,7 +379,7 @@ impl Engine {
 
     /// Takes transactions that are durable and follow the one with the number `after`, and new records, into what is not
     /// folded yet.
-    fn remember<'a, T>(
+    pub(super) fn remember<'a, T>(
         &mut self,
         after: i64,
         transactions: impl Fn() -> T,

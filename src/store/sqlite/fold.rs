@@ -1,10 +1,10 @@
 //! Folding: what the hot path appended in the order of time is brought into the orders that readers and keys need.
 //!
-//! A fold takes everything up to a transaction, in the sorted bulk that makes it cheap: balances by account, movements
-//! by user, records by owner, keys as a new sorted run. It goes in slices of a few milliseconds, each its own transaction,
-//! between the batches; rows above the watermarks are ignored by readers, and the last slice moves the watermarks together with the
-//! keys. A fold that was cut short is done again from its beginning: every slice writes the same rows again. Security events
-//! are listed by user whenever there is a slice of them, with a watermark of their own.
+//! A fold takes everything up to a transaction and a record, in the sorted bulk that makes it cheap: balances by account,
+//! movements by user, records by owner, keys as a new sorted run. It goes in slices of a few milliseconds, each its own
+//! transaction, between the batches; rows above the watermarks are ignored by readers, and the last slice moves the
+//! watermarks together with the keys. A fold that was cut short is done again from its beginning: every slice writes the same
+//! rows again. Security events are listed by user whenever there is a slice of them, with a watermark of their own.
 
 use std::sync::Arc;
 

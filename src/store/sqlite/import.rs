@@ -104,6 +104,29 @@ impl JournalWriter for SqliteImport {
     }
 }
 
+impl Engine {
+    /// Appends blocks that were written elsewhere, in one transaction, and folds when it is time.
+    fn import(&mut self, blocks: &[Block]) -> Result<(), Fault> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let before = self.head.transaction;
+        let mut head = self.head;
+        for Block { stored, transactions, events } in blocks {
+            self.write_transactions(head.transaction, transactions)?;
+            save::events(&self.connection, events, head.event)?;
+            head = stored.head;
+            save::block(&self.connection, &head, &stored.rows)?;
+        }
+        self.connection.execute_batch("COMMIT").map_err(Fault::Commit)?;
+        self.head = head;
+        let imported = || blocks.iter().flat_map(|block| &block.transactions);
+        self.remember(before, imported, std::iter::empty());
+        while self.wants_to_fold(false) {
+            self.fold_slice(false)?;
+        }
+        Ok(())
+    }
+}
+
 /// Nothing is decided in an import, so it does not matter by which rules.
 fn no_rules(mode: Mode) -> Result<Rules, OpenError> {
     let grant = Money::from_minor(1, Currency::USD);

@@ -1,4 +1,5 @@
-//! The tail: what the journal holds and the folded tables do not yet, kept in memory for readers and rebuilt at start.
+//! The tail: what the journal and the records hold and the folded tables do not yet, kept in memory for readers and rebuilt
+//! at start.
 //!
 //! Two generations: the active one takes what commits now; the other, while a fold runs, is the one being folded and
 //! does not change. A reader takes what it needs of the tail first and opens its snapshot second. Then everything up to
