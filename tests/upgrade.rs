@@ -108,12 +108,13 @@ fn an_earlier_embedded_ledger_is_served_as_before() {
 
 /// What migrations after the seventh did to an embedded ledger, undone.
 const BACK_TO_7: &str = "DROP TRIGGER records_are_unlisted; DROP TABLE record_lists; \
-     DELETE FROM properties WHERE name = 'listed_to'; DROP INDEX records_by_kind; \
+     DROP TABLE event_lists; CREATE INDEX security_events_by_user ON security_events (user, no) WHERE user IS NOT NULL; \
+     DELETE FROM properties WHERE name IN ('listed_to', 'events_listed_to'); DROP INDEX records_by_kind; \
      CREATE INDEX records_by_kind ON records (kind, no); \
      CREATE INDEX records_by_owner ON records (kind, owner, no) WHERE kind <> 'deadline'; PRAGMA user_version = 7";
 
 #[test]
-fn an_embedded_ledger_whose_records_were_indexed_by_owner_lists_them_as_before() {
+fn an_embedded_ledger_whose_records_and_events_were_indexed_by_owner_lists_them_as_before() {
     let data = TempDir::new().unwrap();
     let mut server = Server::embedded().data(data.path()).start();
     let mut user = server.user("ada");
@@ -121,8 +122,8 @@ fn an_embedded_ledger_whose_records_were_indexed_by_owner_lists_them_as_before()
         let request = json!({"amount": amount.to_string(), "currency": "USD"});
         user.client.post("/requests", &request).expect(201);
     }
-    let requests = user.list("/requests");
-    assert_eq!(requests.len(), 25);
+    let (requests, events) = (user.list("/requests"), user.list("/me/activity"));
+    assert_eq!((requests.len(), events.len()), (25, 3));
     server.terminate();
     let connection = rusqlite::Connection::open(data.path().join("farthing.db")).unwrap();
     connection.execute_batch(BACK_TO_7).unwrap();
@@ -133,6 +134,7 @@ fn an_embedded_ledger_whose_records_were_indexed_by_owner_lists_them_as_before()
     let listed: Vec<_> = support::lists::every_row(&mut client, "/requests");
     let ids = |rows: &[serde_json::Value]| rows.iter().map(|row| row["id"].clone()).collect::<Vec<_>>();
     assert_eq!(ids(&listed), ids(&requests));
+    assert_eq!(support::lists::every_row(&mut client, "/me/activity"), events);
 }
 
 #[test]
