@@ -40,13 +40,15 @@ const DUE_EVERY: Duration = Duration::from_secs(1);
 /// How often records whose time is over are looked for.
 const PURGE_EVERY: Duration = Duration::from_mins(1);
 /// Pieces of due deliveries that are claimed before it is the turn of new ones.
-const DUE_PIECES: usize = 64;
+const DUE_PIECES: usize = 128;
 /// Webhooks that are read before it is the turn of others.
 const READ_AT_ONCE: usize = 32;
 /// Events that are read at a time.
 const EVENTS: usize = 500;
 /// Deliveries that one command makes, claims, records or forgets: payments wait for it.
-const DELIVERIES: usize = 16;
+const DELIVERIES: usize = 8;
+/// Replays that go on each time, and events that each of them sends then.
+const REPLAYED: usize = 16;
 /// Records that are looked at to be forgotten, each time.
 const PURGED: usize = 2_000;
 /// Events that may go by without one for any webhook before the cursor is written down all the same.
@@ -304,7 +306,7 @@ impl Rounds {
                 break;
             }
         }
-        for record in courier.teller.due(RecordKind::Replay, now, DELIVERIES).await? {
+        for record in courier.teller.due(RecordKind::Replay, now, REPLAYED).await? {
             self.replay(&record).await?;
         }
         Ok(())
@@ -322,12 +324,12 @@ impl Rounds {
             self.webhooks.of.get(&owner).and_then(|of| of.iter().find(|wanted| wanted.id == webhook));
         let (mut deliveries, mut bodies, mut to) = (Vec::new(), HashMap::new(), replay.end);
         if let Some(wanted) = wanted {
-            let events = courier.teller.feed(seer, replay.position, DELIVERIES).await?;
+            let events = courier.teller.feed(seer, replay.position, REPLAYED).await?;
             let within = |event: &&FeedEvent| {
                 event.position.transaction <= replay.end.transaction
                     && event.position.notice <= replay.end.notice
             };
-            let whole = events.len() >= DELIVERIES && events.last().is_some_and(|event| within(&event));
+            let whole = events.len() >= REPLAYED && events.last().is_some_and(|event| within(&event));
             for event in events.iter().filter(within).filter(|event| wanted.selects(event)) {
                 let id = courier.teller.clock().uuid()?;
                 bodies.insert(id, (webhook, event.id.uuid(), Arc::from((courier.render)(event))));

@@ -1,16 +1,24 @@
 //! The thread that sends. What goes to other people's servers is done beside the threads that answer clients, and after
 //! them: where processors are scarce, payments come first.
 
+use std::future::poll_fn;
+use std::time::Duration;
+
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 /// How much later than others the kernel lets it run: about a tenth of a processor is its own whatever happens.
 const NICENESS: i32 = 10;
+/// How long it rests after each step of an attempt. Being nice is not enough: the kernel lets whoever runs go on for
+/// milliseconds before others that wake up, and what is handed out together is many steps.
+const REST: Duration = Duration::from_micros(1);
 
 /// The thread's runtime. The thread ends when this is dropped, and what it was sending with it.
 #[derive(Debug)]
 pub(super) struct Sending {
     runtime: Handle,
+    /// None if there is no thread, and the one that answers clients sends.
+    rest: Option<Duration>,
     _until: oneshot::Sender<()>,
 }
 
@@ -29,11 +37,14 @@ impl Sending {
             })?;
             Ok(handle)
         });
-        let runtime = started.unwrap_or_else(|error| {
-            tracing::warn!(%error, "webhooks have no thread of their own: {error}");
-            Handle::current()
-        });
-        Self { runtime, _until: until }
+        let (runtime, rest) = match started {
+            Ok(runtime) => (runtime, Some(REST)),
+            Err(error) => {
+                tracing::warn!(%error, "webhooks have no thread of their own: {error}");
+                (Handle::current(), None)
+            }
+        };
+        Self { runtime, rest, _until: until }
     }
 
     /// Runs something there; none if the thread ended before.
@@ -41,6 +52,12 @@ impl Sending {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
-        self.runtime.spawn(work).await.ok()
+        let (mut work, rest) = (Box::pin(work), self.rest);
+        let in_steps = poll_fn(move |context| {
+            let step = work.as_mut().poll(context);
+            rest.into_iter().for_each(std::thread::sleep);
+            step
+        });
+        self.runtime.spawn(in_steps).await.ok()
     }
 }

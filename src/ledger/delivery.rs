@@ -3,10 +3,9 @@
 //! A delivery is made by the command that moves the feed's cursor past its event, so that there is exactly one, whichever
 //! node does it. Whoever is to try it claims it first: until the claim's end nobody else does. What is tried and not
 //! recorded is tried again after that, with the same id. Events about one thing go to one webhook in order: each waits in
-//! a lane for the one before, which knows it as its next; the last of a lane is found by the lane's hash.
+//! a lane for the one before, which knows it as its next; the last of each is found by the two names.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::chain::Hash;
@@ -297,7 +296,12 @@ fn lookup(webhook: Uuid, object: Uuid) -> (super::RecordKind, Hash) {
     (super::RecordKind::Delivery, lane(webhook, object))
 }
 
-/// What the last pending delivery of a webhook's events about one thing is found by.
+/// What the last pending delivery of a webhook's events about one thing is found by. The thing comes first: ids follow the
+/// time, so that lanes which come and go together are neighbours in the index.
 pub fn lane(webhook: Uuid, object: Uuid) -> Hash {
-    Sha256::new().chain_update(b"lane\0").chain_update(webhook).chain_update(object).finalize().into()
+    let mut lane = [0; 32];
+    for (place, byte) in lane.iter_mut().zip(object.into_bytes().into_iter().chain(webhook.into_bytes())) {
+        *place = byte;
+    }
+    lane
 }

@@ -95,8 +95,8 @@ fn add(set: &mut WorkingSet, new: &NewDelivery) -> Option<Uuid> {
     if value.state != WebhookState::Enabled {
         return None;
     }
-    let hash = lane(new.webhook, new.object);
-    let before = set.record_lookups.get(&(RecordKey::of::<Delivery>(new.id).kind, hash)).copied();
+    let lane = lane(new.webhook, new.object);
+    let before = set.record_lookups.get(&(RecordKey::of::<Delivery>(new.id).kind, lane)).copied();
     let before = before.and_then(|key| set.stored::<Delivery>(key.id));
     let waits = before.is_some();
     if let Some((record, mut delivery)) = before {
@@ -116,7 +116,7 @@ fn add(set: &mut WorkingSet, new: &NewDelivery) -> Option<Uuid> {
     };
     let due_at = (!waits).then(|| set.now.plus_millis(LEASE_MS));
     let filing =
-        Filing { owner: webhook.filing.owner, parent: Some(new.webhook), lookup: Some(hash), due_at };
+        Filing { owner: webhook.filing.owner, parent: Some(new.webhook), lookup: Some(lane), due_at };
     set.put_record(new.id, filing, &delivery);
     (!waits).then_some(new.id)
 }

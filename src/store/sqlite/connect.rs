@@ -5,7 +5,7 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -16,6 +16,11 @@ use crate::store::OpenError;
 
 /// The database file within the data folder.
 pub(super) const FILE: &str = "farthing.db";
+
+/// The log of that folder's ledger: what was written and is not in the file yet.
+pub(super) fn log(folder: &Path) -> PathBuf {
+    folder.join(format!("{FILE}-wal"))
+}
 
 const MIGRATIONS: &[&str] = &[
     concat!(include_str!("migrations/0001_heart.sql"), "\n"),
@@ -30,8 +35,9 @@ const MIGRATIONS: &[&str] = &[
 ];
 const OLDEST_LIBRARY: i32 = 3_051_003;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// WAL pages after which a commit also checkpoints: 16 MiB.
-const CHECKPOINT_PAGES: i64 = 4_096;
+/// WAL pages after which a commit also checkpoints: 64 MiB. Pages that were written often go into the file once, so that
+/// seldom is less altogether.
+const CHECKPOINT_PAGES: i64 = 16_384;
 
 /// Opens the file for writing, makes it where there is none, and brings its schema up to date.
 pub(super) fn writer(folder: &Path) -> Result<Connection, OpenError> {

@@ -1,6 +1,6 @@
 //! The embedded engine: one `SQLite` file, one writer thread, readers with connections of their own.
 //!
-//! - `writer`: gathers commands into batches, answers them, recovers from faults;
+//! - `writer`: gathers commands into batches, answers them, recovers from faults; `flusher`: syncs beside it what it did not;
 //! - `engine`: one batch: load, decide, write, commit;
 //! - `fold` and `key_index`: what was appended in the order of time, brought into other orders in sorted bulk;
 //! - `tail`: what is not folded yet, for readers; `identities`: users and sessions in memory, exact;
@@ -15,6 +15,7 @@ mod copy;
 mod engine;
 mod fault;
 mod filter;
+mod flusher;
 mod fold;
 mod fresh;
 mod identities;
@@ -60,6 +61,7 @@ use crate::ledger::{
 use crate::telemetry::{Telemetry, Traced};
 pub use copy::{begin_epoch, copy};
 use fault::Fault;
+use flusher::Flusher;
 pub use fold::FoldPace;
 use fresh::Fresh;
 use identities::{Identities, Lookup};
@@ -130,12 +132,14 @@ impl SqliteStore {
         let source = Source { folder: folder.clone(), keys, shared: moved, rules, clock, pace };
         let engine = source.engine(connection)?;
         let readers = Readers::start(&folder, READERS)?;
+        let no_thread = |error| OpenError::Unusable(format!("cannot start a thread: {error}"));
+        let flusher = Flusher::start(&folder).map_err(no_thread)?;
         shared.gauges.set_ready(true);
         let (sender, receiver) = sync_channel(QUEUE);
         let writer = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || writer::run(&source, engine, &receiver))
-            .map_err(|error| OpenError::Unusable(format!("cannot start a thread: {error}")))?;
+            .spawn(move || writer::run(&source, engine, &receiver, &flusher))
+            .map_err(no_thread)?;
         Ok(Self { shared, readers, commands: Mutex::new(Some(sender)), writer: Mutex::new(Some(writer)) })
     }
 

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::engine::Engine;
 use super::fault::Fault;
+use super::flusher::Flusher;
 use super::fold::FoldPace;
 use super::{Shared, connect, properties};
 use crate::auth::keyring::Fingerprints;
@@ -128,7 +129,7 @@ fn move_aside(folder: &Path) -> io::Result<()> {
 }
 
 /// Runs until every sender is gone; then folds what is left and lets go of the file.
-pub(super) fn run(source: &Source, engine: Engine, commands: &Receiver<Waiting>) {
+pub(super) fn run(source: &Source, engine: Engine, commands: &Receiver<Waiting>, flusher: &Flusher) {
     let (mut engine, mut behind) = (Some(engine), Behind::default());
     loop {
         let anew = source.shared.anew.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -152,6 +153,9 @@ pub(super) fn run(source: &Source, engine: Engine, commands: &Receiver<Waiting>)
         let step = step.and_then(|()| {
             if running.wants_to_fold(false) { guarded(|| running.fold_slice(false)) } else { Ok(()) }
         });
+        if running.is_unsynced() {
+            flusher.wake();
+        }
         if let Err(fault) = step {
             source.shared.gauges.set_ready(false);
             tracing::error!(%fault, "the database failed, and is opened anew: {fault}");
