@@ -2,7 +2,7 @@
 //! command, and looked up if the answer to the COMMIT was lost.
 //!
 //! **Round trips: two** for a batch of any size (one to lock and load, one to write and commit), three if it holds a
-//! repeated idempotency key. What must hold: the chain's head is locked by the last statement, sent together with the
+//! repeated idempotency key. What must hold: the chain's head is locked last, by a statement that is sent together with the
 //! COMMIT, so that no other node waits for this one's network.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

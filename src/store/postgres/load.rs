@@ -19,10 +19,18 @@ use crate::ledger::{
     Shown, Timestamp, Transaction, TransactionId, UserId, WorkingSet,
 };
 
+/// Where [`statements::LOAD`] tells, after a session and a user, whose is held, how much; the transaction's number; the time.
+const HOLDER: usize = SESSION_COLUMNS + USER_COLUMNS;
+const HELD: usize = HOLDER + 3;
+const NUMBER: usize = HELD + 1;
+const NOW: usize = NUMBER + 1;
+
 /// What a batch asks of the database before it decides.
 pub(super) struct Wanted {
     needs: Needs,
     locked_users: Vec<Uuid>,
+    users: Vec<Uuid>,
+    sessions: Vec<Uuid>,
     /// The ids of wallets, and of what is held of them.
     wallets: Vec<Uuid>,
     holds: Vec<Uuid>,
@@ -39,11 +47,21 @@ impl Wanted {
         }
         let ids = |kind| {
             let keys: HashSet<&AccountKey> = needs.accounts.iter().filter(|key| key.kind == kind).collect();
-            keys.into_iter().map(account_id).collect()
+            sorted(keys.into_iter().map(account_id))
         };
         let (wallets, holds) = (ids(AccountKind::Wallet), ids(AccountKind::Holds));
-        Self { needs, locked_users, wallets, holds }
+        let users = sorted(needs.users.iter().map(|id| id.uuid()));
+        let sessions = sorted(needs.sessions.iter().map(|id| id.uuid()));
+        Self { needs, locked_users, users, sessions, wallets, holds }
     }
+}
+
+/// Each once, neighbours in an index beside each other.
+fn sorted(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
+    let mut ids: Vec<Uuid> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 /// The user whose row serialises such commands across nodes. Payments need none: their accounts' rows do it.
@@ -123,11 +141,9 @@ pub(super) async fn load(
     time: LoadTime,
 ) -> Result<WorkingSet, Fault> {
     let needs = &wanted.needs;
-    let users: Vec<Uuid> = needs.users.iter().map(|id| id.uuid()).collect();
-    let sessions: Vec<Uuid> = needs.sessions.iter().map(|id| id.uuid()).collect();
     let sessions_of: Vec<Uuid> = needs.sessions_of.iter().map(|id| id.uuid()).collect();
     let tokens: Vec<&[u8]> = needs.refresh_tokens.iter().map(|token| &token.0[..]).collect();
-    let Wanted { wallets, holds, .. } = wanted;
+    let Wanted { users, sessions, wallets, holds, .. } = wanted;
     let payments: Vec<Uuid> = needs.payments.iter().map(|id| id.uuid()).collect();
     let no_payments = payments.is_empty();
     let (owners, keys): (Vec<Uuid>, Vec<&str>) =
@@ -144,16 +160,14 @@ pub(super) async fn load(
         record_rows,
         wallet_rows,
         side_rows,
-        hold_rows,
         side_hold_rows,
         payment_rows,
+        payment_entries,
         state_rows,
-        user_rows,
+        rows,
         email_rows,
-        session_rows,
         token_rows,
         open_rows,
-        key_rows,
         past_rows,
         recent,
     ) = tokio::join! {
@@ -163,46 +177,33 @@ pub(super) async fn load(
         query(client, r.is_empty(), statements::LOCK_RECORDS, [&r.kinds, &r.ids, &r.lookup_kinds, &r.lookups]),
         query(client, wallets.is_empty() || !no_payments, statements::LOCK_WALLETS, [wallets]),
         query(client, no_payments, statements::LOCK_WALLETS_AND_SIDES, [wallets, &payments]),
-        query(client, holds.is_empty(), statements::HOLDS, [holds]),
         query(client, no_payments, statements::HOLDS_OF_SIDES, [&payments]),
         query(client, no_payments, statements::PAYMENTS_BY_ID, [&payments]),
+        query(client, no_payments, statements::ENTRIES_OF_PAYMENTS, [&payments]),
         query(client, no_payments, statements::STATES_OF, [&payments]),
-        query(client, false, statements::TIME_AND_USERS, [&time.fixed_ms, &users]),
+        query(client, false, statements::LOAD, [&time.fixed_ms, sessions, users, holds, &owners, &keys]),
         query(client, needs.emails.is_empty(), statements::USERS_BY_EMAIL, [&needs.emails]),
-        query(client, sessions.is_empty(), statements::SESSIONS_BY_ID, [&sessions]),
         query(client, tokens.is_empty(), statements::SESSIONS_BY_REFRESH, [&tokens]),
         query(client, sessions_of.is_empty(), statements::OPEN_SESSIONS_OF, [&sessions_of]),
-        query(client, keys.is_empty(), statements::TRANSACTIONS_BY_KEY, [&owners, &keys]),
         query(client, payers.is_empty() && payees.is_empty(), statements::ACTIVITY, [&payers, &payees]),
         shapes.query(client, time),
     };
     begun?;
     locked?;
-    let user_rows = user_rows?;
-    let now = user_rows.first().ok_or_else(|| Fault::Damaged("the chain has no head".into()))?;
-    let now = get(now, USER_COLUMNS)?;
-    let mut set = WorkingSet::at(Timestamp::from_millis(now));
+    let rows = rows?;
+    let now = rows.first().ok_or_else(|| Fault::Damaged("the chain has no head".into()))?;
+    let mut set = WorkingSet::at(Timestamp::from_millis(get(now, NOW)?));
     for row in record_rows? {
         set.add_record(records::record(&row)?.1);
     }
-    for row in [wallet_rows?, side_rows?, hold_rows?, side_hold_rows?].iter().flatten() {
+    for row in [wallet_rows?, side_rows?, side_hold_rows?].iter().flatten() {
         set.accounts.insert(rows::account_key(row, 0)?, get(row, 3)?);
     }
-    take_payments(client, &payment_rows?, &state_rows?, &mut set).await?;
-    for row in &user_rows {
-        // The only row where no user was found is all NULL but for the time.
-        if get::<Option<Uuid>>(row, 0)?.is_some() {
-            let user = rows::user(row, 0)?;
-            set.users.insert(user.id, user);
-        }
-    }
+    let given_again = take_rows(&rows, &mut set)?;
+    take_payments([&payment_rows?, &payment_entries?], &state_rows?, &mut set)?;
     for row in email_rows? {
         let user = rows::user(&row, 0)?;
         set.emails.insert(user.email.folded().to_owned(), user.id);
-    }
-    for row in session_rows? {
-        let session = rows::session(&row)?;
-        set.sessions.insert(session.id, session);
     }
     for row in token_rows? {
         load_refreshed(&row, &mut set)?;
@@ -216,12 +217,50 @@ pub(super) async fn load(
     }
     take_past(&[&payers[..], &payees].concat(), &past_rows?, &mut set)?;
     take_recent(needs, &recent?, time, &mut set)?;
-    for (_, transaction) in with_entries(client, &key_rows?).await? {
+    take_given_again(client, &given_again, &mut set).await?;
+    Ok(set)
+}
+
+/// Takes what [`statements::LOAD`] found; the numbers of transactions whose keys are given again are for the caller.
+fn take_rows(found: &[Row], set: &mut WorkingSet) -> Result<Vec<i64>, Fault> {
+    let mut given_again = Vec::new();
+    for row in found {
+        if get::<Option<Uuid>>(row, 0)?.is_some() {
+            let session = rows::session(row)?;
+            set.sessions.insert(session.id, session);
+        }
+        if get::<Option<Uuid>>(row, SESSION_COLUMNS)?.is_some() {
+            let user = rows::user(row, SESSION_COLUMNS)?;
+            set.users.insert(user.id, user);
+        }
+        if let Some(balance) = get(row, HELD)? {
+            set.accounts.insert(rows::account_key(row, HOLDER)?, balance);
+        }
+        given_again.extend(get::<Option<i64>>(row, NUMBER)?);
+    }
+    given_again.sort_unstable();
+    given_again.dedup();
+    Ok(given_again)
+}
+
+/// Transactions whose keys are given again, with their entries: what they were answered with is told again.
+async fn take_given_again(
+    client: &ClientWrapper,
+    numbers: &[i64],
+    set: &mut WorkingSet,
+) -> Result<(), Fault> {
+    let nothing = numbers.is_empty();
+    let (found, entries) = tokio::join! {
+        biased;
+        query(client, nothing, statements::TRANSACTIONS_BY_NO, [&numbers]),
+        query(client, nothing, statements::ENTRIES_OF, [&numbers]),
+    };
+    for (_, transaction) in with_entries(&found?, &entries?)? {
         if let Some(key) = &transaction.key {
             set.keys.insert((transaction.owner(), key.clone()), Arc::new(transaction));
         }
     }
-    Ok(set)
+    Ok(())
 }
 
 /// The users whose last payments are looked at, each once: those made, or those got.
@@ -240,15 +279,14 @@ fn take_past(active: &[Uuid], found: &[Row], set: &mut WorkingSet) -> Result<(),
     Ok(())
 }
 
-/// Payments, and where their newest later steps left them.
-async fn take_payments(
-    client: &ClientWrapper,
-    payments: &[Row],
+/// Payments with their entries, and where their newest later steps left them.
+fn take_payments(
+    [payments, entries]: [&[Row]; 2],
     states: &[Row],
     set: &mut WorkingSet,
 ) -> Result<(), Fault> {
     let states = states.iter().map(rows::state_of).collect::<Result<HashMap<_, _>, _>>()?;
-    for (_, first) in with_entries(client, payments).await? {
+    for (_, first) in with_entries(payments, entries)? {
         let payment = first.id.into();
         let state = states.get(&payment).copied().or_else(|| first.payment_state());
         if let Some(state) = state {
@@ -285,22 +323,19 @@ fn load_refreshed(row: &Row, set: &mut WorkingSet) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Transactions with their entries, for which one more query is needed if there are any.
-pub(super) async fn with_entries(
-    client: &ClientWrapper,
-    found: &[Row],
-) -> Result<Vec<(i64, Transaction)>, Fault> {
-    let mut transactions = found.iter().map(rows::transaction).collect::<Result<Vec<_>, _>>()?;
-    let numbers: Vec<i64> = transactions.iter().map(|(no, _)| *no).collect();
-    let mut entries: HashMap<i64, Vec<_>> = HashMap::new();
-    for row in query(client, numbers.is_empty(), statements::ENTRIES_OF, [&numbers]).await? {
-        let (no, entry) = rows::entry(&row)?;
-        entries.entry(no).or_default().push(entry);
+/// Transactions and their numbers, with these of their entries, from `ENTRIES_OF`.
+pub(super) fn with_entries(transactions: &[Row], entries: &[Row]) -> Result<Vec<(i64, Transaction)>, Fault> {
+    let mut of: HashMap<i64, Vec<_>> = HashMap::new();
+    for row in entries {
+        let (no, entry) = rows::entry(row)?;
+        of.entry(no).or_default().push(entry);
     }
-    for (no, transaction) in &mut transactions {
-        transaction.entries = entries.remove(no).unwrap_or_default();
-    }
-    Ok(transactions)
+    let with = |row: &Row| {
+        let (no, mut transaction) = rows::transaction(row)?;
+        transaction.entries = of.remove(&no).unwrap_or_default();
+        Ok((no, transaction))
+    };
+    transactions.iter().map(with).collect()
 }
 
 /// The shapes of payments without a key, column by column.

@@ -39,6 +39,13 @@ where
         tokio::spawn(async move {
             let mut waiting = Vec::new();
             while asked.recv_many(&mut waiting, MAX_BATCH).await > 0 {
+                // The first asker's neighbours, who are ready as well, come before the question goes out.
+                tokio::task::yield_now().await;
+                while waiting.len() < MAX_BATCH
+                    && let Ok(another) = asked.try_recv()
+                {
+                    waiting.push(another);
+                }
                 let keys = waiting.iter().map(|(key, _)| key.clone()).collect();
                 let found = read(Arc::clone(&shared), keys).await.map_err(StoreError::from);
                 for (key, answer) in waiting.drain(..) {

@@ -106,6 +106,7 @@ pub struct PostgresStore {
     sessions: Lookups<TokenHash, SessionAndUser>,
     users: Lookups<UserId, Arc<User>>,
     emails: Lookups<String, Arc<User>>,
+    records: Lookups<RecordKey, Arc<Record>>,
     /// This node among the others, new with each start.
     node: Uuid,
     heard: Mutex<news::Heard>,
@@ -147,6 +148,7 @@ impl PostgresStore {
             sessions: Lookups::start(Arc::clone(&shared), reads::sessions_by_access),
             users: Lookups::start(Arc::clone(&shared), reads::users_by_id),
             emails: Lookups::start(Arc::clone(&shared), reads::users_by_email),
+            records: Lookups::start(Arc::clone(&shared), reads::records_by_key),
             shared,
         })
     }
@@ -391,7 +393,7 @@ impl Store for PostgresStore {
     }
 
     fn record(&self, key: RecordKey) -> Answer<'_, Option<Arc<Record>>> {
-        Self::read(records::by_key(&self.shared, key))
+        Box::pin(self.records.find(key))
     }
 
     fn record_by_lookup(&self, kind: RecordKind, lookup: Hash) -> Answer<'_, Option<Arc<Record>>> {

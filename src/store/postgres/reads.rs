@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 use super::fault::Fault;
 use super::rows::{self, SESSION_COLUMNS, TRANSACTION_COLUMNS, USER_COLUMNS, get};
-use super::{Shared, connect, journal, load, statements};
+use super::{Shared, connect, journal, load, records, statements};
 use crate::ledger::{
-    Balance, Currency, Network, PaymentId, PaymentState, SecurityEvent, Session, Timestamp, TokenHash,
-    Transaction, TransactionId, TransactionKind, User, UserId,
+    Balance, Currency, Network, PaymentId, PaymentState, Record, RecordKey, SecurityEvent, Session,
+    Timestamp, TokenHash, Transaction, TransactionId, TransactionKind, User, UserId,
 };
 use crate::store::LedgerName;
 use crate::store::journal::Head;
@@ -104,6 +104,15 @@ pub(super) async fn users_by_email(
 ) -> Result<HashMap<String, Arc<User>>, Fault> {
     let found = query(&shared, statements::USERS_BY_EMAIL, &[&emails]).await?;
     found.iter().map(|row| rows::user(row, 0).map(|user| (user.email.folded().to_owned(), user))).collect()
+}
+
+pub(super) async fn records_by_key(
+    shared: Arc<Shared>,
+    keys: Vec<RecordKey>,
+) -> Result<HashMap<RecordKey, Arc<Record>>, Fault> {
+    let (kinds, ids): (Vec<&str>, Vec<Uuid>) = keys.iter().map(|key| (key.kind.name(), key.id)).unzip();
+    let found = query(&shared, statements::RECORDS_BY_KEY, &[&kinds, &ids]).await?;
+    found.iter().map(|row| records::record(row).map(|(_, record)| (record.key, record))).collect()
 }
 
 pub(super) async fn users(shared: &Shared, page: PageRequest) -> Result<Page<Arc<User>>, Fault> {
@@ -201,13 +210,10 @@ pub(super) async fn transaction(
     id: TransactionId,
 ) -> Result<Option<Movement>, Fault> {
     let found = query(shared, statements::TRANSACTION_BY_ID, &[&id.uuid()]).await?;
+    let Some(row) = found.first() else { return Ok(None) };
     // The journal is append-only: what a second statement reads of it is what the first would have.
-    let entries = tokio::time::timeout(PATIENCE, async {
-        let client = connect::take(&shared.readers).await?;
-        load::with_entries(&client, &found).await
-    });
-    let late = |_| Fault::Transient("the database did not answer in time".into());
-    let Some((no, transaction)) = entries.await.map_err(late)??.pop() else { return Ok(None) };
+    let entries = query(shared, statements::ENTRIES_OF, &[&vec![get::<i64>(row, 0)?]]).await?;
+    let Some((no, transaction)) = load::with_entries(&found, &entries)?.pop() else { return Ok(None) };
     if !transaction.seen_by().any(|seer| seer == user) {
         return Ok(None);
     }

@@ -114,11 +114,6 @@ impl<'a> Changed<'a> {
     }
 }
 
-pub(super) async fn by_key(shared: &Shared, key: RecordKey) -> Result<Option<Arc<Record>>, Fault> {
-    let found = query(shared, statements::RECORD, &[&key.kind.name(), &key.id]).await?;
-    found.first().map(|row| record(row).map(|(_, record)| record)).transpose()
-}
-
 pub(super) async fn by_lookup(
     shared: &Shared,
     kind: RecordKind,

@@ -1,4 +1,5 @@
-//! Write: one statement per table, the chain's head last, and the commit, all sent together: one round trip.
+//! Write: one statement per table, the chain's head and what is numbered after it last, and the commit, all sent
+//! together: one round trip.
 
 use deadpool_postgres::ClientWrapper;
 use tokio_postgres::types::ToSql;
@@ -134,6 +135,16 @@ pub(super) struct Events<'a> {
     pub(super) details: Vec<&'a str>,
 }
 
+/// What the chain's head learns of a batch beside its transactions.
+struct Block<'a> {
+    batch: Uuid,
+    now: i64,
+    digest: &'a [u8],
+    marks: &'a [u8],
+    events: i64,
+    users: i64,
+}
+
 /// What the batch found when it loaded: it tells new rows from changed ones.
 pub(super) struct Loaded {
     users: std::collections::HashSet<UserId>,
@@ -159,16 +170,33 @@ pub(super) async fn write(
 ) -> Result<Option<Committed>, Fault> {
     let columns = Columns::of(set, loaded)?;
     let rows = digest(set);
-    let (digest, marks): (&[u8], &[u8]) = (&rows.digest, &rows.marks);
-    let appends = !set.changes.transactions.is_empty()
-        || !set.changes.events.is_empty()
-        || !columns.registered.ids.is_empty();
-    let now = set.now.as_millis();
-    let append = columns.append_parameters(&batch, &now, &digest, &marks);
-    let Columns { updated: u, sessions: s, spent, records: r, opened: o, .. } = &columns;
+    let Columns { updated: u, registered: new, sessions: s, spent, records: r, opened: o, events, .. } =
+        &columns;
+    let appends = !set.changes.transactions.is_empty() || !events.ids.is_empty() || !new.ids.is_empty();
+    let block = Block {
+        batch,
+        now: set.now.as_millis(),
+        digest: &rows.digest,
+        marks: &rows.marks,
+        events: i64::try_from(events.ids.len()).unwrap_or(i64::MAX),
+        users: i64::try_from(new.ids.len()).unwrap_or(i64::MAX),
+    };
 
     // Sent in this order, and answered in one round trip. If one of them fails, COMMIT rolls back.
-    let (named, users, sessions, tokens, removed, updated, added, accounts, appended, committed) = tokio::join! {
+    let (
+        named,
+        users,
+        sessions,
+        tokens,
+        removed,
+        updated,
+        added,
+        accounts,
+        appended,
+        registered,
+        told,
+        committed,
+    ) = tokio::join! {
         biased;
         run(client, appends, statements::ADD_BATCH, [&batch]),
         run(client, u.ids.is_empty(), statements::UPDATE_USERS,
@@ -181,7 +209,11 @@ pub(super) async fn write(
         run(client, r.added.ids.is_empty(), statements::ADD_RECORDS, r.added.parameters()),
         run(client, o.ids.is_empty(), statements::OPEN_ACCOUNTS,
             [&o.ids, &o.owners, &o.kinds, &o.currencies, &o.balances]),
-        run(client, !appends, statements::APPEND, append),
+        run(client, !appends, statements::APPEND, columns.append_parameters(&block)),
+        run(client, new.ids.is_empty(), statements::ADD_USERS,
+            [&new.ids, &new.emails, &new.folded, &new.names, &new.hashes, &new.roles, &new.frozen, &new.created, &new.changed, &new.long]),
+        run(client, events.ids.is_empty(), statements::ADD_EVENTS,
+            [&events.ids, &events.kinds, &events.severities, &events.users, &events.ips, &events.agents, &events.requests, &events.details]),
         client.batch_execute("COMMIT"),
     };
     // The first statement that the server refused says why nothing was committed.
@@ -199,6 +231,9 @@ pub(super) async fn write(
         expect_rows(result.map_err(before_commit)?.count, expected)?;
     }
     let appended = appended.map_err(before_commit)?.first;
+    for (result, expected) in [(registered, new.ids.len()), (told, events.ids.len())] {
+        expect_rows(result.map_err(before_commit)?.count, expected)?;
+    }
     committed.map_err(at_commit)?;
     appended.as_ref().map(committed_of).transpose()
 }
@@ -320,18 +355,17 @@ impl<'a> Columns<'a> {
     }
 
     /// The parameters of [`statements::APPEND`].
-    fn append_parameters<'p>(
-        &'p self,
-        batch: &'p Uuid,
-        now: &'p i64,
-        digest: &'p &'p [u8],
-        marks: &'p &'p [u8],
-    ) -> [&'p (dyn ToSql + Sync); 54] {
-        let (t, e, s, u) = (&self.transactions, &self.entries, &self.events, &self.registered);
+    fn append_parameters<'p>(&'p self, block: &'p Block<'p>) -> [&'p (dyn ToSql + Sync); 38] {
+        let (t, e) = (&self.transactions, &self.entries);
         [
-            batch,
-            now,
-            digest,
+            &self.moved.ids,
+            &self.moved.balances,
+            &block.batch,
+            &block.now,
+            &block.digest,
+            &block.marks,
+            &block.events,
+            &block.users,
             &t.ids,
             &t.kinds,
             &t.from,
@@ -348,31 +382,6 @@ impl<'a> Columns<'a> {
             &t.declines,
             &t.available,
             &t.keys,
-            &e.transactions,
-            &e.indexes,
-            &e.accounts,
-            &e.amounts,
-            &e.balances,
-            &s.ids,
-            &s.kinds,
-            &s.severities,
-            &s.users,
-            &s.ips,
-            &s.agents,
-            &s.requests,
-            &s.details,
-            &u.ids,
-            &u.emails,
-            &u.folded,
-            &u.names,
-            &u.hashes,
-            &u.roles,
-            &u.frozen,
-            &u.created,
-            &u.changed,
-            &self.moved.ids,
-            &self.moved.balances,
-            marks,
             &t.captures,
             &t.about,
             &t.statuses,
@@ -382,7 +391,11 @@ impl<'a> Columns<'a> {
             &t.actors,
             &t.from_after,
             &t.to_after,
-            &u.long,
+            &e.transactions,
+            &e.indexes,
+            &e.accounts,
+            &e.amounts,
+            &e.balances,
         ]
     }
 }

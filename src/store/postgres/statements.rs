@@ -116,8 +116,6 @@ pub(super) const LOCK_WALLETS_AND_SIDES: &str = "SELECT a.owner, a.kind, a.curre
      WHERE a.id IN (SELECT unnest($1::uuid[]) UNION SELECT s.id FROM transactions t JOIN accounts s \
      ON s.owner IN (t.from_user, t.to_user) AND s.kind = 'wallet' AND s.currency = t.currency \
      WHERE t.id = ANY($2::uuid[])) ORDER BY a.id FOR NO KEY UPDATE";
-pub(super) const HOLDS: &str =
-    "SELECT a.owner, a.kind, a.currency, a.balance FROM accounts a WHERE a.id = ANY($1::uuid[])";
 pub(super) const HOLDS_OF_SIDES: &str = "SELECT s.owner, s.kind, s.currency, s.balance FROM transactions t \
      JOIN accounts s ON s.owner IN (t.from_user, t.to_user) AND s.kind = 'holds' AND s.currency = t.currency \
      WHERE t.id = ANY($1::uuid[])";
@@ -135,20 +133,27 @@ pub(super) const STEPS_OF: &str = concat!(
     transaction_columns!(),
     " FROM transactions t WHERE t.about = $1 ORDER BY t.no LIMIT $2"
 );
-/// The batch's time, and the users beside it: one row at least.
-pub(super) const TIME_AND_USERS: &str = concat!(
+/// What most commands look at, each by its own list: sessions, users, what is held of wallets, and the numbers of the
+/// transactions whose keys are given again; beside them the batch's time. One row at least, and a row of the result says
+/// nothing but what its lists have at that place: one statement costs less than four.
+pub(super) const LOAD: &str = concat!(
     "SELECT ",
+    session_columns!(),
+    ", ",
     user_columns!(),
-    ", n.now FROM (SELECT greatest(c.at, ",
+    ", a.owner, a.kind, a.currency, a.balance, t.no, n.now FROM (SELECT greatest(c.at, ",
     now_ms!(),
-    ") AS now FROM chain c) n LEFT JOIN users u ON u.id = ANY($2::uuid[])"
+    ") AS now FROM chain c) n \
+     LEFT JOIN unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[]) \
+     w (session, user_id, holds, owner, key) ON true \
+     LEFT JOIN sessions s ON s.id = w.session LEFT JOIN users u ON u.id = w.user_id \
+     LEFT JOIN accounts a ON a.id = w.holds \
+     LEFT JOIN transactions t ON t.owner = w.owner AND t.idempotency_key = w.key"
 );
 pub(super) const USERS_BY_ID: &str =
     concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ANY($1::uuid[])");
 pub(super) const USERS_BY_EMAIL: &str =
     concat!("SELECT ", user_columns!(), " FROM users u WHERE u.email_folded = ANY($1::text[])");
-pub(super) const SESSIONS_BY_ID: &str =
-    concat!("SELECT ", session_columns!(), " FROM sessions s WHERE s.id = ANY($1::uuid[])");
 pub(super) const SESSIONS_BY_REFRESH: &str = concat!(
     "SELECT ",
     session_columns!(),
@@ -168,12 +173,8 @@ pub(super) const OPEN_SESSIONS_OF: &str = concat!(
     " FROM sessions s WHERE s.user_id = ANY($1::uuid[]) AND s.ended_at IS NULL \
      ORDER BY s.created_at DESC, s.id DESC"
 );
-pub(super) const TRANSACTIONS_BY_KEY: &str = concat!(
-    "SELECT ",
-    transaction_columns!(),
-    " FROM unnest($1::uuid[], $2::text[]) k (owner, key) \
-     JOIN transactions t ON t.owner = k.owner AND t.idempotency_key = k.key"
-);
+pub(super) const TRANSACTIONS_BY_NO: &str =
+    concat!("SELECT ", transaction_columns!(), " FROM transactions t WHERE t.no = ANY($1::bigint[])");
 /// The latest payments of each shape within the window that did not come to nothing, by the shape's place in the arrays,
 /// newest first: one, and one more for each payment that the batch may undo.
 pub(super) const RECENT_PAYMENTS: &str = concat!(
@@ -202,6 +203,10 @@ pub(super) const ACTIVITY: &str = "SELECT p.of_user, p.is_out, p.other, p.kind, 
 pub(super) const ENTRIES_OF: &str = "SELECT e.transaction_no, a.owner, a.kind, a.currency, e.amount, e.balance_after \
      FROM unnest($1::bigint[]) w (no) JOIN entries e ON e.no >= w.no * 8 AND e.no < w.no * 8 + 8 \
      JOIN accounts a ON a.id = e.account ORDER BY e.no";
+/// The entries of payments' first rows, in the same round trip as those.
+pub(super) const ENTRIES_OF_PAYMENTS: &str = "SELECT e.transaction_no, a.owner, a.kind, a.currency, e.amount, e.balance_after \
+     FROM transactions t JOIN entries e ON e.no >= t.no * 8 AND e.no < t.no * 8 + 8 \
+     JOIN accounts a ON a.id = e.account WHERE t.id = ANY($1::uuid[]) ORDER BY e.no";
 
 // Write.
 pub(super) const ADD_BATCH: &str = "INSERT INTO batches (id) VALUES ($1)";
@@ -240,51 +245,55 @@ pub(super) const ADD_RECORDS: &str = concat!(
     record_arrays!(),
     ") WITH ORDINALITY w (kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value, place)"
 );
-/// The last statement of a batch: names it, takes the chain's head, numbers the new rows after it, appends them, sets
-/// balances, links the block. A balance whose account is gone divides by zero, so that nothing is committed.
-pub(super) const APPEND: &str = "WITH head AS ( \
-     UPDATE chain c SET block = c.block + 1, last_transaction = c.last_transaction + cardinality($4::uuid[]), \
-       last_event = c.last_event + cardinality($25::uuid[]), last_user = c.last_user + cardinality($33::uuid[]), \
-       at = greatest(c.at, $2::bigint), \
-       hash = sha256(c.hash || $3::bytea || int8send(greatest(c.at, $2::bigint))) \
-     RETURNING c.block, c.last_transaction, c.last_event, c.last_user, c.at, c.hash), \
-   new_users AS (INSERT INTO users (no, id, email, email_folded, name, password_hash, role, frozen, created_at, \
-       password_changed_at, password_long) \
-     SELECT h.last_user - cardinality($33::uuid[]) + w.place, w.id, w.email, w.folded, w.name, w.hash, w.role, w.frozen, \
-       w.created, w.changed, w.long \
-     FROM head h, unnest($33::uuid[], $34::text[], $35::text[], $36::text[], $37::text[], $38::text[], $39::boolean[], \
-       $40::bigint[], $41::bigint[], $54::boolean[]) \
-       WITH ORDINALITY w (id, email, folded, name, hash, role, frozen, created, changed, long, place)), \
+/// Sets balances, then takes the chain's head, numbers the new rows after it, appends them, names the batch and links the
+/// block. Whoever waits for the head waits for what comes after it, so the balances come first. One whose account is gone
+/// divides by zero, so that nothing is committed. Arrays are taken apart where rows are selected: a function in FROM would
+/// first write every column down by itself.
+pub(super) const APPEND: &str = "WITH moved AS ( \
+     UPDATE accounts a SET balance = w.balance FROM unnest($1::uuid[], $2::bigint[]) w (id, balance) \
+     WHERE a.id = w.id RETURNING 1), \
+   head AS (UPDATE chain c SET block = c.block + 1, last_transaction = c.last_transaction + cardinality($9::uuid[]), \
+       last_event = c.last_event + $7::bigint, last_user = c.last_user + $8::bigint, at = greatest(c.at, $4::bigint), \
+       hash = sha256(c.hash || $5::bytea || int8send(greatest(c.at, $4::bigint))) \
+     WHERE 1 / (CASE WHEN (SELECT count(*) FROM moved) = cardinality($1::uuid[]) THEN 1 ELSE 0 END) = 1 \
+     RETURNING c.block, c.last_transaction, c.last_event, c.at, c.hash), \
    new_transactions AS (INSERT INTO transactions (no, id, kind, from_user, from_name, to_user, to_name, owner, amount, \
        currency, description, reference, metadata, method, decline, available, idempotency_key, created_at, capture, \
        about, status, captured, refunded, note, actor, from_after, to_after) \
-     SELECT h.last_transaction - cardinality($4::uuid[]) + w.place, w.id, w.kind, w.from_user, w.from_name, w.to_user, \
+     SELECT h.last_transaction - cardinality($9::uuid[]) + w.place, w.id, w.kind, w.from_user, w.from_name, w.to_user, \
        w.to_name, w.owner, w.amount, w.currency, w.description, w.reference, w.metadata, w.method, w.decline, w.available, \
        w.key, h.at, w.capture, w.about, w.status, w.captured, w.refunded, w.note, w.actor, w.from_after, w.to_after \
-     FROM head h, unnest($4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::uuid[], $9::text[], $10::uuid[], $11::bigint[], \
-       $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::bigint[], $19::text[], \
-       $45::text[], $46::uuid[], $47::text[], $48::bigint[], $49::bigint[], $50::text[], $51::uuid[], $52::bigint[], \
-       $53::bigint[]) \
-       WITH ORDINALITY w (id, kind, from_user, from_name, to_user, to_name, owner, amount, currency, description, \
-       reference, metadata, method, decline, available, key, capture, about, status, captured, refunded, note, actor, \
-       from_after, to_after, place)), \
+     FROM head h, (SELECT generate_series(1, cardinality($9::uuid[])) AS place, unnest($9::uuid[]) AS id, \
+       unnest($10::text[]) AS kind, unnest($11::uuid[]) AS from_user, unnest($12::text[]) AS from_name, \
+       unnest($13::uuid[]) AS to_user, unnest($14::text[]) AS to_name, unnest($15::uuid[]) AS owner, \
+       unnest($16::bigint[]) AS amount, unnest($17::text[]) AS currency, unnest($18::text[]) AS description, \
+       unnest($19::text[]) AS reference, unnest($20::text[]) AS metadata, unnest($21::text[]) AS method, \
+       unnest($22::text[]) AS decline, unnest($23::bigint[]) AS available, unnest($24::text[]) AS key, \
+       unnest($25::text[]) AS capture, unnest($26::uuid[]) AS about, unnest($27::text[]) AS status, \
+       unnest($28::bigint[]) AS captured, unnest($29::bigint[]) AS refunded, unnest($30::text[]) AS note, \
+       unnest($31::uuid[]) AS actor, unnest($32::bigint[]) AS from_after, unnest($33::bigint[]) AS to_after) w), \
    new_entries AS (INSERT INTO entries (no, transaction_no, account, amount, balance_after) \
-     SELECT (h.last_transaction - cardinality($4::uuid[]) + w.transaction) * 8 + w.index, \
-       h.last_transaction - cardinality($4::uuid[]) + w.transaction, w.account, w.amount, w.balance_after \
-     FROM head h, unnest($20::bigint[], $21::bigint[], $22::uuid[], $23::bigint[], $24::bigint[]) \
-       w (transaction, index, account, amount, balance_after)), \
-   new_events AS (INSERT INTO security_events (no, id, at, event, severity, user_id, ip, user_agent, request, detail) \
-     SELECT h.last_event - cardinality($25::uuid[]) + w.place, w.id, h.at, w.event, w.severity, w.user_id, w.ip, \
-       w.user_agent, w.request, w.detail \
-     FROM head h, unnest($25::uuid[], $26::text[], $27::text[], $28::uuid[], $29::text[], $30::text[], $31::uuid[], \
-       $32::text[]) WITH ORDINALITY w (id, event, severity, user_id, ip, user_agent, request, detail, place)), \
-   named AS (INSERT INTO batches (id) VALUES ($1::uuid)), \
-   moved AS (UPDATE accounts a SET balance = w.balance FROM unnest($42::uuid[], $43::bigint[]) w (id, balance) \
-     WHERE a.id = w.id RETURNING 1), \
+     SELECT (h.last_transaction - cardinality($9::uuid[]) + w.transaction) * 8 + w.index, \
+       h.last_transaction - cardinality($9::uuid[]) + w.transaction, w.account, w.amount, w.balance_after \
+     FROM head h, (SELECT unnest($34::bigint[]) AS transaction, unnest($35::bigint[]) AS index, \
+       unnest($36::uuid[]) AS account, unnest($37::bigint[]) AS amount, unnest($38::bigint[]) AS balance_after) w), \
+   named AS (INSERT INTO batches (id) VALUES ($3::uuid)), \
    new_block AS (INSERT INTO blocks (no, last_transaction, last_event, at, digest, hash, batch, marks) \
-     SELECT h.block, h.last_transaction, h.last_event, h.at, $3::bytea, h.hash, $1::uuid, $44::bytea FROM head h) \
-   SELECT h.block, h.last_transaction, h.at, \
-     1 / (CASE WHEN (SELECT count(*) FROM moved) = cardinality($42::uuid[]) THEN 1 ELSE 0 END) FROM head h";
+     SELECT h.block, h.last_transaction, h.last_event, h.at, $5::bytea, h.hash, $3::uuid, $6::bytea FROM head h) \
+   SELECT h.block, h.last_transaction, h.at FROM head h";
+/// What is rarer than payments follows the head that the batch holds by then.
+pub(super) const ADD_USERS: &str = "INSERT INTO users (no, id, email, email_folded, name, password_hash, role, frozen, created_at, \
+     password_changed_at, password_long) \
+     SELECT c.last_user - cardinality($1::uuid[]) + w.place, w.id, w.email, w.folded, w.name, w.hash, w.role, w.frozen, \
+       w.created, w.changed, w.long \
+     FROM chain c, unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[], \
+       $8::bigint[], $9::bigint[], $10::boolean[]) \
+       WITH ORDINALITY w (id, email, folded, name, hash, role, frozen, created, changed, long, place)";
+pub(super) const ADD_EVENTS: &str = "INSERT INTO security_events (no, id, at, event, severity, user_id, ip, user_agent, request, detail) \
+     SELECT c.last_event - cardinality($1::uuid[]) + w.place, w.id, c.at, w.event, w.severity, w.user_id, w.ip, \
+       w.user_agent, w.request, w.detail \
+     FROM chain c, unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::text[]) \
+       WITH ORDINALITY w (id, event, severity, user_id, ip, user_agent, request, detail, place)";
 pub(super) const BLOCK_OF_BATCH: &str =
     "SELECT b.no, b.last_transaction, b.at FROM blocks b WHERE b.batch = $1 ORDER BY b.no DESC LIMIT 1";
 
@@ -384,8 +393,11 @@ pub(super) const MOVEMENTS_AFTER: &str = concat!(
 );
 pub(super) const EVENTS_OF: &str = "SELECT no, id, at, event, severity, user_id, ip, user_agent, request, detail FROM security_events \
      WHERE user_id = $1 AND no < $2 ORDER BY no DESC LIMIT $3";
-pub(super) const RECORD: &str =
-    concat!("SELECT ", record_columns!(), " FROM records r WHERE r.kind = $1 AND r.id = $2");
+pub(super) const RECORDS_BY_KEY: &str = concat!(
+    "SELECT ",
+    record_columns!(),
+    " FROM unnest($1::text[], $2::uuid[]) w (kind, id) JOIN records r ON r.kind = w.kind AND r.id = w.id"
+);
 pub(super) const RECORD_BY_LOOKUP: &str =
     concat!("SELECT ", record_columns!(), " FROM records r WHERE r.kind = $1 AND r.lookup = $2");
 pub(super) const NEWEST_RECORDS: [&str; 3] = record_lists!("<", "DESC");
@@ -467,21 +479,20 @@ pub(super) const FORGET_NEWS: &str = "DELETE FROM throttle_news WHERE at < now()
 pub(super) const WRITER: &[&str] = &[
     LOCK_USERS,
     ADD_RECORDS,
-    HOLDS,
     HOLDS_OF_SIDES,
     LOCK_RECORDS,
     LOCK_WALLETS,
     LOCK_WALLETS_AND_SIDES,
     PAYMENTS_BY_ID,
     REMOVE_RECORDS,
+    ENTRIES_OF_PAYMENTS,
     STATES_OF,
     UPDATE_RECORDS,
-    TIME_AND_USERS,
+    LOAD,
     USERS_BY_EMAIL,
-    SESSIONS_BY_ID,
     SESSIONS_BY_REFRESH,
     OPEN_SESSIONS_OF,
-    TRANSACTIONS_BY_KEY,
+    TRANSACTIONS_BY_NO,
     RECENT_PAYMENTS,
     ACTIVITY,
     ENTRIES_OF,
@@ -491,12 +502,14 @@ pub(super) const WRITER: &[&str] = &[
     SPEND_TOKENS,
     OPEN_ACCOUNTS,
     APPEND,
+    ADD_USERS,
+    ADD_EVENTS,
     BLOCK_OF_BATCH,
 ];
 
 /// What a reading connection needs.
 pub(super) const READER: &[&str] = &[
-    RECORD,
+    RECORDS_BY_KEY,
     RECORD_BY_LOOKUP,
     NEWEST_RECORDS[0],
     NEWEST_RECORDS[1],
