@@ -129,7 +129,8 @@ impl OneWay {
         let tag = other.tag();
         let alike =
             self.tags.iter().rev().fold(0, |places, known| (places << 1_u32) | Places::from(*known == tag));
-        self.those(alike, |past| past.other == other)
+        let with = each(alike).filter(|place| self.past.get(*place).is_some_and(|past| past.other == other));
+        with.fold(0, |places, place| places | bit(place))
     }
 
     /// Those that are no older. Time never runs back along the journal: they are the last ones.
@@ -149,11 +150,6 @@ impl OneWay {
     /// The payments in those places, the oldest first.
     pub(super) fn at(&self, places: Places) -> impl Iterator<Item = &Past> {
         each(places).filter_map(|place| self.past.get(place))
-    }
-
-    fn those(&self, places: Places, are: impl Fn(&Past) -> bool) -> Places {
-        let places = each(places).filter(|place| self.past.get(*place).is_some_and(&are));
-        places.fold(0, |places, place| places | bit(place))
     }
 }
 

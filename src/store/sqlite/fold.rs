@@ -47,18 +47,20 @@ pub(super) struct Fold {
 impl Engine {
     /// Whether there is folding or merging to do now; while nothing else is, any tail is worth it.
     pub(super) fn wants_to_fold(&self, is_idle: bool) -> bool {
-        let waiting = self.shared.tail.active_len();
         self.fold.is_some()
-            || waiting >= self.pace.begin_at
+            || self.wants_to_begin(is_idle)
             || self.key_index.wants_merge()
             || self.wants_to_list_events(is_idle)
-            || (is_idle && waiting > 0)
+    }
+
+    fn wants_to_begin(&self, is_idle: bool) -> bool {
+        let waiting = self.shared.tail.active_len();
+        waiting >= self.pace.begin_at || (is_idle && waiting > 0)
     }
 
     /// Does one slice: a few milliseconds of work, durable when it returns.
     pub(super) fn fold_slice(&mut self, is_idle: bool) -> Result<(), Fault> {
-        let waiting = self.shared.tail.active_len();
-        if self.fold.is_none() && (waiting >= self.pace.begin_at || (is_idle && waiting > 0)) {
+        if self.fold.is_none() && self.wants_to_begin(is_idle) {
             self.begin_fold();
         }
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
