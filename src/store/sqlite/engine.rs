@@ -15,7 +15,7 @@ use super::fold::{Fold, FoldPace};
 use super::key_index::KeyIndex;
 use super::recents::Recents;
 use super::tail::TailRecord;
-use super::{Shared, statements};
+use super::{Shared, properties};
 use crate::clock::Clock;
 use crate::ledger::chain::{BlockDigest, Hash, link};
 use crate::ledger::{
@@ -403,17 +403,14 @@ impl Engine {
     fn rebuild(&mut self) -> Result<(), Fault> {
         self.shared.identities.clear();
         self.shared.fresh.clear();
-        self.folded_to =
-            self.connection.prepare_cached(statements::FOLDED_TO)?.query_row([], |row| row.get(0))?;
-        self.events_listed_to =
-            self.connection.prepare_cached(statements::EVENTS_LISTED_TO)?.query_row([], |row| row.get(0))?;
+        self.folded_to = properties::number(&self.connection, properties::FOLDED_TO)?;
+        self.events_listed_to = properties::number(&self.connection, properties::EVENTS_LISTED_TO)?;
         self.head = super::load::head(&self.connection)?;
         self.clock.not_before(self.head.at);
         self.next_account =
             self.connection
                 .query_row("SELECT coalesce(max(no), 0) + 1 FROM accounts", [], |row| row.get(0))?;
-        self.last_record =
-            self.connection.prepare_cached(statements::LAST_RECORD)?.query_row([], |row| row.get(0))?;
+        self.last_record = properties::number(&self.connection, properties::LAST_RECORD)?;
         self.holding = super::load::holding(&self.connection)?;
         let mut generation = super::tail::Generation::default();
         let (keys, known) = (&mut self.active_keys, &mut self.accounts);

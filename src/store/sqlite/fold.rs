@@ -12,8 +12,8 @@ use rusqlite::params;
 
 use super::engine::{Engine, key_fault};
 use super::fault::Fault;
-use super::statements;
 use super::tail::Generation;
+use super::{properties, statements};
 use crate::ledger::UserId;
 
 /// When a fold begins and how much of it is done at a time.
@@ -108,8 +108,8 @@ impl Engine {
             return Ok(None);
         }
         self.fold_keys()?;
-        self.connection.prepare_cached(statements::SET_FOLDED_TO)?.execute([fold.to])?;
-        self.connection.prepare_cached(statements::SET_LISTED_TO)?.execute([fold.listed_to])?;
+        properties::set_number(&self.connection, properties::FOLDED_TO, fold.to)?;
+        properties::set_number(&self.connection, properties::LISTED_TO, fold.listed_to)?;
         Ok(Some(fold))
     }
 
@@ -126,7 +126,7 @@ impl Engine {
     fn list_events(&self) -> Result<i64, Fault> {
         let to = self.events_listed_to.saturating_add(self.slice_events()).min(self.head.event);
         self.connection.prepare_cached(statements::LIST_EVENTS)?.execute([self.events_listed_to, to])?;
-        self.connection.prepare_cached(statements::SET_EVENTS_LISTED_TO)?.execute([to])?;
+        properties::set_number(&self.connection, properties::EVENTS_LISTED_TO, to)?;
         Ok(to)
     }
 

@@ -37,7 +37,7 @@ impl JournalReader for SqliteJournal {
     fn begin(&mut self) -> Result<Beginning, OpenError> {
         let snapshot = self.connection.unchecked_transaction()?;
         let beginning = begin(&self.connection)?;
-        let folded_to: i64 = self.connection.query_row(statements::FOLDED_TO, [], |row| row.get(0))?;
+        let folded_to: i64 = properties::number(&self.connection, properties::FOLDED_TO)?;
         snapshot.finish()?;
         self.checks = Checks::begin(folded_to, beginning.head.transaction);
         Ok(beginning)

@@ -7,7 +7,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use uuid::Uuid;
 
-use super::connect;
+use super::{connect, statements};
 use crate::auth::keyring::Fingerprints;
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::clock::Clock;
@@ -26,11 +26,13 @@ pub(super) const EPOCH: &str = "epoch";
 /// The ledger that is being moved here; there only until it is whole.
 const MIGRATION: &str = "migration";
 /// Up to which transaction the journal is folded: the engine's own, and not the ledger's.
-const FOLDED_TO: &str = "folded_to";
+pub(super) const FOLDED_TO: &str = "folded_to";
 /// Up to which record they are folded; likewise.
-const LISTED_TO: &str = "listed_to";
+pub(super) const LISTED_TO: &str = "listed_to";
 /// Up to which security event they are listed by user; likewise.
-const EVENTS_LISTED_TO: &str = "events_listed_to";
+pub(super) const EVENTS_LISTED_TO: &str = "events_listed_to";
+/// The number of the last record that there ever was.
+pub(super) const LAST_RECORD: &str = "last_record";
 
 const INSERT: &str = "INSERT INTO properties (name, value) VALUES (?1, ?2)";
 const PUT: &str =
@@ -75,6 +77,16 @@ pub(super) fn settle(
         }
     }
     Ok(transaction.commit()?)
+}
+
+/// A property that is a number.
+pub(super) fn number(connection: &Connection, name: &str) -> Result<i64, rusqlite::Error> {
+    connection.prepare_cached(statements::NUMBER)?.query_row([name], |row| row.get(0))
+}
+
+/// Changes one.
+pub(super) fn set_number(connection: &Connection, name: &str, value: i64) -> Result<(), rusqlite::Error> {
+    connection.prepare_cached(statements::SET_NUMBER)?.execute((name, value)).map(drop)
 }
 
 /// Which ledger it is, and which of its lives.
@@ -133,7 +145,7 @@ pub(super) fn begin_migration(connection: &mut Connection, properties: &Properti
         }
     }
     // What the source says of itself may have changed since an earlier try, and records may be gone.
-    transaction.execute(super::statements::FORGET_RECORDS, [])?;
+    transaction.execute(statements::FORGET_RECORDS, [])?;
     for (name, value) in &properties.others {
         // What was a number stays one; an identifier of digits alone is too long to be taken for one.
         let value = value.parse().map_or_else(|_| Value::Text(value.clone()), Value::Integer);

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::Fault;
 use super::rows::TRANSACTION_COLUMNS;
-use super::{Shared, load, rows, statements};
+use super::{Shared, load, properties, rows, statements};
 use crate::ledger::{
     AccountKey, Balance, Network, PaymentId, PaymentState, SecurityEvent, Session, Timestamp, TokenHash,
     TransactionId, User, UserId,
@@ -112,8 +112,7 @@ pub(super) fn history(
         let (unfolded, is_all) = shared.tail.newest(query.user, before, wanted);
         let oldest = unfolded.last().map_or(before, |movement| movement.no);
         let is_folded_below = in_snapshot(connection, || {
-            let watermark: i64 =
-                connection.prepare_cached(statements::FOLDED_TO)?.query_row([], |row| row.get(0))?;
+            let watermark: i64 = properties::number(connection, properties::FOLDED_TO)?;
             for movement in unfolded.iter().filter(|movement| movement.no > watermark) {
                 let transaction = load::bare_transaction(connection, movement.no)?;
                 if query.filter.matches(&transaction) {
@@ -178,8 +177,7 @@ pub(super) fn wallet_movements(
     let (after, to) = (place(query.after), place(query.to));
     let unfolded = shared.tail.between(query.user, after, to);
     in_snapshot(connection, || {
-        let watermark: i64 =
-            connection.prepare_cached(statements::FOLDED_TO)?.query_row([], |row| row.get(0))?;
+        let watermark: i64 = properties::number(connection, properties::FOLDED_TO)?;
         let mut statement = connection.prepare_cached(statements::WALLET_MOVEMENTS)?;
         let mut rows = statement.query(params![
             query.user.uuid(),
@@ -227,8 +225,7 @@ pub(super) fn journal(
     };
     let unfolded = shared.tail.between(seer, after, i64::MAX);
     in_snapshot(connection, || {
-        let watermark: i64 =
-            connection.prepare_cached(statements::FOLDED_TO)?.query_row([], |row| row.get(0))?;
+        let watermark: i64 = properties::number(connection, properties::FOLDED_TO)?;
         let mut statement = connection.prepare_cached(statements::MOVEMENTS_AFTER)?;
         let mut rows = statement.query(params![seer.uuid(), after, watermark, limit])?;
         let mut found = Vec::new();

@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::fresh::Fresh;
 use super::reads::{cut, in_snapshot, one_more, position};
 use super::tail::TailRecord;
-use super::{Shared, statements};
+use super::{Shared, properties, statements};
 use crate::ledger::chain::Hash;
 use crate::ledger::{Changes, Filing, Needs, Record, RecordKey, RecordKind, Timestamp, UserId, WorkingSet};
 use crate::store::{Order, Page, RecordQuery};
@@ -72,7 +72,7 @@ pub(super) fn save(
         put(&mut add, last, changed(key)?)?;
     }
     if !added_records.is_empty() {
-        connection.prepare_cached(statements::SET_LAST_RECORD)?.execute([last])?;
+        properties::set_number(connection, properties::LAST_RECORD, last)?;
     }
     Ok(last)
 }
@@ -154,7 +154,7 @@ pub(super) fn each_unfolded(connection: &Connection, mut take: impl FnMut(TailRe
 
 /// The record up to which they are folded.
 fn listed_to(connection: &Connection) -> Result<i64, Fault> {
-    Ok(connection.prepare_cached(statements::LISTED_TO)?.query_row([], |row| row.get(0))?)
+    Ok(properties::number(connection, properties::LISTED_TO)?)
 }
 
 fn number(count: u64) -> i64 {

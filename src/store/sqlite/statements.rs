@@ -170,8 +170,8 @@ pub(super) const ENTRIES_FROM: &str =
 pub(super) const ADD_ENTRY: &str =
     "INSERT INTO entries (no, account, amount, balance_after) VALUES (?1, ?2, ?3, ?4)";
 
-pub(super) const FOLDED_TO: &str = "SELECT value FROM properties WHERE name = 'folded_to'";
-pub(super) const SET_FOLDED_TO: &str = "UPDATE properties SET value = ?1 WHERE name = 'folded_to'";
+pub(super) const NUMBER: &str = "SELECT value FROM properties WHERE name = ?1";
+pub(super) const SET_NUMBER: &str = "UPDATE properties SET value = ?2 WHERE name = ?1";
 pub(super) const ADD_MOVEMENT: &str =
     "INSERT OR REPLACE INTO movements (user, txn, balance_after) VALUES (?1, ?2, ?3)";
 pub(super) const HISTORY: &str = concat!(
@@ -205,9 +205,6 @@ pub(super) const EVENTS_OF: &str = "SELECT e.no, e.id, e.at, e.event, e.severity
      AND no < ?2 AND user = ?1 UNION ALL \
      SELECT no FROM (SELECT no FROM event_lists WHERE user = ?1 AND no < ?2 ORDER BY no DESC LIMIT ?3)) l \
      CROSS JOIN security_events e ON e.no = l.no ORDER BY e.no DESC LIMIT ?3";
-pub(super) const EVENTS_LISTED_TO: &str = "SELECT value FROM properties WHERE name = 'events_listed_to'";
-pub(super) const SET_EVENTS_LISTED_TO: &str =
-    "UPDATE properties SET value = ?1 WHERE name = 'events_listed_to'";
 pub(super) const LIST_EVENTS: &str = "INSERT INTO event_lists (user, no) SELECT user, no FROM security_events \
      WHERE no > ?1 AND no <= ?2 AND user IS NOT NULL ORDER BY user, no";
 
@@ -235,14 +232,10 @@ pub(super) const RECORDS_AFTER: &str =
 pub(super) const RECORD_BY_NUMBER: &str =
     concat!("SELECT ", record_columns!(), " FROM records r WHERE no = ?1");
 pub(super) const RECORD_NUMBER: &str = "SELECT no FROM records WHERE kind = ?1 AND id = ?2";
-pub(super) const LISTED_TO: &str = "SELECT value FROM properties WHERE name = 'listed_to'";
-pub(super) const SET_LISTED_TO: &str = "UPDATE properties SET value = ?1 WHERE name = 'listed_to'";
 pub(super) const UNFOLDED_RECORDS: &str = "SELECT no, kind, owner FROM records WHERE no > ?1 ORDER BY no";
 /// A record that is folded already stays as it is.
 pub(super) const LIST_RECORD: &str =
     "INSERT INTO record_lists (owner, kind, no) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-pub(super) const LAST_RECORD: &str = "SELECT value FROM properties WHERE name = 'last_record'";
-pub(super) const SET_LAST_RECORD: &str = "UPDATE properties SET value = ?1 WHERE name = 'last_record'";
 pub(super) const ADD_RECORD: &str = "INSERT INTO records (no, kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 pub(super) const UPDATE_RECORD: &str = "UPDATE records SET updated_at = ?7, version = ?8, value = ?9 \
@@ -258,16 +251,12 @@ pub(super) const BLOCK: &str =
 pub(super) const WRITER: &[&str] = &[
     RECORD,
     RECORD_BY_LOOKUP,
-    LAST_RECORD,
-    SET_LAST_RECORD,
     ADD_RECORD,
     UPDATE_RECORD,
     MOVE_RECORD,
     RECORD_NUMBER,
     REMOVE_RECORD,
     UNFOLDED_RECORDS,
-    LISTED_TO,
-    SET_LISTED_TO,
     LIST_RECORD,
     USER,
     USER_BY_EMAIL,
@@ -292,10 +281,8 @@ pub(super) const WRITER: &[&str] = &[
     ENTRIES_OF,
     ENTRIES_FROM,
     ADD_ENTRY,
-    FOLDED_TO,
-    SET_FOLDED_TO,
-    EVENTS_LISTED_TO,
-    SET_EVENTS_LISTED_TO,
+    NUMBER,
+    SET_NUMBER,
     LIST_EVENTS,
     ADD_MOVEMENT,
     ADD_EVENT,
@@ -307,7 +294,6 @@ pub(super) const READER: &[&str] = &[
     RECORD,
     RECORD_BY_LOOKUP,
     RECORD_BY_NUMBER,
-    LISTED_TO,
     NEWEST_RECORDS[0],
     NEWEST_RECORDS[1],
     NEWEST_RECORDS[2],
@@ -334,7 +320,7 @@ pub(super) const READER: &[&str] = &[
     TRANSACTION,
     TRANSACTION_BY_ID,
     ENTRIES_OF,
-    FOLDED_TO,
+    NUMBER,
     HISTORY,
     STATE_OF,
     STEPS_OF,
