@@ -3,6 +3,8 @@
 //! The headers follow draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` lists the limits of a class, `RateLimit`
 //! says of the one that leaves least how many calls are left and when there will be one more.
 
+use std::fmt::Write;
+
 use hyper::HeaderMap;
 use hyper::header::{Entry, HeaderName, HeaderValue};
 
@@ -45,7 +47,11 @@ impl PolicyHeaders {
     pub(super) fn write(&self, headers: &mut HeaderMap, class: CallClass, standing: Standing) {
         let Entry::Vacant(entry) = headers.entry(RATE_LIMIT) else { return };
         let Standing { policy, remaining, more_in_seconds, .. } = standing;
-        if let Ok(value) = HeaderValue::try_from(format!("\"{policy}\";r={remaining};t={more_in_seconds}")) {
+        // Room for all of it, so that it does not grow piece by piece.
+        let mut item = String::with_capacity(64);
+        if write!(item, "\"{policy}\";r={remaining};t={more_in_seconds}").is_ok()
+            && let Ok(value) = HeaderValue::try_from(item)
+        {
             entry.insert(value);
         }
         if let Some((_, value)) = self.0.iter().find(|(known, _)| *known == class) {

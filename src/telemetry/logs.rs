@@ -20,6 +20,8 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::ledger::SecurityEvent;
+
 /// The target of security events.
 const SECURITY: &str = "security";
 
@@ -115,12 +117,30 @@ pub struct SecurityRecord<'a> {
 
 impl SecurityRecord<'_> {
     /// Writes the event as one JSON line.
-    pub(super) fn log(&self) {
+    fn log(&self) {
         // Serialising strings and what is JSON already cannot fail; were it to, the event is still named.
         let record =
             serde_json::to_string(self).unwrap_or_else(|_| format!("{{\"event\":\"{}\"}}", self.event));
         let fields = record.strip_prefix('{').unwrap_or(&record);
         tracing::info!(target: SECURITY, line = format!("{{\"target\":\"{SECURITY}\",{fields}"));
+    }
+}
+
+/// Writes the lines of security events, once they are durable.
+pub fn log_security(events: &[SecurityEvent]) {
+    for event in events {
+        SecurityRecord {
+            id: &event.id.to_string(),
+            at: &event.at.to_string(),
+            event: event.kind.name(),
+            severity: event.severity.name(),
+            user: event.user.map(|user| user.to_string()).as_deref(),
+            ip: event.ip.map(|ip| ip.to_string()).as_deref(),
+            user_agent: event.user_agent.as_deref(),
+            request_id: Some(&event.request.to_string()),
+            detail: serde_json::from_str(&event.detail).unwrap_or(RawValue::NULL),
+        }
+        .log();
     }
 }
 

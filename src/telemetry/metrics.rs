@@ -5,8 +5,9 @@
 //! every second: memory stays bounded though nobody scrapes. Names, units and kinds follow Prometheus's conventions
 //! (`promtool check metrics` is a test); dashboards and alerts are built on them, so they do not change.
 
+use std::collections::HashMap;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, SharedString};
@@ -15,12 +16,10 @@ use metrics_exporter_prometheus::{
 };
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::logs::SecurityRecord;
 use super::process;
 use super::traces::Traces;
-use crate::ledger::{SecurityEvent, Timestamp};
+use crate::ledger::{EventKind, SecurityEvent, Severity, Timestamp};
 
 const REQUESTS: &str = "farthing_http_requests_total";
 const REQUEST_DURATION: &str = "farthing_http_request_duration_seconds";
@@ -85,6 +84,8 @@ struct Shared {
     engine: EngineMetrics,
     password_queue: Gauge,
     ready: Gauge,
+    /// The counters of security events, made on first use.
+    security: Mutex<HashMap<(EventKind, Severity), Counter>>,
     /// Dropped with the last clone: that ends the upkeep thread.
     _upkeep: Sender<()>,
 }
@@ -110,6 +111,7 @@ impl Telemetry {
                 engine: EngineMetrics::new(&recorder),
                 password_queue: gauge(&recorder, PASSWORD_QUEUE, Vec::new()),
                 ready: gauge(&recorder, READY, Vec::new()),
+                security: Mutex::default(),
                 _upkeep: start_upkeep(handle.clone())?,
                 recorder: Arc::new(recorder),
                 handle,
@@ -179,37 +181,24 @@ impl Telemetry {
         self.shared.ready.set(i32::from(is_ready));
     }
 
-    /// Counts security events and writes their log lines, once they are durable. A row that stands for many counts as many.
+    /// Counts security events, once they are durable. A row that stands for many counts as many.
     pub fn security_events(&self, events: &[SecurityEvent]) {
         #[derive(Deserialize)]
         struct Counted<'a> {
             #[serde(borrow)]
             count: Option<&'a str>,
         }
+        let mut counters = self.shared.security.lock().unwrap_or_else(PoisonError::into_inner);
         for event in events {
+            let (kind, severity) = (event.kind, event.severity);
             let counted = serde_json::from_str::<Counted<'_>>(&event.detail).ok();
             let count = counted.and_then(|counted| counted.count?.parse().ok());
-            self.security(
-                count.unwrap_or(1),
-                &SecurityRecord {
-                    id: &event.id.to_string(),
-                    at: &event.at.to_string(),
-                    event: event.kind.name(),
-                    severity: event.severity.name(),
-                    user: event.user.map(|user| user.to_string()).as_deref(),
-                    ip: event.ip.map(|ip| ip.to_string()).as_deref(),
-                    user_agent: event.user_agent.as_deref(),
-                    request_id: Some(&event.request.to_string()),
-                    detail: serde_json::from_str(&event.detail).unwrap_or(RawValue::NULL),
-                },
-            );
+            let counter = counters.entry((kind, severity)).or_insert_with(|| {
+                let labels = vec![Label::new("event", kind.name()), Label::new("severity", severity.name())];
+                counter(&self.shared.recorder, SECURITY_EVENTS, labels)
+            });
+            counter.increment(count.unwrap_or(1));
         }
-    }
-
-    fn security(&self, count: u64, record: &SecurityRecord<'_>) {
-        let labels = vec![Label::new("event", record.event), Label::new("severity", record.severity)];
-        counter(&self.shared.recorder, SECURITY_EVENTS, labels).increment(count);
-        record.log();
     }
 
     /// All figures in Prometheus's text format 0.0.4; serve them as `text/plain; version=0.0.4; charset=utf-8`.
@@ -469,7 +458,10 @@ mod tests {
     use std::io::Write;
     use std::process::{Command, Stdio};
 
+    use uuid::Uuid;
+
     use super::*;
+    use crate::ledger::{RequestId, SecurityEventId};
 
     fn used() -> Telemetry {
         let telemetry = Telemetry::new("0.1.0", "sandbox").unwrap();
@@ -490,20 +482,17 @@ mod tests {
         telemetry.password_queue(2);
         telemetry.reviews(3, 90_500);
         telemetry.checkpoints(40, Some(Timestamp::from_millis(1_700_000_000_123)), 1);
-        telemetry.security(
-            1,
-            &SecurityRecord {
-                id: "sec_01",
-                at: "2026-01-02T03:04:05.678Z",
-                event: "authn_login_fail",
-                severity: "warning",
-                user: None,
-                ip: None,
-                user_agent: None,
-                request_id: None,
-                detail: RawValue::NULL,
-            },
-        );
+        telemetry.security_events(&[SecurityEvent {
+            id: SecurityEventId::new(Uuid::nil()),
+            at: Timestamp::from_millis(0),
+            kind: EventKind::LoginFail,
+            severity: Severity::Warning,
+            user: None,
+            ip: None,
+            user_agent: None,
+            request: RequestId::new(Uuid::nil()),
+            detail: "{}".into(),
+        }]);
         telemetry
     }
 

@@ -15,6 +15,6 @@ mod process;
 mod traces;
 
 pub use latency::Latency;
-pub use logs::{LogError, LogFormat, LogSettings, SecurityRecord, install_logs, subscriber};
+pub use logs::{LogError, LogFormat, LogSettings, install_logs, log_security, subscriber};
 pub use metrics::{EngineMetrics, PaymentOutcome, RouteMetrics, Telemetry, TelemetryError};
 pub use traces::{BatchTimes, TraceError, TraceSettings, Traced, Traces};

@@ -71,6 +71,8 @@ pub struct Activity {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OneWay {
     past: VecDeque<Past>,
+    /// When the first of them was.
+    since: Timestamp,
     /// A few bits of the other side of each.
     tags: [u16; REMEMBERED],
     /// Those that [count](Part::counts), …
@@ -112,6 +114,7 @@ impl OneWay {
             *tag = past.other.tag();
         }
         self.past.push_back(past);
+        self.since = self.past.front().map_or(past.at, |first| first.at);
     }
 
     fn forget_oldest(&mut self) {
@@ -138,7 +141,7 @@ impl OneWay {
         let is_older = |past: &Past| past.at.plus_millis(millis) <= now;
         // Mostly all are.
         let first =
-            if self.past.front().is_some_and(is_older) { self.past.partition_point(is_older) } else { 0 };
+            if self.since.plus_millis(millis) <= now { self.past.partition_point(is_older) } else { 0 };
         bit(first).wrapping_neg()
     }
 

@@ -18,6 +18,7 @@ use super::load::{self, LoadTime, Wanted};
 use super::save::{self, Committed, Loaded};
 use super::{Shared, connect, statements};
 use crate::ledger::{Command, Mode, Outcome, Reply, SecurityEvent, Timestamp, WorkingSet, decide};
+use crate::telemetry::log_security;
 
 /// How long a batch is tried until it is loaded. With the two below it bounds how long a request can hang: no request may
 /// take 10 s.
@@ -229,6 +230,7 @@ fn finish(shared: &Shared, decided: Decided, committed: Option<Committed>, commi
     shared.gauges.ready.store(true, Ordering::Relaxed);
     if let Some(telemetry) = &shared.telemetry {
         telemetry.security_events(&set.changes.events);
+        log_security(&set.changes.events);
         telemetry.engine().batch(outcomes.len(), commit);
     }
     Done { outcomes, commit }

@@ -20,7 +20,8 @@ use crate::clock::Clock;
 use crate::ledger::chain::{BlockDigest, Hash, link};
 use crate::ledger::{
     AccountKey, AccountKind, Activity, Changes, Command, IdMap, IdempotencyKey, Needs, Outcome, PaymentShape,
-    RecentPayment, RecordKind, Rules, Transaction, TransactionKind, UserId, WorkingSet, decide,
+    RecentPayment, RecordKind, Rules, SecurityEvent, Transaction, TransactionKind, UserId, WorkingSet,
+    decide,
 };
 use crate::store::journal::Head;
 
@@ -80,6 +81,13 @@ pub(super) struct Engine {
     unsynced_since: Option<Instant>,
 }
 
+/// A batch that was run.
+pub(super) struct Done {
+    pub(super) outcomes: Vec<Outcome>,
+    /// Security events that it wrote, to be logged.
+    pub(super) events: Vec<SecurityEvent>,
+}
+
 /// What a batch's commit makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Durability {
@@ -131,7 +139,7 @@ impl Engine {
     /// Runs one batch. On success everything is durable, but for a batch that [gives way](Command::gives_way): what that
     /// wrote is done again if it was lost, and it is durable within [`UNSYNCED`]. On a fault the engine is not to be used
     /// again.
-    pub(super) fn run(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, Fault> {
+    pub(super) fn run(&mut self, commands: &[Command]) -> Result<Done, Fault> {
         self.last_commit = Duration::ZERO;
         let mut set = self.load(commands)?;
         let outcomes = commands.iter().map(|command| decide(&self.rules, &mut set, command)).collect();
@@ -152,7 +160,7 @@ impl Engine {
         if self.activity.len() >= ACTIVE_USERS {
             self.activity.clear();
         }
-        Ok(outcomes)
+        Ok(Done { outcomes, events: set.changes.events })
     }
 
     /// Whether something was written and is not yet durable.

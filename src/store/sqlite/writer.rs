@@ -17,16 +17,16 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::engine::Engine;
+use super::engine::{Done, Engine};
 use super::fault::Fault;
 use super::flusher::Flusher;
 use super::fold::FoldPace;
 use super::{Shared, connect, properties};
 use crate::auth::keyring::Fingerprints;
 use crate::clock::Clock;
-use crate::ledger::{Command, Outcome, Rules};
+use crate::ledger::{Command, Outcome, Rules, SecurityEvent};
 use crate::store::{OpenError, StoreError};
-use crate::telemetry::{BatchTimes, Telemetry, Traced};
+use crate::telemetry::{BatchTimes, Telemetry, Traced, log_security};
 
 /// The most commands in one batch: what bounds the time that one takes.
 const MAX_BATCH: usize = 512;
@@ -211,7 +211,7 @@ fn run_batch(source: &Source, engine: &mut Engine, batch: Vec<Waiting>) -> Resul
     source.shared.gauges.taken(commands.len());
     let began = Instant::now();
     match guarded(|| engine.run(&commands)) {
-        Ok(outcomes) => {
+        Ok(Done { outcomes, events }) => {
             if let Some(traces) = source.shared.telemetry.as_ref().and_then(Telemetry::traces) {
                 let (ended, commit) = (Instant::now(), engine.last_commit);
                 traces.batch(traced.iter(), BatchTimes { began, ended, commit, commands: commands.len() });
@@ -220,6 +220,7 @@ fn run_batch(source: &Source, engine: &mut Engine, batch: Vec<Waiting>) -> Resul
                 // Whoever asked may have gone; what was decided stands.
                 let _ = answer.send(Ok(outcome));
             }
+            log(source, &events);
             Ok(())
         }
         Err(fault) if fault.may_be_one_command() && commands.len() > 1 => {
@@ -247,8 +248,9 @@ fn run_one_by_one(
     for (command, answer) in commands.into_iter().zip(answers) {
         let result = guarded(|| engine.run(std::slice::from_ref(&command)));
         let failed = result.is_err();
-        let outcome = result.map_err(StoreError::from).and_then(|mut outcomes| {
-            outcomes.pop().ok_or_else(|| StoreError::Damaged("a command was not answered".into()))
+        let outcome = result.map_err(StoreError::from).and_then(|mut done| {
+            log(source, &done.events);
+            done.outcomes.pop().ok_or_else(|| StoreError::Damaged("a command was not answered".into()))
         });
         let _ = answer.send(outcome);
         if failed {
@@ -257,6 +259,13 @@ fn run_one_by_one(
         }
     }
     Ok(())
+}
+
+/// Logs what a batch wrote. Nobody waits for that: those who asked are answered before.
+fn log(source: &Source, events: &[SecurityEvent]) {
+    if source.shared.telemetry.is_some() {
+        log_security(events);
+    }
 }
 
 /// A panic must not end the writer: nobody could write until the next start.
