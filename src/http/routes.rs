@@ -498,7 +498,7 @@ pub static ROUTES: &[Route] = &[
                 Tag::Payments,
                 "makeRequest",
                 "Ask for a payment",
-                "Makes a link that whoever knows it can pay, once: its id is 128 random bits.",
+                "Makes a link that whoever knows it can pay, once: its id, of which 74 bits are random, cannot be guessed.",
                 &[Success {
                     status: 201,
                     content: Content::Json("PaymentRequest"),

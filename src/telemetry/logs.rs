@@ -1,13 +1,13 @@
 //! Log lines: JSON for machines, text for a terminal, and one JSON line for each security event.
 //!
-//! Every line passes through [`OneLine`], the last thing before standard error: whatever a client managed to get into
+//! Every line passes through [`write_line`], the last thing before standard error: whatever a client managed to get into
 //! a field, it can neither begin a second line nor send the terminal a control sequence (OWASP Logging Cheat Sheet,
 //! CWE-117). The filter of the other lines does not reach security events.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -94,40 +94,41 @@ pub enum LogError {
 
 /// One security event as it is logged: the fields of the contract, under the names of the OWASP Logging Vocabulary.
 #[derive(Debug, Serialize)]
-pub struct SecurityRecord<'a> {
+struct SecurityRecord<'a> {
     /// The event's id (`sec_…`).
-    pub id: &'a str,
+    id: &'a str,
     /// When it happened, RFC 3339 UTC with milliseconds.
-    pub at: &'a str,
+    at: &'a str,
     /// Its name in the vocabulary, such as `authn_login_fail`.
-    pub event: &'static str,
+    event: &'static str,
     /// How grave it is.
-    pub severity: &'static str,
+    severity: &'static str,
     /// Whom it concerns, where that is known.
-    pub user: Option<&'a str>,
+    user: Option<&'a str>,
     /// The address it came from.
-    pub ip: Option<&'a str>,
+    ip: Option<&'a str>,
     /// What the client calls itself.
-    pub user_agent: Option<&'a str>,
+    user_agent: Option<&'a str>,
     /// The request that caused it (`req_…`).
-    pub request_id: Option<&'a str>,
+    request_id: Option<&'a str>,
     /// What is particular to this event; never a secret.
-    pub detail: &'a RawValue,
+    detail: &'a RawValue,
 }
 
 impl SecurityRecord<'_> {
-    /// Writes the event as one JSON line.
-    fn log(&self) {
+    /// Adds the event as one JSON line.
+    fn add_to(&self, lines: &mut String) {
         // Serialising strings and what is JSON already cannot fail; were it to, the event is still named.
         let record =
             serde_json::to_string(self).unwrap_or_else(|_| format!("{{\"event\":\"{}\"}}", self.event));
         let fields = record.strip_prefix('{').unwrap_or(&record);
-        tracing::info!(target: SECURITY, line = format!("{{\"target\":\"{SECURITY}\",{fields}"));
+        lines.extend(["{\"target\":\"", SECURITY, "\",", fields, "\n"]);
     }
 }
 
-/// Writes the lines of security events, once they are durable.
+/// Writes the lines of security events, once they are durable: all in one piece, since each piece is a call of the system.
 pub fn log_security(events: &[SecurityEvent]) {
+    let mut lines = String::new();
     for event in events {
         SecurityRecord {
             id: &event.id.to_string(),
@@ -140,7 +141,10 @@ pub fn log_security(events: &[SecurityEvent]) {
             request_id: Some(&event.request.to_string()),
             detail: serde_json::from_str(&event.detail).unwrap_or(RawValue::NULL),
         }
-        .log();
+        .add_to(&mut lines);
+    }
+    if !lines.is_empty() {
+        tracing::info!(target: SECURITY, lines);
     }
 }
 
@@ -176,7 +180,7 @@ where
             json: Format::default().json().flatten_event(true).with_current_span(false).with_span_list(false),
             text: Format::default().with_ansi(false),
         })
-        .with_writer(OneLineWriter(writer));
+        .with_writer(writer);
     Ok(tracing_subscriber::registry().with(parse_filter(&settings.filter)?).with(lines))
 }
 
@@ -194,7 +198,7 @@ fn parse_filter(text: &str) -> Result<Targets, LogError> {
     Ok(targets.with_target(SECURITY, LevelFilter::TRACE))
 }
 
-/// Formats an event by its target: security events as the line that they carry, all others as set.
+/// Formats an event by its target: security events as the lines that it carries, all others as set.
 struct Lines {
     as_json: bool,
     json: Format<Json>,
@@ -212,71 +216,55 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        if event.metadata().target() == SECURITY {
-            let mut found = LineField { writer: writer.by_ref(), written: None };
+        let is_security = event.metadata().target() == SECURITY;
+        if is_security {
+            let mut found = LinesField { writer: writer.by_ref(), written: None };
             event.record(&mut found);
-            return found.written.unwrap_or_else(|| self.json.format_event(ctx, writer, event));
+            if let Some(written) = found.written {
+                return written;
+            }
         }
-        if self.as_json {
-            self.json.format_event(ctx, writer, event)
+        let mut line = String::new();
+        if self.as_json || is_security {
+            self.json.format_event(ctx, Writer::new(&mut line), event)?;
         } else {
-            self.text.format_event(ctx, writer, event)
+            self.text.format_event(ctx, Writer::new(&mut line), event)?;
         }
+        write_line(&mut writer, line.strip_suffix('\n').unwrap_or(&line))
     }
 }
 
-/// Writes the field `line` of a security event, if it has one.
-struct LineField<'w> {
+/// Writes the field `lines` of security events, if there is one: each line for itself.
+struct LinesField<'w> {
     writer: Writer<'w>,
     written: Option<fmt::Result>,
 }
 
-impl Visit for LineField<'_> {
+impl Visit for LinesField<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "line" {
-            self.written = Some(writeln!(self.writer, "{value}"));
+        if field.name() == "lines" {
+            self.written = Some(value.lines().try_for_each(|line| write_line(&mut self.writer, line)));
         }
     }
 
     fn record_debug(&mut self, _field: &Field, _value: &dyn fmt::Debug) {}
 }
 
-/// Makes [`OneLine`] writers around those of `W`.
-struct OneLineWriter<W>(W);
-
-impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLineWriter<W> {
-    type Writer = OneLine<W::Writer>;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        OneLine(self.0.make_writer())
-    }
-}
-
-/// Lets one line through and escapes every control character in it. An event arrives in one call of `write`: the
-/// newline at the end of the buffer is the line's own, every other was put there by what the line quotes.
-struct OneLine<W>(W);
-
-impl<W: Write> Write for OneLine<W> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let line = String::from_utf8_lossy(buffer);
-        self.0.write_all(one_line(&line).as_bytes())?;
-        Ok(buffer.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
+/// Writes a line, and escapes every control character in it: the newline at its end is its own, every other was put there
+/// by what the line quotes.
+fn write_line(writer: &mut Writer<'_>, line: &str) -> fmt::Result {
+    writer.write_str(&one_line(line))?;
+    writer.write_char('\n')
 }
 
 /// The escape is that of JSON strings (RFC 8259 §7), so that a JSON line stays JSON and says the same.
 fn one_line(line: &str) -> Cow<'_, str> {
-    let body = line.strip_suffix('\n').unwrap_or(line);
-    let is_printable_ascii = body.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    if is_printable_ascii || !body.contains(is_unsafe) {
+    let is_printable_ascii = line.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if is_printable_ascii || !line.contains(is_unsafe) {
         return Cow::Borrowed(line);
     }
     let mut escaped = String::with_capacity(line.len() + 16);
-    for character in body.chars() {
+    for character in line.chars() {
         if is_unsafe(character) {
             // Writing to a String cannot fail.
             let _ = write!(escaped, "\\u{:04x}", u32::from(character));
@@ -284,7 +272,6 @@ fn one_line(line: &str) -> Cow<'_, str> {
             escaped.push(character);
         }
     }
-    escaped.push('\n');
     Cow::Owned(escaped)
 }
 
@@ -296,6 +283,7 @@ fn is_unsafe(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     use serde_json::value::to_raw_value;
@@ -323,6 +311,14 @@ mod tests {
         String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
     }
 
+    fn log(records: &[SecurityRecord<'_>]) {
+        let mut lines = String::new();
+        for record in records {
+            record.add_to(&mut lines);
+        }
+        tracing::info!(target: SECURITY, lines);
+    }
+
     fn record<'a>(user_agent: &'a str, detail: &'a RawValue) -> SecurityRecord<'a> {
         SecurityRecord {
             id: "sec_01",
@@ -343,8 +339,10 @@ mod tests {
         for (format, filter) in
             [(LogFormat::Json, "info"), (LogFormat::Text, "info"), (LogFormat::Text, "off")]
         {
-            let lines = logged(format, filter, || record("curl/8", &detail).log());
-            assert_eq!(lines.len(), 1, "{lines:?}");
+            let lines =
+                logged(format, filter, || log(&[record("curl/8", &detail), record("curl/8", &detail)]));
+            assert_eq!(lines.len(), 2, "{lines:?}");
+            assert_eq!(lines[0], lines[1]);
             let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
             let expected = serde_json::json!({
                 "target": "security", "id": "sec_01", "at": "2026-01-02T03:04:05.678Z", "event": "authn_login_fail",
@@ -361,18 +359,18 @@ mod tests {
         let detail = to_raw_value(&serde_json::json!({"quoted": evil})).unwrap();
         for format in [LogFormat::Json, LogFormat::Text] {
             let lines = logged(format, "info", || {
-                record(evil, &detail).log();
+                log(&[record(evil, &detail), record("curl/8", &detail)]);
                 tracing::info!(who = evil, "said {evil}");
                 tracing::info!(target: "security", who = %evil, "not through a record");
             });
-            assert_eq!(lines.len(), 3, "{lines:?}");
+            assert_eq!(lines.len(), 4, "{lines:?}");
             for line in &lines {
                 assert!(!line.contains(is_unsafe), "{line:?}");
             }
             let security: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
             assert_eq!(security["user_agent"], evil, "escaped, yet not altered");
             assert_eq!(security["detail"]["quoted"], evil);
-            serde_json::from_str::<serde_json::Value>(&lines[2]).unwrap();
+            serde_json::from_str::<serde_json::Value>(&lines[3]).unwrap();
         }
     }
 

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use crate::ledger::{
     Action, CancelRequest, Capture, IdempotencyKey, MakeRequest, Memo, Money, Origin, Pay, PayRequested,
     PaymentId, PaymentRequest, PaymentRequestId, Record, RecordKey, Refusal, Reply, RequestStatus, Timestamp,
@@ -54,8 +52,7 @@ impl Teller {
         origin: Origin,
         new: NewRequest,
     ) -> Result<RequestNow, TellerError> {
-        // All 128 bits are random: who knows the id may see and pay the request.
-        let request = PaymentRequestId::new(Uuid::from_bytes(self.clock.random()?));
+        let request = PaymentRequestId::new(self.clock.uuid()?);
         let NewRequest { money, description, expires_in_ms } = new;
         let make = MakeRequest { caller: who.caller, request, money, description, expires_in_ms };
         self.changed_request(origin, Action::MakeRequest(make), who).await
