@@ -54,6 +54,29 @@ fn a_rate_is_kept_and_no_more_than_falls_due_is_asked() {
 }
 
 #[test]
+fn webhooks_get_what_was_paid_and_both_phases_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let args =
+        ["bench", "--webhooks", "6", "--rate", "50", "--connections", "2", "--duration", "2", "--json"];
+    let output = farthing(folder.path(), &[("TMPDIR", folder.path().to_str().unwrap())], &args);
+    ended(&output, 0, "");
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&report["users"], &report["verified"]), (&Value::from(6), &Value::from(true)), "{report}");
+    let webhooks = &report["webhooks"];
+    assert_eq!(webhooks["endpoints"], 6, "{report}");
+    // Of each payment's two sides one has an endpoint that answers, on average.
+    assert!(webhooks["awaited"].as_u64().unwrap() > 0, "{report}");
+    assert_eq!(webhooks["arrived"], webhooks["awaited"], "{report}");
+    for latency in [&report["latency_ms"], &webhooks["latency_without_ms"], &webhooks["delay_ms"]] {
+        assert!(latency["max"].as_f64().unwrap() > 0.0, "{report}");
+    }
+    assert!(webhooks["p99_ratio"].as_f64().unwrap() > 0.0, "{report}");
+    assert!(ledgers(folder.path()).is_empty());
+
+    ended(&farthing(folder.path(), &[], &["bench", "--webhooks", "6"]), 2, "--rate");
+}
+
+#[test]
 fn pairs_of_requests_are_counted_and_the_ledger_is_verified() {
     let folder = tempfile::tempdir().unwrap();
     pairs(folder.path(), "sqlite", [&[], &[], &[]]);

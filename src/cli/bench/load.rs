@@ -2,7 +2,8 @@
 //!
 //! The loop is closed: a connection asks again when it has its answer, so the rate is what the server gives and latency
 //! is what a client of this many sees. With a rate it is open: requests fall due by the clock, and latency counts from
-//! then, whatever kept the connection from sending (Tene's "coordinated omission"). Only answers that come within the
+//! then where the connection still waited for an answer (Tene's "coordinated omission"), else from when the request is
+//! sent: a timer that rings late is no fault of the server's. Only answers that come within the
 //! measured time count; the warm-up before it and the last answers after it do not. Failures count whenever they come: a
 //! run that fails while it warms up is no good run.
 
@@ -47,6 +48,8 @@ pub struct Load {
     pub duration: Duration,
     /// Where the requests' randomness comes from.
     pub random: Random,
+    /// Whether successful answers within the measured time are kept.
+    pub keeps_answers: bool,
     /// What the progress line calls the answers, such as "payments".
     pub unit: &'static str,
 }
@@ -66,6 +69,8 @@ pub struct Measured {
     pub errors: BTreeMap<String, u64>,
     /// The first answers that were no success, word for word.
     pub samples: Vec<String>,
+    /// When each success within that time came and what it said, where that was to be kept.
+    pub answers: Vec<(Instant, Vec<u8>)>,
     /// Processor time that this generator took in the measured time.
     pub generator_cpu: Duration,
 }
@@ -92,13 +97,15 @@ pub async fn run(load: Load) -> Result<Measured, BenchError> {
             .await
             .map_err(|error| BenchError::Server(format!("nothing answers at {authority}: {error}")))?;
     }
-    let Load { authorities, traffic, connections, rate, warm_up, duration, mut random, unit } = load;
+    let Load { authorities, traffic, connections, rate, warm_up, duration, mut random, keeps_answers, unit } =
+        load;
     let begun = Instant::now();
     let measure_from = begun + warm_up;
     let run = Arc::new(Run {
         traffic,
         measure_from,
         end: measure_from + duration,
+        keeps_answers,
         tally: Mutex::new(tally(duration)?),
     });
     let mut tasks = JoinSet::new();
@@ -134,9 +141,24 @@ struct Pace {
     due: Instant,
     /// From one to the next; none if the next is due when the last is answered.
     interval: Option<Duration>,
+    /// From its turn to the next connection's.
+    turn: Duration,
 }
 
 impl Pace {
+    /// Waits until the next request is due, and says from when its latency counts. It is due at a random moment of its turn,
+    /// so that the load has no beat, which a server with a beat of its own would meet always or never.
+    async fn wait(&self, random: &mut Random) -> Instant {
+        let turn_ns = usize::try_from(self.turn.as_nanos()).unwrap_or(usize::MAX);
+        let after_ns = u64::try_from(random.below(turn_ns)).unwrap_or(u64::MAX);
+        let due = self.due + Duration::from_nanos(after_ns);
+        if due <= Instant::now() {
+            return due;
+        }
+        tokio::time::sleep_until(due.into()).await;
+        Instant::now()
+    }
+
     fn step(&mut self, answered: Instant) {
         self.due = self.interval.map_or(answered, |interval| self.due + interval);
     }
@@ -145,11 +167,12 @@ impl Pace {
 /// The pace of each connection: together they make the rate, one after the other.
 fn paces(connections: usize, rate: Option<NonZeroU32>, begun: Instant) -> Vec<Pace> {
     let count = u32::try_from(connections).unwrap_or(u32::MAX);
-    let apart = rate.map(|rate| Duration::from_secs(1) / rate.get());
+    let turn = rate.map(|rate| Duration::from_secs(1) / rate.get()).unwrap_or_default();
     (0..count)
         .map(|place| Pace {
-            due: begun + apart.unwrap_or_default() * place,
+            due: begun + turn * place,
             interval: rate.map(|rate| Duration::from_secs(1) * count / rate.get()),
+            turn,
         })
         .collect()
 }
@@ -159,6 +182,7 @@ struct Run {
     traffic: Traffic,
     measure_from: Instant,
     end: Instant,
+    keeps_answers: bool,
     tally: Mutex<Measured>,
 }
 
@@ -167,7 +191,7 @@ impl Run {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count_answer(&self, due: Instant, done: Instant, status: u16, body: &[u8]) {
+    fn count_answer(&self, since: Instant, done: Instant, status: u16, body: &[u8]) {
         let within = done >= self.measure_from && done < self.end;
         let success = is_success(status);
         if success && !within {
@@ -182,9 +206,12 @@ impl Run {
                 .push(format!("{status}: {}", String::from_utf8_lossy(body.get(..400).unwrap_or(body))));
         }
         if within {
-            let latency = done.saturating_duration_since(due).as_micros();
+            let latency = done.saturating_duration_since(since).as_micros();
             tally.latency_us.saturating_record(u64::try_from(latency).unwrap_or(u64::MAX));
             tally.acknowledged = tally.acknowledged.saturating_add(u64::from(success));
+            if success && self.keeps_answers {
+                tally.answers.push((done, body.to_vec()));
+            }
         }
     }
 }
@@ -214,13 +241,11 @@ async fn drive_connection(
         pace.due = Instant::now();
     }
     while pace.due < run.end && !connection.is_closing() {
-        if pace.interval.is_some() {
-            tokio::time::sleep_until(pace.due.into()).await;
-        }
+        let since = pace.wait(random).await;
         let was_first = turn.is_first();
         let answer = connection.exchange(run.traffic.next(buffer, &mut turn, random)).await?;
         let done = Instant::now();
-        run.count_answer(pace.due, done, answer.status, answer.body);
+        run.count_answer(since, done, answer.status, answer.body);
         run.traffic.answered(&mut turn, was_first, answer.body);
         pace.step(done);
     }
@@ -228,17 +253,22 @@ async fn drive_connection(
 }
 
 fn tally(duration: Duration) -> Result<Measured, BenchError> {
-    let latency_us = Histogram::new_with_bounds(1, LATENCY_LIMIT_US, 3)
-        .map_err(|error| BenchError::Server(format!("no histogram: {error}")))?;
     Ok(Measured {
         duration,
         acknowledged: 0,
-        latency_us,
+        latency_us: latencies()?,
         statuses: BTreeMap::new(),
         errors: BTreeMap::new(),
         samples: Vec::new(),
+        answers: Vec::new(),
         generator_cpu: Duration::ZERO,
     })
+}
+
+/// Latencies in microseconds, none yet.
+pub fn latencies() -> Result<Histogram<u64>, BenchError> {
+    Histogram::new_with_bounds(1, LATENCY_LIMIT_US, 3)
+        .map_err(|error| BenchError::Server(format!("no histogram: {error}")))
 }
 
 fn is_success(status: u16) -> bool {

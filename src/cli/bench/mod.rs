@@ -11,6 +11,7 @@ pub mod request;
 pub mod seed;
 pub mod server;
 pub mod steps;
+pub mod webhooks;
 pub mod wire;
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -31,6 +32,7 @@ use request::{Pages, Payments, Random, Traffic};
 use seed::{HISTORY_ROWS, Prefill, Seeded};
 use server::{Folder, Server};
 use steps::{Step, Steps};
+use webhooks::Endpoints;
 
 /// How long to run before anything counts.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -80,6 +82,9 @@ pub struct BenchArgs {
     /// What is asked of the server.
     #[arg(long, value_enum, default_value_t = BenchMix::Payments)]
     pub mix: BenchMix,
+    /// So many users, each with a webhook of which every second one never answers; the load runs without them, then with them.
+    #[arg(long, requires = "rate", conflicts_with_all = ["url", "users", "mix", "hot"])]
+    pub webhooks: Option<usize>,
     /// Leaves out the check of the ledger afterwards.
     #[arg(long)]
     pub no_verify: bool,
@@ -218,19 +223,27 @@ async fn measure_throw_away(args: &BenchArgs, random: &mut Random) -> Result<(Re
         BenchMix::Transactions => HISTORY_ROWS,
         _ => 0,
     };
-    let prefill = Prefill { spread: args.prefill, history };
-    let seeded =
-        seed::seed(&location, keys.fingerprint(), proofs, rules, args.users, prefill, random).await?;
+    let prefill = Prefill { other_sessions: args.webhooks.is_some(), spread: args.prefill, history };
+    let users = args.webhooks.unwrap_or(args.users);
+    let seeded = seed::seed(&location, keys.fingerprint(), proofs, rules, users, prefill, random).await?;
+    let endpoints = if args.webhooks.is_some() { Some(Endpoints::open().await?) } else { None };
+    let port = endpoints.as_ref().map(Endpoints::port);
     let mut servers = Vec::new();
     for _ in 0..args.nodes {
-        servers.push(Server::start(folder.path(), args.database.as_deref(), args.guarded).await?);
+        servers.push(Server::start(folder.path(), args.database.as_deref(), args.guarded, port).await?);
     }
     let authorities = servers.iter().map(|server| server.authority().to_owned()).collect();
-    let load = load(args, authorities, seeded, random).await?;
-    let measured = load::run(load).await?;
+    let (measured, figures) = match &endpoints {
+        None => (load::run(load(args, authorities, seeded, random).await?).await?, None),
+        Some(endpoints) => {
+            let (measured, figures) = webhooks::measure(args, authorities, seeded, endpoints, random).await?;
+            (measured, Some(figures))
+        }
+    };
     let warning = folder.is_in_memory().then_some("the ledger stood in memory: nothing was durable");
     let engine = if args.database.is_some() { "postgres" } else { "sqlite" };
-    let mut report = Report::new(&measured, setting(args, args.users, engine, warning));
+    let mut report = Report::new(&measured, setting(args, users, engine, warning));
+    report.webhooks = figures;
     report.server_resident_mib = servers.iter().filter_map(Server::resident_mib).max();
     for server in servers {
         server.stop().await?;
@@ -273,7 +286,7 @@ async fn load(
     random: &mut Random,
 ) -> Result<Load, BenchError> {
     let authority = authorities.first().map(String::as_str).unwrap_or_default();
-    let Seeded { tokens, user_ids } = seeded;
+    let Seeded { tokens, user_ids, .. } = seeded;
     let traffic = match (args.mix, args.mix.step()) {
         (_, Some(step)) => Traffic::Steps(Steps::between_users(step, authority, tokens, user_ids)?),
         (BenchMix::Transactions, None) => {
@@ -293,6 +306,7 @@ async fn load(
         warm_up: WARM_UP,
         duration: Duration::from_secs(args.duration.max(1)),
         random: random.fork(),
+        keeps_answers: false,
         unit: if args.mix == BenchMix::Payments { "payments" } else { "requests" },
     })
 }

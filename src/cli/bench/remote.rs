@@ -40,8 +40,7 @@ pub async fn users(
     least: usize,
     random: &mut Random,
 ) -> Result<Seeded, BenchError> {
-    let mut client =
-        Client { connection: Connection::open(authority).await.map_err(unreachable(authority))?, authority };
+    let mut client = Client::open(authority).await?;
     let mut seeded = Seeded::default();
     while seeded.tokens.len() < count.min(USERS_LIMIT) {
         match client.new_user(random).await? {
@@ -64,12 +63,23 @@ pub async fn users(
     Ok(seeded)
 }
 
-struct Client<'a> {
+/// A client of a server, for what is done before a load.
+#[derive(Debug)]
+pub struct Client<'a> {
     connection: Connection,
     authority: &'a str,
 }
 
-impl Client<'_> {
+impl<'a> Client<'a> {
+    /// Connects to it.
+    ///
+    /// # Errors
+    /// If nothing answers there.
+    pub async fn open(authority: &'a str) -> Result<Self, BenchError> {
+        let connection = Connection::open(authority).await.map_err(unreachable(authority))?;
+        Ok(Self { connection, authority })
+    }
+
     /// A new user's id and access token; nothing if a limit was reached.
     async fn new_user(&mut self, random: &mut Random) -> Result<Option<(String, String)>, BenchError> {
         let email = format!("bench-{:016x}@example.com", random.number());
@@ -97,11 +107,15 @@ impl Client<'_> {
     }
 
     async fn ask(&mut self, path: &str, status: u16, body: &str) -> Result<Option<Value>, BenchError> {
-        let request = post(self.authority, path, body);
+        let request = post(self.authority, path, None, body);
         self.exchange(&request, path, status).await
     }
 
-    async fn exchange(
+    /// What is answered, if it is answered with that status; nothing if there were too many requests.
+    ///
+    /// # Errors
+    /// Any other answer, or none.
+    pub async fn exchange(
         &mut self,
         request: &[u8],
         path: &str,
@@ -131,8 +145,7 @@ fn find_wallets(answer: &Value) -> &[Value] {
 /// # Errors
 /// If the server answers otherwise than the contract says.
 pub async fn cursors(authority: &str, token: &str, limit: usize) -> Result<Vec<String>, BenchError> {
-    let mut client =
-        Client { connection: Connection::open(authority).await.map_err(unreachable(authority))?, authority };
+    let mut client = Client::open(authority).await?;
     let mut cursors: Vec<String> = Vec::new();
     while cursors.len() < limit {
         let after = cursors.last().map(|cursor| format!("&after={cursor}")).unwrap_or_default();

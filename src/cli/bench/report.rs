@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::load::{Measured, per_second};
+use super::webhooks::Figures;
 
 /// The result of one run. The names are those of the JSON object.
 #[derive(Debug, Serialize)]
@@ -32,6 +34,9 @@ pub struct Report {
     pub failures: Vec<String>,
     /// Processor time of the generator itself for each request, in microseconds.
     pub generator_cpu_us: f64,
+    /// What webhooks changed, and got; absent where there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhooks: Option<Figures>,
     /// What was run.
     #[serde(flatten)]
     pub setting: Setting,
@@ -49,6 +54,7 @@ pub struct Report {
 pub struct Latency {
     pub p50: f64,
     pub p90: f64,
+    pub p95: f64,
     pub p99: f64,
     #[serde(rename = "p99.9")]
     pub p99_9: f64,
@@ -97,17 +103,12 @@ impl Report {
             requests_per_second: requests,
             acknowledged: measured.acknowledged,
             seconds: measured.duration.as_secs(),
-            latency_ms: Latency {
-                p50: thousandths(latency.value_at_quantile(0.5)),
-                p90: thousandths(latency.value_at_quantile(0.9)),
-                p99: thousandths(latency.value_at_quantile(0.99)),
-                p99_9: thousandths(latency.value_at_quantile(0.999)),
-                max: thousandths(latency.max()),
-            },
+            latency_ms: Latency::of(latency),
             statuses: measured.statuses.clone(),
             errors: measured.errors.clone(),
             failures: measured.samples.clone(),
             generator_cpu_us: thousandths(generator_us),
+            webhooks: None,
             setting,
             verified: None,
             server_resident_mib: None,
@@ -128,11 +129,10 @@ impl fmt::Display for Report {
         if let Some(rate) = self.requests_per_second {
             writeln!(f, "{rate} requests/s")?;
         }
-        let Latency { p50, p90, p99, p99_9, max } = &self.latency_ms;
-        writeln!(
-            f,
-            "  latency    p50 {p50:.2} ms, p90 {p90:.2} ms, p99 {p99:.2} ms, p99.9 {p99_9:.2} ms, max {max:.2} ms"
-        )?;
+        writeln!(f, "  latency    {}", self.latency_ms)?;
+        if let Some(webhooks) = &self.webhooks {
+            writeln!(f, "{webhooks}")?;
+        }
         write!(f, "  answers    {} acknowledged in {} s", self.acknowledged, self.seconds)?;
         for (status, count) in &self.statuses {
             write!(f, ", {status}: {count}")?;
@@ -168,8 +168,33 @@ impl fmt::Display for Report {
     }
 }
 
+impl Latency {
+    /// From latencies in microseconds.
+    pub fn of(latency_us: &Histogram<u64>) -> Self {
+        let at = |quantile| thousandths(latency_us.value_at_quantile(quantile));
+        Self {
+            p50: at(0.5),
+            p90: at(0.9),
+            p95: at(0.95),
+            p99: at(0.99),
+            p99_9: at(0.999),
+            max: thousandths(latency_us.max()),
+        }
+    }
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { p50, p90, p95, p99, p99_9, max } = self;
+        write!(
+            f,
+            "p50 {p50:.2} ms, p90 {p90:.2} ms, p95 {p95:.2} ms, p99 {p99:.2} ms, p99.9 {p99_9:.2} ms, max {max:.2} ms"
+        )
+    }
+}
+
 /// A whole number of thousandths as a decimal, for people and JSON.
 #[expect(clippy::float_arithmetic, reason = "a figure to look at, no money")]
-fn thousandths(value: u64) -> f64 {
+pub fn thousandths(value: u64) -> f64 {
     f64::from(u32::try_from(value).unwrap_or(u32::MAX)) / 1_000.0
 }

@@ -205,11 +205,12 @@ pub fn get(authority: &str, path: &str, token: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\nauthorization: Bearer {token}\r\n\r\n").into_bytes()
 }
 
-/// A POST of JSON without a token.
-pub fn post(authority: &str, path: &str, body: &str) -> Vec<u8> {
+/// A POST of JSON, by the owner of a token if there is one.
+pub fn post(authority: &str, path: &str, token: Option<&str>, body: &str) -> Vec<u8> {
+    let by = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
     let length = body.len();
     format!(
-        "POST {path} HTTP/1.1\r\nhost: {authority}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        "POST {path} HTTP/1.1\r\nhost: {authority}\r\n{by}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
 }

@@ -33,13 +33,17 @@ pub const HISTORY_ROWS: u64 = 100_000;
 pub struct Seeded {
     /// Access tokens.
     pub tokens: Vec<String>,
+    /// Access tokens of another session of each, where that was asked for.
+    pub other_tokens: Vec<String>,
     /// Ids.
     pub user_ids: Vec<String>,
 }
 
-/// Payments that are there before the load.
+/// What is there before the load, beside the users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prefill {
+    /// Whether each user has another session.
+    pub other_sessions: bool,
     /// Payments to the first user by the others: one long history.
     pub history: u64,
     /// Payments of everybody to everybody, after those.
@@ -73,7 +77,7 @@ pub async fn seed(
         callers: Vec::new(),
         under_way,
     };
-    seeder.make_users(users).await?;
+    seeder.make_users(users, prefill.other_sessions).await?;
     for _ in 0..prefill.history {
         seeder.pay(random.below(users.saturating_sub(1)).saturating_add(1), 0).await?;
     }
@@ -100,7 +104,7 @@ struct Seeder<'s> {
 }
 
 impl Seeder<'_> {
-    async fn make_users(&mut self, count: usize) -> Result<(), BenchError> {
+    async fn make_users(&mut self, count: usize, with_other_sessions: bool) -> Result<(), BenchError> {
         // Nobody logs in with a password here, so one that matches nothing will do.
         let password = PasswordHash::from_phc("*".to_owned());
         for number in 0..count {
@@ -111,27 +115,40 @@ impl Seeder<'_> {
             let role = Role::Customer;
             let register = Register { user, grant, email, name: None, password: password.clone(), role };
             self.send(Action::Register(register)).await?;
-            let access = AccessToken::generate(&self.clock)?;
-            let session = SessionId::new(self.clock.uuid()?);
-            let refresh = TokenHash(self.clock.random::<32>()?);
-            self.callers.push(Caller { user, session, access: access.hash() });
-            self.seeded.tokens.push(access.reveal().to_owned());
             self.seeded.user_ids.push(user.to_string());
-            let tokens = TokenPair { access: access.hash(), refresh };
-            let verified = password.clone();
-            self.send(Action::OpenSession(OpenSession {
-                shown: Shown::Nothing,
-                user,
-                verified,
-                rehashed: None,
-                session,
-                tokens,
-                lifetime: Lifetime::Refreshed,
-                is_new_address: false,
-            }))
-            .await?;
+            let (caller, token) = self.open_session(user, &password).await?;
+            self.callers.push(caller);
+            self.seeded.tokens.push(token);
+            if with_other_sessions {
+                let (_, token) = self.open_session(user, &password).await?;
+                self.seeded.other_tokens.push(token);
+            }
         }
         self.drain(0).await
+    }
+
+    /// A session of that user's, and its token.
+    async fn open_session(
+        &mut self,
+        user: UserId,
+        password: &PasswordHash,
+    ) -> Result<(Caller, String), BenchError> {
+        let access = AccessToken::generate(&self.clock)?;
+        let session = SessionId::new(self.clock.uuid()?);
+        let refresh = TokenHash(self.clock.random::<32>()?);
+        let tokens = TokenPair { access: access.hash(), refresh };
+        self.send(Action::OpenSession(OpenSession {
+            shown: Shown::Nothing,
+            user,
+            verified: password.clone(),
+            rehashed: None,
+            session,
+            tokens,
+            lifetime: Lifetime::Refreshed,
+            is_new_address: false,
+        }))
+        .await?;
+        Ok((Caller { user, session, access: access.hash() }, access.reveal().to_owned()))
     }
 
     async fn pay(&mut self, payer: usize, payee: usize) -> Result<(), BenchError> {

@@ -114,16 +114,26 @@ pub struct Server {
 
 impl Server {
     /// Starts this binary as a server on that data folder or database and a free port, and waits until it accepts connections.
+    /// Its webhooks may go to that port of this machine.
     ///
     /// # Errors
     /// If it does not start; with what it said.
-    pub async fn start(data: &Path, database: Option<&str>, is_guarded: bool) -> Result<Self, BenchError> {
+    pub async fn start(
+        data: &Path,
+        database: Option<&str>,
+        is_guarded: bool,
+        webhooks: Option<u16>,
+    ) -> Result<Self, BenchError> {
         let mut command = this_binary(database)?;
         command.arg("serve").arg("--data").arg(data).args(["--listen", "127.0.0.1:0", "--mode", "sandbox"]);
         if is_guarded {
             command.env("FARTHING_RATE_LIMITS_PAYMENT", PLENTY).env("FARTHING_RATE_LIMITS_READ", PLENTY);
         } else {
             command.env("FARTHING_RATE_LIMITS_ENABLED", "false").env("FARTHING_RISK_ENABLED", "false");
+        }
+        if let Some(port) = webhooks {
+            command.env("FARTHING_WEBHOOKS_ALLOW_PRIVATE_ADDRESSES", "true");
+            command.env("FARTHING_WEBHOOKS_PORTS", port.to_string());
         }
         let log = Log(data.join("bench.log"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.open()?).kill_on_drop(true);
