@@ -6,13 +6,14 @@
 //! and goes on with replays. **Purge** forgets what nobody lists any more. Whatever was claimed is tried by tasks of their
 //! own; the [`gate`] says which may start, so that webhooks that never answer take no place from those that do.
 //!
-//! The passes follow each other and each command is short, so that a payment waits for one short command at most; a store
-//! lets them give way and may lose the last ones when the power fails: what they said is then done again.
+//! All of it runs on a thread of its own (`thread.rs`), after those that answer clients. The passes follow each other and each
+//! command is short, so that a payment waits for one short command at most; a store lets them give way and may lose the last
+//! ones when the power fails: what they said is then done again.
 //!
 //! While no webhook wants anything, the journal is not read.
 
 mod gate;
-mod sending;
+mod thread;
 mod tries;
 
 use std::collections::HashMap;
@@ -30,7 +31,7 @@ use crate::ledger::{
 use crate::teller::{FeedEvent, Teller, TellerError};
 use crate::webhook::Sender;
 use gate::Gate;
-use sending::Sending;
+use thread::{Own, Until};
 use tries::{Job, Outcome};
 
 /// How often the feed is looked at.
@@ -65,17 +66,18 @@ pub type Render = fn(&FeedEvent) -> String;
 pub(crate) struct Courier {
     teller: Arc<Teller>,
     sender: Sender,
-    sending: Sending,
+    own: Own,
     render: Render,
     gate: Mutex<Gate<Job>>,
     /// What attempts led to and is not recorded yet: of each job that was claimed at most one.
     outcomes: Mutex<Vec<Outcome>>,
 }
 
-/// A courier that runs.
+/// A courier that runs. What it is at ends with this.
 pub struct Running {
     courier: Arc<Courier>,
     rounds: JoinHandle<()>,
+    until: Until,
 }
 
 impl Running {
@@ -85,15 +87,16 @@ impl Running {
         // It ends because it was told to.
         let _ = self.rounds.await;
         report(self.courier.record_all().await);
+        drop(self.until);
     }
 }
 
 /// Starts the courier.
 pub fn start(teller: Arc<Teller>, sender: Sender, render: Render) -> Running {
-    let (sending, gate, outcomes) = (Sending::start(), Mutex::default(), Mutex::default());
-    let courier = Arc::new(Courier { teller, sender, sending, render, gate, outcomes });
+    let ((own, until), gate, outcomes) = (thread::start(), Mutex::default(), Mutex::default());
+    let courier = Arc::new(Courier { teller, sender, own, render, gate, outcomes });
     let moved = Arc::clone(&courier);
-    let rounds = tokio::spawn(async move {
+    let rounds = courier.own.spawn(async move {
         let webhooks = Webhooks::default();
         let mut rounds = Rounds { courier: moved, webhooks, cursor: None, seen: None };
         let mut looks = interval(LOOK_EVERY);
@@ -118,7 +121,7 @@ pub fn start(teller: Arc<Teller>, sender: Sender, render: Render) -> Running {
             }
         }
     });
-    Running { courier, rounds }
+    Running { courier, rounds, until }
 }
 
 /// The next round tries again; deliveries wait where they are.
@@ -260,7 +263,7 @@ impl Rounds {
         let mut known = Webhooks { newest, read_at: Some(Instant::now()), ..Webhooks::default() };
         for (number, record) in teller.all_webhooks().await?.into_iter().enumerate() {
             if number % READ_AT_ONCE == 0 {
-                // Requests are answered on this thread, too.
+                // Attempts are made on this thread, too.
                 tokio::task::yield_now().await;
             }
             let Some(webhook) = record.read::<Webhook>() else { continue };

@@ -60,7 +60,7 @@ impl Courier {
             let next = self.gate.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(job) = next else { return };
             let courier = Arc::clone(self);
-            tokio::spawn(async move { courier.run(job).await });
+            self.own.spawn(async move { courier.run(job).await });
         }
     }
 
@@ -125,11 +125,8 @@ impl Courier {
         };
         let secrets = self.teller.signing_secrets(&record, &webhook)?;
         let (id, at) = (EventId::new(job.event).to_string(), self.teller.clock().now());
-        let sender = self.sender.clone();
-        let sent = self.sending.run(async move {
-            sender.send(&webhook.url, Message { id: &id, at, body: &body, secrets: &secrets }).await
-        });
-        Ok(sent.await.map(result_of))
+        let message = Message { id: &id, at, body: &body, secrets: &secrets };
+        Ok(Some(result_of(self.sender.send(&webhook.url, message).await)))
     }
 
     async fn body(&self, job: &Job) -> Result<Option<Arc<str>>, TellerError> {

@@ -1,8 +1,8 @@
 //! The writer thread: gathers what waits, runs it as one batch, answers everybody, and folds in between.
 //!
 //! Group commit without a timer: a batch is whatever queued while the last one was being made durable. What carries
-//! deliveries out gives way: it is a batch of its own while nobody else waits, one command long, so that whoever comes then
-//! waits for that one at most; when it gave way often enough, it goes with the others. After a fault
+//! deliveries out gives way: it is a batch of its own when nobody else came for a moment, one command long, so that whoever
+//! comes then waits for that one at most; when it gave way often enough, it goes with the others. After a fault
 //! nothing in memory is believed: the connection is thrown away, the file opened and read anew, and until that succeeds
 //! every command is answered at once with a fault and the store is not ready.
 
@@ -34,6 +34,9 @@ const MAX_BATCH: usize = 512;
 const IDLE: Duration = Duration::from_millis(500);
 /// How many batches go before a command that gives way.
 const GIVES_WAY: u32 = 2;
+/// How long nobody must have come before one of these runs: as long as those who were answered last take to hear of it, and
+/// as those take who are on their way here. The writer would hold the processor that they need.
+const PAUSE: Duration = Duration::from_micros(300);
 /// How long to wait before the file is tried again after a fault.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -183,6 +186,19 @@ fn gather(engine: &Engine, behind: &mut Behind, commands: &Receiver<Waiting>) ->
         Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
     };
     let mut batch = Vec::new();
+    take(first, commands, &mut batch, behind);
+    if batch.is_empty() && !behind.waiting.is_empty() {
+        take(commands.recv_timeout(PAUSE).ok(), commands, &mut batch, behind);
+    }
+    batch.extend(if batch.is_empty() { behind.next() } else { behind.next_if_passed() });
+    if batch.is_empty() && (engine.is_unsynced() || busy || engine.wants_to_fold(true)) {
+        return Gathered::Idle;
+    }
+    Gathered::Batch(batch)
+}
+
+/// Takes what waits, after the first, into the batch or behind it.
+fn take(first: Option<Waiting>, commands: &Receiver<Waiting>, batch: &mut Vec<Waiting>, behind: &mut Behind) {
     for waiting in first.into_iter().chain(commands.try_iter().take(MAX_BATCH.saturating_sub(1))) {
         if waiting.command.gives_way() {
             behind.waiting.push_back(waiting);
@@ -190,11 +206,6 @@ fn gather(engine: &Engine, behind: &mut Behind, commands: &Receiver<Waiting>) ->
             batch.push(waiting);
         }
     }
-    batch.extend(if batch.is_empty() { behind.next() } else { behind.next_if_passed() });
-    if batch.is_empty() && (engine.is_unsynced() || busy || engine.wants_to_fold(true)) {
-        return Gathered::Idle;
-    }
-    Gathered::Batch(batch)
 }
 
 /// Runs the batch and answers everybody in it; on a fault everybody is told, and the engine is done for.
