@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::support::postgres::Postgres;
+use crate::support::server::Builder;
 use crate::support::stories::{self, PLOTS, Story};
-use crate::support::{PASSWORD, Request, Response, Server};
+use crate::support::{PASSWORD, Request, Response, Server, User};
 
 /// Two nodes that share a database and a key file.
 fn two() -> (Server, Server) {
@@ -67,6 +68,51 @@ fn nobody_spends_on_two_nodes_what_they_have_once() {
     });
     assert_eq!(answers.iter().filter(|status| **status == 201).count(), 16, "{answers:?}");
     assert!(answers.iter().all(|status| [201, 402].contains(status)), "{answers:?}");
+    one.verify();
+}
+
+#[test]
+fn what_a_node_knows_of_users_is_never_older_than_the_journal() {
+    let of = |node: Builder| {
+        let node = node.env("FARTHING_RISK_PAYER_PAYMENTS", "decline above 20");
+        node.env("FARTHING_RISK_PAYEE_PAYMENTS", "decline above 25")
+            .env("FARTHING_RISK_FAN_IN", "off")
+            .env("FARTHING_RISK_SAME_PAYMENT", "off")
+    };
+    let one = of(Server::embedded().database(Postgres::shared().database())).start();
+    let two = of(Server::embedded().database(one.shared_database().unwrap()).data(one.data())).start();
+    let [ada, ben, cleo, dan] = ["ada", "ben", "cleo", "dan"].map(|name| one.user(name));
+    let pay = |node: &Server, from: &User, to: &User, key: String| {
+        let body = json!({"amount": "1", "currency": "USD", "to": to.id});
+        node.client().call(&Request::post("/payment", &body).bearer(&from.token).key(&key)).status
+    };
+    // Runs of payments on either node, with some of others in between, so that each knows more or less of ada's.
+    let runs =
+        [(&one, 3), (&two, 2), (&one, 1), (&two, 4), (&one, 5), (&two, 1), (&one, 1), (&two, 2), (&one, 1)];
+    for (round, (node, times)) in (0..).zip(runs) {
+        for time in 0..times {
+            assert_eq!(pay(node, &ada, &ben, format!("ada {round} {time}")), 201);
+        }
+        assert_eq!(pay(if round % 2 == 0 { &one } else { &two }, &dan, &cleo, format!("dan {round}")), 201);
+    }
+    for node in [&one, &two] {
+        assert_eq!(pay(node, &ada, &cleo, format!("one too many on {}", node.address())), 402);
+    }
+    for (time, node) in [&one, &two, &two, &one, &two].into_iter().enumerate() {
+        assert_eq!(pay(node, &cleo, &ben, format!("cleo {time}")), 201);
+    }
+    for node in [&two, &one] {
+        assert_eq!(pay(node, &dan, &ben, format!("one too many on {}", node.address())), 402);
+    }
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let pay = &pay;
+        let (one, two, ben, dan) = (&one, &two, &ben, &dan);
+        let on =
+            |time: usize| move || pay(if time % 2 == 0 { one } else { two }, ben, dan, format!("ben {time}"));
+        let threads: Vec<_> = (0..30).map(|time| scope.spawn(on(time))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(answers.iter().filter(|status| **status == 201).count(), 20, "{answers:?}");
     one.verify();
 }
 

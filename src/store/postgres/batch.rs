@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::fault::Fault;
 use super::load::{self, LoadTime, Wanted};
+use super::pasts::Pasts;
 use super::save::{self, Committed, Loaded};
 use super::{Shared, connect, statements};
 use crate::ledger::{Command, Mode, Outcome, Reply, SecurityEvent, Timestamp, WorkingSet, decide};
@@ -49,18 +50,18 @@ pub(super) struct Done {
 }
 
 /// Runs the commands as one batch. On a fault nothing of it happened, unless it is [`Fault::Unknown`].
-pub(super) async fn run(shared: &Shared, commands: &[Command]) -> Result<Done, Fault> {
+pub(super) async fn run(shared: &Shared, commands: &[Command], pasts: &mut Pasts) -> Result<Done, Fault> {
     let began = Instant::now();
     let is_late = || began.elapsed() >= PATIENCE;
     let wanted = Wanted::by(commands);
     let mut tries = 0_u32;
     loop {
         let batch = shared.clock.uuid().map_err(|error| Fault::Transient(error.to_string()))?;
-        let fault = match Box::pin(attempt(shared, batch, commands, &wanted, began)).await {
+        let fault = match Box::pin(attempt(shared, batch, commands, (&wanted, &mut *pasts), began)).await {
             Attempt::Done(done) => return Ok(done),
             Attempt::Lost(decided, told) => match resolve(shared, batch).await {
                 Resolved::Committed(committed) => {
-                    return Ok(finish(shared, *decided, committed, Duration::ZERO));
+                    return Ok(finish(shared, *decided, committed, Duration::ZERO, pasts));
                 }
                 Resolved::Never => Fault::Transient(told),
                 Resolved::NotKnown => return Err(Fault::Unknown(told)),
@@ -97,7 +98,7 @@ async fn attempt(
     shared: &Shared,
     batch: Uuid,
     commands: &[Command],
-    wanted: &Wanted,
+    (wanted, pasts): (&Wanted, &mut Pasts),
     began: Instant,
 ) -> Attempt {
     let left = || PATIENCE.saturating_sub(began.elapsed());
@@ -105,12 +106,13 @@ async fn attempt(
         Ok(Ok(client)) => client,
         Ok(Err(fault)) | Err(fault) => return Attempt::Failed(fault),
     };
+    pasts.over(Object::metrics(&client).created);
     let time = LoadTime {
         fixed_ms: given_time(shared),
         duplicate_window_ms: shared.rules.duplicate_window_ms,
         assesses_risk: shared.rules.risk.enabled,
     };
-    let mut set = match in_time(left(), Box::pin(load::load(&client, wanted, time))).await {
+    let mut set = match in_time(left(), Box::pin(load::load(&client, wanted, time, pasts))).await {
         Ok(Ok(set)) => set,
         Ok(Err(fault)) | Err(fault) => {
             let_go(client, &fault).await;
@@ -133,7 +135,7 @@ async fn attempt(
     let written = in_time(WRITE_LIMIT, Box::pin(save::write(&client, batch, &set, &loaded))).await;
     let decided = Decided { outcomes, set };
     match written {
-        Ok(Ok(committed)) => Attempt::Done(finish(shared, decided, committed, began.elapsed())),
+        Ok(Ok(committed)) => Attempt::Done(finish(shared, decided, committed, began.elapsed(), pasts)),
         Ok(Err(Fault::Unknown(told))) | Err(Fault::Transient(told)) => {
             drop(Object::take(client));
             Attempt::Lost(Box::new(decided), told)
@@ -214,9 +216,16 @@ async fn pause(shared: &Shared, tries: u32) {
 }
 
 /// Takes a committed batch's own time and number into what is told about it.
-fn finish(shared: &Shared, decided: Decided, committed: Option<Committed>, commit: Duration) -> Done {
+fn finish(
+    shared: &Shared,
+    decided: Decided,
+    committed: Option<Committed>,
+    commit: Duration,
+    pasts: &mut Pasts,
+) -> Done {
     let Decided { mut outcomes, mut set } = decided;
     if let Some(committed) = committed {
+        pasts.wrote(&committed, &set);
         if committed.at != set.now {
             for event in &mut set.changes.events {
                 *event = SecurityEvent { at: committed.at, ..event.clone() };

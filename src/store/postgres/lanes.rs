@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::batch::Done;
 use super::fault::Fault;
+use super::pasts::Pasts;
 use super::{Shared, batch};
 use crate::ledger::{Command, Outcome};
 use crate::store::StoreError;
@@ -26,6 +27,7 @@ pub(super) struct Waiting {
 
 /// Runs batches until every sender is gone and the queue is empty.
 pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
+    let mut pasts = Pasts::default();
     loop {
         let mut waiting = Vec::new();
         if queue.lock().await.recv_many(&mut waiting, MAX_BATCH).await == 0 {
@@ -39,7 +41,7 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Mutex<mpsc::Receiver<Wai
             traced.push(by);
         }
         if shared.gauges.ready.load(Ordering::Relaxed) {
-            run_halving(&shared, &commands, answers, &traced).await;
+            run_halving(&shared, &commands, answers, &traced, &mut pasts).await;
         } else {
             // What waited for a batch that failed does not wait for as long again.
             for answer in answers {
@@ -56,6 +58,7 @@ async fn run_halving(
     commands: &[Command],
     answers: Vec<oneshot::Sender<Result<Outcome, StoreError>>>,
     traced: &[Option<Traced>],
+    pasts: &mut Pasts,
 ) {
     let mut answers: Vec<_> = answers.into_iter().map(Some).collect();
     let mut pieces: Vec<Range<usize>> = Vec::new();
@@ -63,7 +66,7 @@ async fn run_halving(
     while let Some(piece) = pieces.pop() {
         let Some(part) = commands.get(piece.clone()) else { continue };
         let began = Instant::now();
-        let results: Vec<Result<Outcome, StoreError>> = match batch::run(shared, part).await {
+        let results: Vec<Result<Outcome, StoreError>> = match batch::run(shared, part, pasts).await {
             Ok(Done { outcomes, commit }) => {
                 if let Some(traces) = shared.telemetry.as_ref().and_then(Telemetry::traces) {
                     let times = BatchTimes { began, ended: Instant::now(), commit, commands: part.len() };

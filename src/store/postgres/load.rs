@@ -11,19 +11,22 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::fault::Fault;
+use super::pasts::{Pasts, Way};
 use super::records;
 use super::rows::{self, SESSION_COLUMNS, USER_COLUMNS, get};
 use super::statements;
 use crate::ledger::{
-    AccountKey, AccountKind, Action, Activity, Command, KnownPayment, Needs, RecentPayment, RefreshState,
-    Shown, Timestamp, Transaction, TransactionId, UserId, WorkingSet,
+    AccountKey, AccountKind, Action, Command, KnownPayment, Needs, RecentPayment, RefreshState, Shown,
+    Timestamp, Transaction, TransactionId, UserId, WorkingSet,
 };
 
-/// Where [`statements::LOAD`] tells, after a session and a user, whose is held, how much; the transaction's number; the time.
+/// Where [`statements::LOAD`] tells, after a session and a user, whose is held, how much; the transaction's number; the time;
+/// where the journal ends.
 const HOLDER: usize = SESSION_COLUMNS + USER_COLUMNS;
 const HELD: usize = HOLDER + 3;
 const NUMBER: usize = HELD + 1;
 const NOW: usize = NUMBER + 1;
+const END: usize = NOW + 1;
 
 /// What a batch asks of the database before it decides.
 pub(super) struct Wanted {
@@ -139,6 +142,7 @@ pub(super) async fn load(
     client: &ClientWrapper,
     wanted: &Wanted,
     time: LoadTime,
+    pasts: &mut Pasts,
 ) -> Result<WorkingSet, Fault> {
     let needs = &wanted.needs;
     let sessions_of: Vec<Uuid> = needs.sessions_of.iter().map(|id| id.uuid()).collect();
@@ -152,6 +156,9 @@ pub(super) async fn load(
     let lock_nobody = wanted.locked_users.is_empty() && tokens.is_empty();
     let shapes = Shapes::of(needs);
     let [payers, payees] = [&needs.payers, &needs.payees].map(|users| active(users, time));
+    let [payer_ids, payee_ids] =
+        [&payers, &payees].map(|users| users.iter().map(|user| user.uuid()).collect::<Vec<_>>());
+    let (paid_to, got_to) = (pasts.known_to(&payers, Way::Paid), pasts.known_to(&payees, Way::Got));
 
     // The order in which these are polled first is the order in which they are sent.
     let (
@@ -185,7 +192,8 @@ pub(super) async fn load(
         query(client, needs.emails.is_empty(), statements::USERS_BY_EMAIL, [&needs.emails]),
         query(client, tokens.is_empty(), statements::SESSIONS_BY_REFRESH, [&tokens]),
         query(client, sessions_of.is_empty(), statements::OPEN_SESSIONS_OF, [&sessions_of]),
-        query(client, payers.is_empty() && payees.is_empty(), statements::ACTIVITY, [&payers, &payees]),
+        query(client, payers.is_empty() && payees.is_empty(), statements::ACTIVITY,
+            [&payer_ids, &paid_to, &payee_ids, &got_to]),
         shapes.query(client, time),
     };
     begun?;
@@ -193,6 +201,7 @@ pub(super) async fn load(
     let rows = rows?;
     let now = rows.first().ok_or_else(|| Fault::Damaged("the chain has no head".into()))?;
     let mut set = WorkingSet::at(Timestamp::from_millis(get(now, NOW)?));
+    let end: i64 = get(now, END)?;
     for row in record_rows? {
         set.add_record(records::record(&row)?.1);
     }
@@ -215,7 +224,7 @@ pub(super) async fn load(
             set.sessions.insert(session.id, session);
         }
     }
-    take_past(&[&payers[..], &payees].concat(), &past_rows?, &mut set)?;
+    pasts.take([(&payers, Way::Paid), (&payees, Way::Got)], &past_rows?, end, &mut set)?;
     take_recent(needs, &recent?, time, &mut set)?;
     take_given_again(client, &given_again, &mut set).await?;
     Ok(set)
@@ -264,19 +273,9 @@ async fn take_given_again(
 }
 
 /// The users whose last payments are looked at, each once: those made, or those got.
-fn active(users: &[UserId], time: LoadTime) -> Vec<Uuid> {
-    let wanted = users.iter().filter(|_| time.assesses_risk).map(|user| user.uuid());
+fn active(users: &[UserId], time: LoadTime) -> Vec<UserId> {
+    let wanted = users.iter().filter(|_| time.assesses_risk).copied();
     wanted.collect::<HashSet<_>>().into_iter().collect()
-}
-
-/// The last payments of those users.
-fn take_past(active: &[Uuid], found: &[Row], set: &mut WorkingSet) -> Result<(), Fault> {
-    set.activity.extend(active.iter().map(|user| (UserId::new(*user), Activity::default())));
-    for row in found {
-        let (user, past) = rows::past(row)?;
-        set.activity.entry(user).or_default().push(past);
-    }
-    Ok(())
 }
 
 /// Payments with their entries, and where their newest later steps left them.

@@ -3,6 +3,7 @@
 //! - `lanes`: gathers waiting commands into batches and answers them;
 //! - `batch`: one batch: load, decide, write, commit; retried, halved or looked up where that went wrong;
 //! - `load` and `save`: the two round trips of a batch;
+//! - `pasts`: what risk rules know of users, from batch to batch;
 //! - `records`: rows that are read, written and listed as they are;
 //! - `journal` and `import`: the whole ledger handed out and taken in;
 //! - `news`: what the nodes' throttles tell each other;
@@ -10,8 +11,9 @@
 //! - `connect` and `migrate`: TLS, pools, durability, the schema and who may do what in it; `guards`: whether what guards
 //!   the tables is in force.
 //!
-//! Nothing that decides is remembered between batches: what another node committed counts from the next one on. No
-//! advisory lock, no LISTEN, no serial key: the order of the journal comes from the chain's head alone.
+//! Nothing that decides is remembered between batches without asking what came since: what another node committed counts
+//! from the next one on. No advisory lock, no LISTEN, no serial key: the order of the journal comes from the chain's head
+//! alone.
 
 mod batch;
 mod connect;
@@ -25,6 +27,7 @@ mod lookups;
 mod migrate;
 mod news;
 mod oversight;
+mod pasts;
 mod reads;
 mod records;
 mod rows;

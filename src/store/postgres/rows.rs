@@ -113,24 +113,24 @@ fn decline(kind: TransactionKind, name: &str, available: Option<i64>) -> Option<
     }
 }
 
-/// A payment as one of its sides remembers it, after whose that is, from `ACTIVITY`.
-pub(super) fn past(row: &Row) -> Result<(UserId, Past), Fault> {
+/// A payment as one of its sides remembers it, after whose that is and its number, from `ACTIVITY`.
+pub(super) fn past(row: &Row) -> Result<(UserId, i64, Past), Fault> {
     let user = UserId::new(get(row, 0)?);
     let damaged = |column: &str| Fault::Damaged(format!("a payment of {user}: {column} is not readable"));
-    let (is_out, is_declined): (bool, bool) = (get(row, 1)?, get(row, 8)?);
-    let kind = TransactionKind::from_name(get(row, 3)?).ok_or_else(|| damaged("kind"))?;
-    let hold = get::<Option<&str>>(row, 9)?.and_then(Hold::of_status);
-    let currency = Currency::from_code(get(row, 5)?).ok_or_else(|| damaged("currency"))?;
-    let money = Money::from_minor(get(row, 4)?, currency).map_err(|_| damaged("amount"))?;
+    let (is_out, is_declined): (bool, bool) = (get(row, 2)?, get(row, 9)?);
+    let kind = TransactionKind::from_name(get(row, 4)?).ok_or_else(|| damaged("kind"))?;
+    let hold = get::<Option<&str>>(row, 10)?.and_then(Hold::of_status);
+    let currency = Currency::from_code(get(row, 6)?).ok_or_else(|| damaged("currency"))?;
+    let money = Money::from_minor(get(row, 5)?, currency).map_err(|_| damaged("amount"))?;
     let past = Past {
-        at: Timestamp::from_millis(get(row, 10)?),
-        other: Counterparty::of(UserId::new(get(row, 2)?)),
+        at: Timestamp::from_millis(get(row, 11)?),
+        other: Counterparty::of(UserId::new(get(row, 3)?)),
         amount_minor: money.amount_minor(),
         currency: money.currency(),
-        memo: memo_digest(get(row, 6)?, get(row, 7)?),
+        memo: memo_digest(get(row, 7)?, get(row, 8)?),
         part: Part::of(kind, is_out, is_declined, hold),
     };
-    Ok((user, past))
+    Ok((user, get(row, 1)?, past))
 }
 
 /// An account, from owner, kind and currency, which begin at that column.

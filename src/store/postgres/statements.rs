@@ -134,16 +134,16 @@ pub(super) const STEPS_OF: &str = concat!(
     " FROM transactions t WHERE t.about = $1 ORDER BY t.no LIMIT $2"
 );
 /// What most commands look at, each by its own list: sessions, users, what is held of wallets, and the numbers of the
-/// transactions whose keys are given again; beside them the batch's time. One row at least, and a row of the result says
+/// transactions whose keys are given again; beside them the batch's time and where the journal ends. One row at least, and a row of the result says
 /// nothing but what its lists have at that place: one statement costs less than four.
 pub(super) const LOAD: &str = concat!(
     "SELECT ",
     session_columns!(),
     ", ",
     user_columns!(),
-    ", a.owner, a.kind, a.currency, a.balance, t.no, n.now FROM (SELECT greatest(c.at, ",
+    ", a.owner, a.kind, a.currency, a.balance, t.no, n.now, n.last FROM (SELECT greatest(c.at, ",
     now_ms!(),
-    ") AS now FROM chain c) n \
+    ") AS now, c.last_transaction AS last FROM chain c) n \
      LEFT JOIN unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[]) \
      w (session, user_id, holds, owner, key) ON true \
      LEFT JOIN sessions s ON s.id = w.session LEFT JOIN users u ON u.id = w.user_id \
@@ -190,16 +190,18 @@ pub(super) const RECENT_PAYMENTS: &str = concat!(
      AND NOT EXISTS (SELECT 1 FROM transactions s WHERE s.about = t.id AND s.status IN ('rejected', 'voided', 'expired')) \
      ORDER BY t.no DESC LIMIT $9::bigint) r"
 );
-/// What risk rules remember of payers and of payees, oldest first: of each as much as
-/// [`REMEMBERED`](crate::ledger::REMEMBERED).
-pub(super) const ACTIVITY: &str = "SELECT p.of_user, p.is_out, p.other, p.kind, p.amount, p.currency, p.description, p.reference, \
+/// What risk rules remember of payers and of payees, oldest first, of each after the transaction up to which it is known:
+/// at most as much as [`REMEMBERED`](crate::ledger::REMEMBERED). Where everything is known nothing is looked for.
+pub(super) const ACTIVITY: &str = "SELECT p.of_user, p.no, p.is_out, p.other, p.kind, p.amount, p.currency, p.description, p.reference, \
      p.decline IS NOT NULL, p.status, p.created_at FROM ( \
-     SELECT w.id AS of_user, TRUE AS is_out, t.to_user AS other, t.* FROM unnest($1::uuid[]) w (id) CROSS JOIN LATERAL ( \
-     SELECT f.* FROM transactions f WHERE f.from_user = w.id AND f.kind IN ('payment', 'approval') \
+     SELECT w.id AS of_user, TRUE AS is_out, t.to_user AS other, t.* FROM unnest($1::uuid[], $2::bigint[]) w (id, known) \
+     JOIN chain c ON c.last_transaction > w.known CROSS JOIN LATERAL ( \
+     SELECT f.* FROM transactions f WHERE f.from_user = w.id AND f.no > w.known AND f.kind IN ('payment', 'approval') \
      ORDER BY f.no DESC LIMIT 32) t \
-     UNION ALL SELECT w.id, FALSE, t.from_user, t.* FROM unnest($2::uuid[]) w (id) CROSS JOIN LATERAL ( \
-     SELECT g.* FROM transactions g WHERE g.to_user = w.id AND g.kind = 'payment' AND g.decline IS NULL \
-     ORDER BY g.no DESC LIMIT 32) t) p ORDER BY p.no";
+     UNION ALL SELECT w.id, FALSE, t.from_user, t.* FROM unnest($3::uuid[], $4::bigint[]) w (id, known) \
+     JOIN chain c ON c.last_transaction > w.known CROSS JOIN LATERAL ( \
+     SELECT g.* FROM transactions g WHERE g.to_user = w.id AND g.no > w.known AND g.kind = 'payment' \
+     AND g.decline IS NULL ORDER BY g.no DESC LIMIT 32) t) p ORDER BY p.no";
 pub(super) const ENTRIES_OF: &str = "SELECT e.transaction_no, a.owner, a.kind, a.currency, e.amount, e.balance_after \
      FROM unnest($1::bigint[]) w (no) JOIN entries e ON e.no >= w.no * 8 AND e.no < w.no * 8 + 8 \
      JOIN accounts a ON a.id = e.account ORDER BY e.no";
