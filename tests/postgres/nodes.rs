@@ -107,8 +107,9 @@ fn what_a_node_knows_of_users_is_never_older_than_the_journal() {
     let answers: Vec<u16> = std::thread::scope(|scope| {
         let pay = &pay;
         let (one, two, ben, dan) = (&one, &two, &ben, &dan);
-        let on =
-            |time: usize| move || pay(if time % 2 == 0 { one } else { two }, ben, dan, format!("ben {time}"));
+        let on = |time: usize| {
+            move || pay(if time.is_multiple_of(2) { one } else { two }, ben, dan, format!("ben {time}"))
+        };
         let threads: Vec<_> = (0..30).map(|time| scope.spawn(on(time))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
