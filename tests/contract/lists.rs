@@ -1,6 +1,7 @@
 //! An owner's records while more arrive and folds run: what was acknowledged is seen, and no page has a gap.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use farthing::clock::Clock;
 use farthing::ledger::{
@@ -82,6 +83,8 @@ async fn lists_stay_whole(place: Place) {
             assert!(newest.starts_with(&oldest), "what was seen once is seen later");
         }
         rounds += 1;
+        // Without a pause the reader can keep a runtime of two threads from the writer for seconds.
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let made = writer.await.unwrap();
     drop(store);
