@@ -152,3 +152,41 @@ async fn sqlite_lists_stay_whole_while_records_arrive() {
 async fn postgres_lists_stay_whole_while_records_arrive() {
     lists_stay_whole(Place::database()).await;
 }
+
+/// What was opened by one runtime answers another, and goes on when that one stands still.
+async fn another_runtime_may_ask(place: Place) {
+    let store = place.open(&Clock::system()).await;
+    let page = PageRequest { after: None, limit: 1 };
+    let order = Order::OldestFirst;
+    let query = RecordQuery { kind: RecordKind::Notice, owner: None, parent: None, order, page };
+    let asked = Arc::clone(&store);
+    let other = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            // At once, so that there are not enough connections yet.
+            let reads = (0..16).map(|_| {
+                let asked = Arc::clone(&asked);
+                tokio::spawn(async move { asked.records(query).await })
+            });
+            for read in reads.collect::<Vec<_>>() {
+                read.await.unwrap().unwrap();
+            }
+        });
+        runtime
+    });
+    let standing = other.join().unwrap();
+    for _ in 0..16 {
+        store.records(query).await.unwrap();
+    }
+    standing.shutdown_background();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_sqlite_another_runtime_may_ask() {
+    another_runtime_may_ask(Place::folder()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgres_another_runtime_may_ask() {
+    another_runtime_may_ask(Place::database()).await;
+}

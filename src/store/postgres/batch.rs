@@ -102,7 +102,7 @@ async fn attempt(
     began: Instant,
 ) -> Attempt {
     let left = || PATIENCE.saturating_sub(began.elapsed());
-    let client = match in_time(left(), connect::take(&shared.writers)).await {
+    let client = match in_time(left(), connect::take(&shared.writers, &shared.runtime)).await {
         Ok(Ok(client)) => client,
         Ok(Err(fault)) | Err(fault) => return Attempt::Failed(fault),
     };
@@ -194,7 +194,7 @@ async fn resolve(shared: &Shared, batch: Uuid) -> Resolved {
 
 async fn fence(shared: &Shared, batch: Uuid) -> Result<Resolved, Fault> {
     // A connection of its own if the look-up is given up: a fence that still waits must not hold up the next batch.
-    let client = Object::take(connect::take(&shared.writers).await?);
+    let client = Object::take(connect::take(&shared.writers, &shared.runtime).await?);
     let statement = client.prepare_cached(statements::ADD_BATCH).await?;
     match client.execute(&statement, &[&batch]).await {
         Ok(_) => Ok(Resolved::Never),

@@ -20,6 +20,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio::runtime::Handle;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -154,11 +155,13 @@ pub(super) fn pool(
         .map_err(|error| OpenError::Unusable(format!("cannot make the pool of connections: {error}")))
 }
 
-/// A connection of the pool. Where the system has no thread to look the database's name up, making one panics: a fault
-/// like any other, or the task that asked would have ended for good.
-pub(super) async fn take(pool: &Pool) -> Result<Object, Fault> {
+/// A connection of the pool. One that is made belongs to the store's own runtime, whichever asks: another may be slower, or
+/// end. Where the system has no thread to look the database's name up, making one panics: a fault like any other, or the
+/// task that asked would have ended for good.
+pub(super) async fn take(pool: &Pool, runtime: &Handle) -> Result<Object, Fault> {
     let mut taking = pin!(pool.get());
     poll_fn(|context| {
+        let _of = runtime.enter();
         let polled = catch_unwind(AssertUnwindSafe(|| taking.as_mut().poll(context)));
         polled.map_or_else(
             |_| Poll::Ready(Err(Fault::Transient("a connection could not be made".into()))),

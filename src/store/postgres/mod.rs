@@ -41,6 +41,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool};
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -84,6 +85,8 @@ const FORGET_EVERY: u32 = 1_200;
 struct Shared {
     writers: Pool,
     readers: Pool,
+    /// The runtime that opened the store: connections are its own.
+    runtime: Handle,
     rules: Rules,
     clock: Clock,
     gauges: Gauges,
@@ -131,7 +134,8 @@ impl PostgresStore {
         prepare(settings, &keys.into(), &rules, &clock).await?;
         let (writers, readers) = (connect::writers(settings)?, connect::readers(settings)?);
         let gauges = Gauges::default();
-        let shared = Arc::new(Shared { writers, readers, rules, clock, gauges, telemetry });
+        let runtime = Handle::current();
+        let shared = Arc::new(Shared { writers, readers, runtime, rules, clock, gauges, telemetry });
         let (head, writable) =
             reads::head(&shared).await.map_err(|fault| OpenError::Unusable(fault.to_string()))?;
         shared.saw(&head);

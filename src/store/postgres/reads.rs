@@ -65,7 +65,7 @@ async fn query_once(
     sql: &str,
     parameters: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<Row>, Fault> {
-    let client = connect::take(&shared.readers).await?;
+    let client = connect::take(&shared.readers, &shared.runtime).await?;
     let statement = client.prepare_cached(sql).await?;
     match client.query(&statement, parameters).await {
         Ok(rows) => Ok(rows),
