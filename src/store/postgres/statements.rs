@@ -134,8 +134,8 @@ pub(super) const STEPS_OF: &str = concat!(
     " FROM transactions t WHERE t.about = $1 ORDER BY t.no LIMIT $2"
 );
 /// What most commands look at, each by its own list: sessions, users, what is held of wallets, and the numbers of the
-/// transactions whose keys are given again; beside them the batch's time and where the journal ends. One row at least, and a row of the result says
-/// nothing but what its lists have at that place: one statement costs less than four.
+/// transactions whose keys are given again; beside them the batch's time and where the journal ends. One row at least, and
+/// a row of the result says nothing but what its lists have at that place: one statement costs less than four.
 pub(super) const LOAD: &str = concat!(
     "SELECT ",
     session_columns!(),
