@@ -131,16 +131,18 @@ pub async fn measure(
     let second = Seeded { tokens: other_tokens, user_ids: user_ids.clone(), ..Seeded::default() };
     let authority = authorities.first().cloned().unwrap_or_default();
 
+    let warmed_up = |load: Load| Load { warm_up: WARM_UP.min(load.duration), ..load };
     look_in(&authority, &first.tokens).await?;
-    let without = load::run(load(args, authorities.clone(), first, random).await?).await?;
+    let load = super::load(args, authorities.clone(), first, random).await?;
+    let without = load::run(warmed_up(load)).await?;
     if without.has_failures() {
         let Measured { statuses, errors, samples, .. } = without;
         return Err(BenchError::Server(format!("without webhooks: {statuses:?} {errors:?} {samples:?}")));
     }
     look_in(&authority, &second.tokens).await?;
     endpoints.register(&authority, &second).await?;
-    let load = Load { keeps_answers: true, ..load(args, authorities, second, random).await? };
-    let with = load::run(load).await?;
+    let load = super::load(args, authorities, second, random).await?;
+    let with = load::run(Load { keeps_answers: true, ..warmed_up(load) }).await?;
 
     let awaited = awaited(&with, &user_ids)?;
     let end = Instant::now() + GRACE;
@@ -166,16 +168,6 @@ pub async fn measure(
         delay_ms: Latency::of(&delays),
     };
     Ok((with, figures))
-}
-
-async fn load(
-    args: &BenchArgs,
-    authorities: Vec<String>,
-    seeded: Seeded,
-    random: &mut Random,
-) -> Result<Load, BenchError> {
-    let load = super::load(args, authorities, seeded, random).await?;
-    Ok(Load { warm_up: WARM_UP.min(load.duration), ..load })
 }
 
 /// Uses each session once.
