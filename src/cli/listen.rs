@@ -136,8 +136,7 @@ impl Listener {
         };
         let path = format!("/events/stream?include=resent&scope={}{begin}", self.scope);
         let mut body = self.remote.ask(Method::GET, &path, None).await?.into_body();
-        tell("listening");
-        let (mut text, mut place) = (String::new(), None);
+        let (mut text, mut place, mut has_begun) = (String::new(), None, false);
         while let Some(piece) = next_piece(&mut body).await? {
             text.push_str(&piece);
             while let Some((line, rest)) = text.split_once('\n') {
@@ -149,8 +148,13 @@ impl Listener {
                     let event: Value = serde_json::from_str(data).map_err(Asked::away)?;
                     self.forward(&event, data).await;
                 } else if line.is_empty() {
-                    // The end of an event, or of the place alone with which a stream begins.
+                    // The end of an event, or of the place alone with which a stream begins. Without it a broken
+                    // connection would be opened anew at a later place, so nobody is told before.
                     self.place = place.take().or(self.place.take());
+                    if !has_begun && self.place.is_some() {
+                        tell("listening");
+                        has_begun = true;
+                    }
                 }
             }
         }

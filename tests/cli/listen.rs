@@ -1,6 +1,6 @@
 //! `listen`: what was missed, what happens and what is sent again arrives at a program on a local port.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
@@ -12,31 +12,36 @@ use super::support::receiver::{Received, Receiver};
 use super::support::{Server, User};
 
 /// A running `listen`, which ends with the test.
-struct Listening(Child);
+struct Listening {
+    child: Child,
+    /// What it said until it listened.
+    said: Vec<String>,
+}
 
 impl Listening {
     fn start(
         folder: &std::path::Path,
         server: SocketAddr,
-        user: &User,
+        token: &str,
         receiver: &Receiver,
         more: &[&str],
     ) -> Self {
         let url = format!("http://{server}");
         let args = ["listen", "--forward-to", &receiver.url(), "--url", &url, "--event", "payment.*"];
-        let mut listen = command(folder, &[("FARTHING_TOKEN", &user.token)], &[&args[..], more].concat());
+        let mut listen = command(folder, &[("FARTHING_TOKEN", token)], &[&args[..], more].concat());
         let mut child =
             listen.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let said = BufReader::new(child.stderr.take().unwrap()).lines();
-        assert!(said.map_while(Result::ok).any(|line| line == "listening"), "it does not come to listen");
-        Self(child)
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let said: Vec<String> = lines.take_while(|line| line != "listening").collect();
+        assert!(child.try_wait().unwrap().is_none(), "it does not come to listen: {said:?}");
+        Self { child, said }
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -74,7 +79,7 @@ fn what_was_missed_what_happens_and_what_is_sent_again_arrives() {
     hook.wait_for(2);
 
     let folder = tempfile::tempdir().unwrap();
-    let listening = Listening::start(folder.path(), server.address(), &ada, &local, &["--since", "1h"]);
+    let listening = Listening::start(folder.path(), server.address(), &ada.token, &local, &["--since", "1h"]);
     assert_eq!(amounts(&local.wait_for(1)), ["1.00"]);
     pay(&mut ada, "2");
     assert_eq!(amounts(&local.wait_for(2)), ["1.00", "2.00"]);
@@ -90,7 +95,7 @@ fn what_was_missed_what_happens_and_what_is_sent_again_arrives() {
     assert_eq!(amounts(&local.wait_for(5))[3..], ["1.00", "2.00"]);
     // Nothing is told again by going on.
     drop(listening);
-    let _listening = Listening::start(folder.path(), server.address(), &ada, &local, &[]);
+    let _listening = Listening::start(folder.path(), server.address(), &ada.token, &local, &[]);
     pay(&mut ada, "3");
     assert_eq!(amounts(&local.wait_for(6))[5..], ["3.00"]);
 }
@@ -143,7 +148,7 @@ fn nothing_is_missed_while_the_connection_is_broken() {
     let webhook = pay_with_webhook(&mut ada, &hook, "1");
     let gate = Gate::to(server.address());
     let folder = tempfile::tempdir().unwrap();
-    let _listening = Listening::start(folder.path(), gate.address, &ada, &local, &[]);
+    let _listening = Listening::start(folder.path(), gate.address, &ada.token, &local, &[]);
     // Before the first event, and after one.
     for (round, amount) in ["2", "3"].into_iter().enumerate() {
         gate.close();
@@ -155,4 +160,23 @@ fn nothing_is_missed_while_the_connection_is_broken() {
         let amount = format!("{amount}.00");
         assert_eq!(amounts(&local.wait_for(2 * round + 2))[2 * round..], [amount.as_str(), amount.as_str()]);
     }
+}
+
+#[test]
+fn a_stream_without_a_place_is_no_beginning() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let place = b": connected\nid: a-place\n\n";
+    std::thread::spawn(move || {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+        for answer in [head.as_bytes().to_vec(), [head.as_bytes(), place].concat()] {
+            let (mut client, _) = server.accept().unwrap();
+            let mut asked = BufReader::new(client.try_clone().unwrap()).lines();
+            assert!(asked.any(|line| line.unwrap().is_empty()));
+            client.write_all(&answer).unwrap();
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let listening = Listening::start(folder.path(), address, "a-token", &Receiver::start(), &[]);
+    assert_eq!(listening.said[1..], ["the stream ended; opening it again"]);
 }
