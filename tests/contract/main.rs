@@ -243,6 +243,22 @@ async fn two_users(store: &dyn Store) -> (Dice, World) {
     (dice, world)
 }
 
+/// The caller pays one cent, under a key that the number makes.
+fn payment(dice: &mut Dice, caller: Caller, payee: UserId, number: usize, description: &str) -> Command {
+    let pay = Pay {
+        shown: Shown::Nothing,
+        caller,
+        payment: PaymentId::new(dice.uuid()),
+        payee,
+        money: Money::from_minor(1, Currency::USD).unwrap(),
+        memo: Memo { description: description.into(), ..Memo::default() },
+        capture: Capture::Automatic,
+        key: IdempotencyKey::parse(&format!("k{number}")).ok(),
+    };
+    let origin = Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None };
+    Command { origin, action: Action::Pay(pay) }
+}
+
 /// Readers page through a history while payments arrive and folds run: no row is missed, none is seen twice.
 async fn pages_stay_whole(place: Place) {
     let clock = Clock::system();
@@ -256,19 +272,8 @@ async fn pages_stay_whole(place: Place) {
         tokio::spawn(async move {
             let mut paid = Vec::new();
             for number in 0..2_000 {
-                let pay = Pay {
-                    shown: Shown::Nothing,
-                    caller,
-                    payment: PaymentId::new(dice.uuid()),
-                    payee,
-                    money: Money::from_minor(1, Currency::USD).unwrap(),
-                    memo: Memo::default(),
-                    capture: Capture::Automatic,
-                    key: IdempotencyKey::parse(&format!("k{number}")).ok(),
-                };
-                let origin = Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None };
-                let outcome = store.execute(Command { origin, action: Action::Pay(pay) }).await.unwrap();
-                match outcome.result {
+                let pay = payment(&mut dice, caller, payee, number, "");
+                match store.execute(pay).await.unwrap().result {
                     Ok(Reply::Transaction(transaction)) => paid.push(transaction.id),
                     other => panic!("{other:?}"),
                 }
@@ -382,4 +387,35 @@ async fn on_sqlite_a_poisonous_command_fails_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn on_postgres_a_poisonous_command_fails_alone() {
     poison_fails_alone(Place::database()).await;
+}
+
+/// Once the log of an embedded ledger is long, it goes into the file beside the writer, and begins anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_sqlite_a_long_log_goes_into_the_file() {
+    const MIB: usize = 1_024 * 1_024;
+    const DESCRIPTION: usize = 64_000;
+    let place = Place::folder();
+    let store = place.open(&Clock::system()).await;
+    let Place::Folder(folder) = &place else { panic!("no folder") };
+    let length =
+        |file: &str| usize::try_from(std::fs::metadata(folder.path().join(file)).unwrap().len()).unwrap();
+    let (mut dice, world) = two_users(&*store).await;
+    let description = "x".repeat(DESCRIPTION);
+    let mut pay = async |number| {
+        let pay = payment(&mut dice, world.callers[0], world.users[1], number, &description);
+        assert!(store.execute(pay).await.unwrap().result.is_ok());
+    };
+    let mut paid = 0;
+    // Not so long that the writer waits until it is in the file.
+    while length("farthing.db-wal") < 80 * MIB {
+        paid += 1;
+        pay(paid).await;
+    }
+    wait::until("the file holds them", || length("farthing.db") + 16 * MIB > paid * DESCRIPTION);
+    for number in paid..2 * paid {
+        pay(number + 1).await;
+    }
+    assert!(length("farthing.db-wal") < 110 * MIB);
+    store.close().await.unwrap();
+    assert_eq!(farthing::store::verify(&place.location()).unwrap().discrepancies, Vec::<String>::new());
 }

@@ -1,7 +1,7 @@
 //! Opening the file: connections with the settings that durability needs, read back and not assumed, and migrations.
 //!
-//! One connection writes and checkpoints; all others are read-only. `SQLite` before 3.51.3 can corrupt a WAL that two
-//! connections checkpoint, so an older library is refused.
+//! One connection writes, one checkpoints beside it, and all others are read-only. `SQLite` before 3.51.3 can corrupt a WAL
+//! that two connections checkpoint, so an older library is refused.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -35,9 +35,6 @@ const MIGRATIONS: &[&str] = &[
 ];
 const OLDEST_LIBRARY: i32 = 3_051_003;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// WAL pages after which a commit also checkpoints: 64 MiB. Pages that were written often go into the file once, so that
-/// seldom is less altogether.
-const CHECKPOINT_PAGES: i64 = 16_384;
 
 /// Opens the file for writing, makes it where there is none, and brings its schema up to date.
 pub(super) fn writer(folder: &Path) -> Result<Connection, OpenError> {
@@ -48,7 +45,6 @@ pub(super) fn writer(folder: &Path) -> Result<Connection, OpenError> {
     let mut connection = open_writable(&path)?;
     let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -32000;")?;
-    connection.query_row(&format!("PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}"), [], |_| Ok(()))?;
     let synchronous: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
     if journal != "wal" || synchronous != 2 {
         return Err(unusable("the database does not take journal_mode = WAL with synchronous = FULL"));
@@ -70,6 +66,14 @@ pub(super) fn copy_target(folder: &Path) -> Result<Connection, OpenError> {
     let connection = open_writable(&folder.join(FILE))?;
     connection.query_row("PRAGMA journal_mode = OFF", [], |_| Ok(()))?;
     connection.execute_batch("PRAGMA synchronous = OFF;")?;
+    Ok(connection)
+}
+
+/// Opens the file beside its writer, to bring into it what the log holds. Another file and log may take their places before
+/// this is closed: what belongs to them is not touched then.
+pub(super) fn beside(folder: &Path) -> Result<Connection, OpenError> {
+    let connection = open(&folder.join(FILE), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(connection)
 }
 

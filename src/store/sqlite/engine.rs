@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::fault::Fault;
+use super::flusher::Log;
 use super::fold::{Fold, FoldPace};
 use super::key_index::KeyIndex;
 use super::recents::Recents;
@@ -51,6 +52,7 @@ pub(super) type KeyHashes = HashMap<u64, Vec<i64>>;
 /// The writer's state. Thrown away and made anew after a fault.
 pub(super) struct Engine {
     pub(super) connection: Connection,
+    pub(super) log: Log,
     pub(super) shared: Arc<Shared>,
     rules: Rules,
     clock: Clock,
@@ -100,16 +102,18 @@ enum Durability {
 impl Engine {
     /// An engine on that connection, before the journal's end is read.
     pub(super) fn new(
-        connection: Connection,
+        mut connection: Connection,
         shared: Arc<Shared>,
         rules: Rules,
         clock: Clock,
         pace: FoldPace,
     ) -> Result<Self, Fault> {
+        let log = Log::of(&mut connection)?;
         let key_index = KeyIndex::open(&connection).map_err(key_fault)?;
         let recents = Recents::new(rules.duplicate_window_ms);
         let mut engine = Self {
             connection,
+            log,
             shared,
             rules,
             clock,

@@ -1,6 +1,7 @@
 //! The embedded engine: one `SQLite` file, one writer thread, readers with connections of their own.
 //!
-//! - `writer`: gathers commands into batches, answers them, recovers from faults; `flusher`: syncs beside it what it did not;
+//! - `writer`: gathers commands into batches, answers them, recovers from faults;
+//! - `flusher`: syncs beside the writer, and brings the log into the file;
 //! - `engine`: one batch: load, decide, write, commit;
 //! - `fold` and `key_index`: what was appended in the order of time, brought into other orders in sorted bulk;
 //! - `tail`: what is not folded yet, for readers; `identities`: users and sessions in memory, exact;
@@ -138,7 +139,7 @@ impl SqliteStore {
         let (sender, receiver) = sync_channel(QUEUE);
         let writer = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || writer::run(&source, engine, &receiver, &flusher))
+            .spawn(move || writer::run(&source, engine, &receiver, flusher))
             .map_err(no_thread)?;
         Ok(Self { shared, readers, commands: Mutex::new(Some(sender)), writer: Mutex::new(Some(writer)) })
     }

@@ -132,11 +132,12 @@ fn move_aside(folder: &Path) -> io::Result<()> {
 }
 
 /// Runs until every sender is gone; then folds what is left and lets go of the file.
-pub(super) fn run(source: &Source, engine: Engine, commands: &Receiver<Waiting>, flusher: &Flusher) {
+pub(super) fn run(source: &Source, engine: Engine, commands: &Receiver<Waiting>, flusher: Flusher) {
     let (mut engine, mut behind) = (Some(engine), Behind::default());
     loop {
         let anew = source.shared.anew.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(answer) = anew {
+            let _off = flusher.keep_off();
             let begun = guarded(|| source.begin_anew(engine.take()));
             let told = begun.as_ref().map(|_| ()).map_err(|error| StoreError::Unavailable(error.to_string()));
             engine = begun.ok();
@@ -144,6 +145,7 @@ pub(super) fn run(source: &Source, engine: Engine, commands: &Receiver<Waiting>,
         }
         let Some(running) = &mut engine else {
             refuse_waiting(&mut behind, commands);
+            let _off = flusher.keep_off();
             engine = try_to_recover(source);
             continue;
         };
@@ -156,7 +158,9 @@ pub(super) fn run(source: &Source, engine: Engine, commands: &Receiver<Waiting>,
         let step = step.and_then(|()| {
             if running.wants_to_fold(false) { guarded(|| running.fold_slice(false)) } else { Ok(()) }
         });
-        if running.is_unsynced() {
+        if running.log.is_due() {
+            flusher.bring_in();
+        } else if running.is_unsynced() {
             flusher.wake();
         }
         if let Err(fault) = step {
@@ -165,6 +169,8 @@ pub(super) fn run(source: &Source, engine: Engine, commands: &Receiver<Waiting>,
             engine = None;
         }
     }
+    // The last one who has the file open brings all of the log into it.
+    drop(flusher);
     if let Some(mut engine) = engine {
         finish(&mut engine);
     }
