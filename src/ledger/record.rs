@@ -84,6 +84,11 @@ impl RecordKind {
     pub const fn is_listed_by_kind(self) -> bool {
         !matches!(self, Self::Deadline | Self::PaymentRequest | Self::Delivery)
     }
+
+    /// Whether records of this kind change with a payment alone, so that whoever holds its payer's wallet holds them, too.
+    pub const fn is_of_payment(self) -> bool {
+        matches!(self, Self::Deadline | Self::Review)
+    }
 }
 
 /// A value that is kept as a record. A type gets it by its line in the list above.

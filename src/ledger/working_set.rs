@@ -106,7 +106,7 @@ pub struct RecentPayment {
 /// A payment, and where the newest row about it left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownPayment {
-    /// Its first row.
+    /// Its first row. Nobody looks at its entries here, and a store may leave them out.
     pub first: Arc<Transaction>,
     /// How it stands.
     pub state: PaymentState,

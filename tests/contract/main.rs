@@ -17,7 +17,7 @@ use farthing::books::replay::{Change, replay};
 use farthing::clock::Clock;
 use farthing::ledger::{
     Action, AmountLimits, Caller, Capture, Command, Currency, Email, EventKind, IdempotencyKey, Lifetime,
-    Memo, Mode, Money, OpenSession, Origin, Pay, PaymentId, Register, Reply, RequestId, RiskAction,
+    Memo, Mode, Money, OpenSession, Origin, Outcome, Pay, PaymentId, Register, Reply, RequestId, RiskAction,
     RiskRules, Role, Rules, SessionId, Shown, Timestamp, TokenPair, TransactionId, UserId, WebhookRules,
 };
 use farthing::store::memory::MemoryStore;
@@ -123,6 +123,14 @@ impl Place {
     }
 }
 
+/// The answer to a later step of a payment, without the entries of its first row: a store may leave them out.
+fn without_entries(mut outcome: Outcome) -> Outcome {
+    if let Ok(Reply::Step { first, .. }) = &mut outcome.result {
+        Arc::make_mut(first).entries.clear();
+    }
+    outcome
+}
+
 async fn run_both(model: &MemoryStore, other: &dyn Store, commands: &[Command], world: &mut World) {
     // Both take the commands in the same order; the other engine may make one batch of them.
     let mut answers = Vec::new();
@@ -131,7 +139,7 @@ async fn run_both(model: &MemoryStore, other: &dyn Store, commands: &[Command], 
     }
     for (command, (expected, answer)) in commands.iter().zip(answers) {
         let (expected, answer) = (expected.unwrap(), answer.await.unwrap());
-        assert_eq!(answer, expected, "{command:?}");
+        assert_eq!(without_entries(answer), without_entries(expected.clone()), "{command:?}");
         learn(world, command, &expected);
     }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::fault::Fault;
 use super::pasts::{Pasts, Way};
 use super::records;
-use super::rows::{self, SESSION_COLUMNS, USER_COLUMNS, get};
+use super::rows::{self, SESSION_COLUMNS, TRANSACTION_COLUMNS, USER_COLUMNS, get};
 use super::statements;
 use crate::ledger::{
     AccountKey, AccountKind, Action, Command, KnownPayment, Needs, RecentPayment, RefreshState, Shown,
@@ -27,6 +27,9 @@ const HELD: usize = HOLDER + 3;
 const NUMBER: usize = HELD + 1;
 const NOW: usize = NUMBER + 1;
 const END: usize = NOW + 1;
+/// Where [`statements::PAYMENTS_BY_ID`] tells, after a transaction and a state of three columns, what is held of its sides.
+const HELD_OF_PAYER: usize = TRANSACTION_COLUMNS + 3;
+const HELD_OF_PAYEE: usize = HELD_OF_PAYER + 1;
 
 /// What a batch asks of the database before it decides.
 pub(super) struct Wanted {
@@ -167,10 +170,8 @@ pub(super) async fn load(
         record_rows,
         wallet_rows,
         side_rows,
-        side_hold_rows,
         payment_rows,
-        payment_entries,
-        state_rows,
+        payment_record_rows,
         rows,
         email_rows,
         token_rows,
@@ -184,10 +185,8 @@ pub(super) async fn load(
         query(client, r.is_empty(), statements::LOCK_RECORDS, [&r.kinds, &r.ids, &r.lookup_kinds, &r.lookups]),
         query(client, wallets.is_empty() || !no_payments, statements::LOCK_WALLETS, [wallets]),
         query(client, no_payments, statements::LOCK_WALLETS_AND_SIDES, [wallets, &payments]),
-        query(client, no_payments, statements::HOLDS_OF_SIDES, [&payments]),
         query(client, no_payments, statements::PAYMENTS_BY_ID, [&payments]),
-        query(client, no_payments, statements::ENTRIES_OF_PAYMENTS, [&payments]),
-        query(client, no_payments, statements::STATES_OF, [&payments]),
+        query(client, r.payments_ids.is_empty(), statements::RECORDS_BY_KEY, [&r.payments_kinds, &r.payments_ids]),
         query(client, false, statements::LOAD, [&time.fixed_ms, sessions, users, holds, &owners, &keys]),
         query(client, needs.emails.is_empty(), statements::USERS_BY_EMAIL, [&needs.emails]),
         query(client, tokens.is_empty(), statements::SESSIONS_BY_REFRESH, [&tokens]),
@@ -202,14 +201,14 @@ pub(super) async fn load(
     let now = rows.first().ok_or_else(|| Fault::Damaged("the chain has no head".into()))?;
     let mut set = WorkingSet::at(Timestamp::from_millis(get(now, NOW)?));
     let end: i64 = get(now, END)?;
-    for row in record_rows? {
-        set.add_record(records::record(&row)?.1);
+    for row in [record_rows?, payment_record_rows?].iter().flatten() {
+        set.add_record(records::record(row)?.1);
     }
-    for row in [wallet_rows?, side_rows?, side_hold_rows?].iter().flatten() {
+    for row in [wallet_rows?, side_rows?].iter().flatten() {
         set.accounts.insert(rows::account_key(row, 0)?, get(row, 3)?);
     }
     let given_again = take_rows(&rows, &mut set)?;
-    take_payments([&payment_rows?, &payment_entries?], &state_rows?, &mut set)?;
+    take_payments(&payment_rows?, &mut set)?;
     for row in email_rows? {
         let user = rows::user(&row, 0)?;
         set.emails.insert(user.email.folded().to_owned(), user.id);
@@ -278,17 +277,19 @@ fn active(users: &[UserId], time: LoadTime) -> Vec<UserId> {
     wanted.collect::<HashSet<_>>().into_iter().collect()
 }
 
-/// Payments with their entries, and where their newest later steps left them.
-fn take_payments(
-    [payments, entries]: [&[Row]; 2],
-    states: &[Row],
-    set: &mut WorkingSet,
-) -> Result<(), Fault> {
-    let states = states.iter().map(rows::state_of).collect::<Result<HashMap<_, _>, _>>()?;
-    for (_, first) in with_entries(payments, entries)? {
+/// Takes what [`statements::PAYMENTS_BY_ID`] found.
+fn take_payments(found: &[Row], set: &mut WorkingSet) -> Result<(), Fault> {
+    for row in found {
+        let (_, first) = rows::transaction(row)?;
+        for (side, held) in [first.from.id, first.to.id].into_iter().zip([HELD_OF_PAYER, HELD_OF_PAYEE]) {
+            if let Some(balance) = get(row, held)? {
+                let account = AccountKey::holds(side, first.money.currency());
+                set.accounts.insert(account, balance);
+            }
+        }
         let payment = first.id.into();
-        let state = states.get(&payment).copied().or_else(|| first.payment_state());
-        if let Some(state) = state {
+        let later = rows::later_state(row, TRANSACTION_COLUMNS, payment)?;
+        if let Some(state) = later.or_else(|| first.payment_state()) {
             set.payments.insert(payment, KnownPayment { first: Arc::new(first), state });
         }
     }

@@ -229,7 +229,11 @@ pub(super) async fn payment_states(
         return Ok(HashMap::new());
     }
     let ids: Vec<Uuid> = payments.iter().map(|payment| payment.uuid()).collect();
-    query(shared, statements::STATES_OF, &[&ids]).await?.iter().map(rows::state_of).collect()
+    query(shared, statements::STATES_OF, &[&ids])
+        .await?
+        .iter()
+        .filter_map(|row| rows::state_of(row).transpose())
+        .collect()
 }
 
 pub(super) async fn events(

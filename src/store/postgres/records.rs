@@ -21,16 +21,23 @@ use crate::store::{Order, Page, RecordQuery};
 pub(super) struct Wanted<'a> {
     pub(super) kinds: Vec<&'static str>,
     pub(super) ids: Vec<Uuid>,
+    /// Likewise of payments: these need no lock of their own.
+    pub(super) payments_kinds: Vec<&'static str>,
+    pub(super) payments_ids: Vec<Uuid>,
     pub(super) lookup_kinds: Vec<&'static str>,
     pub(super) lookups: Vec<&'a [u8]>,
 }
 
 impl<'a> Wanted<'a> {
     pub(super) fn by(needs: &'a Needs) -> Self {
-        let (kinds, ids) = needs.records.iter().map(|key| (key.kind.name(), key.id)).unzip();
+        let of = |is_of_payment: bool| {
+            let wanted = needs.records.iter().filter(move |key| key.kind.is_of_payment() == is_of_payment);
+            wanted.map(|key| (key.kind.name(), key.id)).unzip()
+        };
+        let ((kinds, ids), (payments_kinds, payments_ids)) = (of(false), of(true));
         let (lookup_kinds, lookups) =
             needs.record_lookups.iter().map(|(kind, lookup)| (kind.name(), &lookup[..])).unzip();
-        Self { kinds, ids, lookup_kinds, lookups }
+        Self { kinds, ids, payments_kinds, payments_ids, lookup_kinds, lookups }
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -95,11 +95,17 @@ fn state(status: &str, captured: Option<i64>, refunded: Option<i64>) -> Option<P
 }
 
 /// A payment and where its newest later step left it, from `STATES_OF`.
-pub(super) fn state_of(row: &Row) -> Result<(PaymentId, PaymentState), Fault> {
+pub(super) fn state_of(row: &Row) -> Result<Option<(PaymentId, PaymentState)>, Fault> {
     let payment = PaymentId::new(get(row, 0)?);
+    Ok(later_state(row, 1, payment)?.map(|state| (payment, state)))
+}
+
+/// Where the payment's newest later step left it, in three columns from that one on; none if there is no such step.
+pub(super) fn later_state(row: &Row, from: usize, payment: PaymentId) -> Result<Option<PaymentState>, Fault> {
+    let Some(status) = get::<Option<&str>>(row, from)? else { return Ok(None) };
+    let (captured, refunded) = (get(row, from.saturating_add(1))?, get(row, from.saturating_add(2))?);
     let damaged = || Fault::Damaged(format!("transactions about {payment}: status is not readable"));
-    let state = state(get(row, 1)?, get(row, 2)?, get(row, 3)?).ok_or_else(damaged)?;
-    Ok((payment, state))
+    state(status, captured, refunded).ok_or_else(damaged).map(Some)
 }
 
 fn decline(kind: TransactionKind, name: &str, available: Option<i64>) -> Option<Decline> {

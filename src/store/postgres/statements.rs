@@ -116,13 +116,16 @@ pub(super) const LOCK_WALLETS_AND_SIDES: &str = "SELECT a.owner, a.kind, a.curre
      WHERE a.id IN (SELECT unnest($1::uuid[]) UNION SELECT s.id FROM transactions t JOIN accounts s \
      ON s.owner IN (t.from_user, t.to_user) AND s.kind = 'wallet' AND s.currency = t.currency \
      WHERE t.id = ANY($2::uuid[])) ORDER BY a.id FOR NO KEY UPDATE";
-pub(super) const HOLDS_OF_SIDES: &str = "SELECT s.owner, s.kind, s.currency, s.balance FROM transactions t \
-     JOIN accounts s ON s.owner IN (t.from_user, t.to_user) AND s.kind = 'holds' AND s.currency = t.currency \
-     WHERE t.id = ANY($1::uuid[])";
+/// Payments without their entries, where the newest later step left each, and what is held of both sides.
 pub(super) const PAYMENTS_BY_ID: &str = concat!(
     "SELECT ",
     transaction_columns!(),
-    " FROM transactions t WHERE t.id = ANY($1::uuid[]) AND t.kind = 'payment'"
+    ", s.status, s.captured, s.refunded, f.balance, g.balance FROM transactions t \
+     LEFT JOIN LATERAL (SELECT l.status, l.captured, l.refunded FROM transactions l WHERE l.about = t.id \
+     ORDER BY l.no DESC LIMIT 1) s ON true \
+     LEFT JOIN accounts f ON f.owner = t.from_user AND f.kind = 'holds' AND f.currency = t.currency \
+     LEFT JOIN accounts g ON g.owner = t.to_user AND g.kind = 'holds' AND g.currency = t.currency \
+     WHERE t.id = ANY($1::uuid[]) AND t.kind = 'payment'"
 );
 /// Where the newest later step left each of these payments.
 pub(super) const STATES_OF: &str = "SELECT DISTINCT ON (t.about) t.about, t.status, t.captured, t.refunded FROM transactions t \
@@ -205,10 +208,6 @@ pub(super) const ACTIVITY: &str = "SELECT p.of_user, p.no, p.is_out, p.other, p.
 pub(super) const ENTRIES_OF: &str = "SELECT e.transaction_no, a.owner, a.kind, a.currency, e.amount, e.balance_after \
      FROM unnest($1::bigint[]) w (no) JOIN entries e ON e.no >= w.no * 8 AND e.no < w.no * 8 + 8 \
      JOIN accounts a ON a.id = e.account ORDER BY e.no";
-/// The entries of payments' first rows, in the same round trip as those.
-pub(super) const ENTRIES_OF_PAYMENTS: &str = "SELECT e.transaction_no, a.owner, a.kind, a.currency, e.amount, e.balance_after \
-     FROM transactions t JOIN entries e ON e.no >= t.no * 8 AND e.no < t.no * 8 + 8 \
-     JOIN accounts a ON a.id = e.account WHERE t.id = ANY($1::uuid[]) ORDER BY e.no";
 
 // Write.
 pub(super) const ADD_BATCH: &str = "INSERT INTO batches (id) VALUES ($1)";
@@ -481,14 +480,12 @@ pub(super) const FORGET_NEWS: &str = "DELETE FROM throttle_news WHERE at < now()
 pub(super) const WRITER: &[&str] = &[
     LOCK_USERS,
     ADD_RECORDS,
-    HOLDS_OF_SIDES,
     LOCK_RECORDS,
+    RECORDS_BY_KEY,
     LOCK_WALLETS,
     LOCK_WALLETS_AND_SIDES,
     PAYMENTS_BY_ID,
     REMOVE_RECORDS,
-    ENTRIES_OF_PAYMENTS,
-    STATES_OF,
     UPDATE_RECORDS,
     LOAD,
     USERS_BY_EMAIL,

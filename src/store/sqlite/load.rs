@@ -165,11 +165,10 @@ pub(super) fn bare_transaction(connection: &Connection, no: i64) -> Result<Trans
 pub(super) fn payment(connection: &Connection, id: PaymentId) -> Result<Option<KnownPayment>, Fault> {
     let mut statement = connection.prepare_cached(statements::TRANSACTION_BY_ID)?;
     let mut found = statement.query([id.uuid()])?;
-    let Some((no, mut first)) = found.next()?.map(rows::transaction).transpose()? else { return Ok(None) };
+    let Some((_, first)) = found.next()?.map(rows::transaction).transpose()? else { return Ok(None) };
     if first.kind != TransactionKind::Payment {
         return Ok(None);
     }
-    first.entries = entries(connection, no)?;
     let state = state(connection, id)?.or_else(|| first.payment_state());
     Ok(state.map(|state| KnownPayment { first: Arc::new(first), state }))
 }
