@@ -71,7 +71,7 @@ pub fn render(event: &FeedEvent) -> String {
             Some(told) => Data::Movement(step(transaction, told)),
             None => Data::Movement(movement(transaction)),
         },
-        Told::Notice { notice, .. } => Data::Notice(&notice.data),
+        Told::Notice { data, .. } => Data::Notice(data),
     };
     let view = EventView { id: event.id, kind: event.kind.name(), timestamp: Text(event.at), data };
     // Plain structs, whose serialisation into memory cannot fail.

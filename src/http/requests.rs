@@ -17,7 +17,8 @@ use crate::teller::{self, NewRequest, RequestNow};
 
 /// The request as that user may see it: which payment it was is for its two sides.
 fn view(now: &RequestNow, seer: UserId, origin: &str) -> Value {
-    let told = json!(now.request.told(&now.record, now.to_name.as_deref(), now.at));
+    let made = (now.id, now.record.created_at);
+    let told = json!(now.request.told(made, (now.to, now.to_name.as_deref()), now.at));
     let is_side = match now.request.end {
         Some(RequestEnd::Paid { by, .. }) => seer == by || seer == now.to,
         Some(RequestEnd::Cancelled { .. }) | None => true,

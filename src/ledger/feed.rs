@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{
-    Command, Filing, PaymentStatus, Record, RecordKey, Stored, Timestamp, Transaction, TransactionKind, User,
-    UserId, WorkingSet,
+    Command, Filing, PaymentRequest, PaymentRequestId, PaymentStatus, Record, RecordKey, Stored, Timestamp,
+    Transaction, TransactionKind, User, UserId, WorkingSet,
 };
 
 /// For how long a notice is kept, in milliseconds: 90 days.
@@ -146,13 +146,43 @@ pub struct Notice {
     pub name: String,
     /// What it is about: events about one thing arrive in order.
     pub object: Uuid,
-    /// The thing as it was then: JSON that nobody here looks into.
-    pub data: Box<RawValue>,
+    /// The thing as it was then: JSON that nobody here looks into. None if `request` says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Box<RawValue>>,
+    /// The thing as it was then, if it is a payment request: of these there are as many as of payments, and what is told of
+    /// one takes three times the room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestThen>,
     /// The only webhook that gets it; none if it is for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub only: Option<Uuid>,
 }
 
+/// A payment request as it was when something about it was told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RequestThen {
+    /// The request.
+    pub request: PaymentRequest,
+    /// When it was made, if not when this was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub made_at: Option<Timestamp>,
+    /// Its maker's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_name: Option<String>,
+}
+
 impl Notice {
+    /// What the notice in that record says of the thing, as clients are told of it.
+    pub fn told(self, record: &Record) -> Box<RawValue> {
+        let Self { object, data, request: then, .. } = self;
+        let told = then.as_ref().map(|then| {
+            let made = (PaymentRequestId::new(object), then.made_at.unwrap_or(record.created_at));
+            let to = (record.filing.owner, then.to_name.as_deref());
+            raw(&then.request.told(made, to, record.created_at))
+        });
+        told.or(data).unwrap_or_else(|| RawValue::NULL.to_owned())
+    }
+
     /// Whether the notice in that record was kept long enough. Their order is that of their times, so that none needs to be
     /// filed under when it is due.
     pub fn is_over(record: &Record, now: Timestamp) -> bool {
@@ -179,16 +209,30 @@ impl WorkingSet {
     /// Writes a notice. The first of a command has the id of its request; later ones differ from it in their last bits.
     pub(super) fn tell(&mut self, command: &Command, draft: NoticeDraft) -> Uuid {
         let NoticeDraft { kind, owner, object, data, only } = draft;
+        let name = kind.name().to_owned();
+        self.put_notice(command, owner, &Notice { name, object, data: Some(data), request: None, only })
+    }
+
+    fn put_notice(&mut self, command: &Command, owner: UserId, notice: &Notice) -> Uuid {
         let own = command.origin.request.uuid();
         let is_free = |id: &Uuid| !self.records.contains_key(&RecordKey::of::<Notice>(*id));
         let mut ids = (0..=u128::MAX).map(|ordinal| Uuid::from_u128(own.as_u128() ^ ordinal));
         let id = ids.find(is_free).unwrap_or(own);
-        self.put_record(
-            id,
-            Filing::under(owner),
-            &Notice { name: kind.name().to_owned(), object, data, only },
-        );
+        self.put_record(id, Filing::under(owner), notice);
         id
+    }
+
+    /// Tells what changed about a payment request.
+    pub(super) fn tell_request(
+        &mut self,
+        command: &Command,
+        kind: EventType,
+        (owner, object): (UserId, Uuid),
+        request: RequestThen,
+    ) {
+        let name = kind.name().to_owned();
+        let notice = Notice { name, object, data: None, request: Some(request), only: None };
+        self.put_notice(command, owner, &notice);
     }
 
     /// Tells what changed about a thing that is its owner's alone.

@@ -50,7 +50,7 @@ pub use delivery::{
     Try, TryResult, lane,
 };
 pub use event::{Detail, EventDraft, EventKind, SecurityEvent, Severity};
-pub use feed::{EventSource, EventType, FeedCursor, FeedPosition, Notice, NoticeDraft};
+pub use feed::{EventSource, EventType, FeedCursor, FeedPosition, Notice, NoticeDraft, RequestThen};
 pub use id::{
     DeliveryId, EventId, IdError, IdMap, KeyId, PaymentId, PaymentRequestId, RefundId, RequestId, ScheduleId,
     SecurityEventId, SessionId, TransactionId, UserId, WebhookId,

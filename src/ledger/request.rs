@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::feed::ToldParty;
 use super::{
-    Caller, Currency, Money, Needs, Pay, PaymentId, PaymentRequestId, Record, RecordKey, Timestamp, UserId,
+    Caller, Currency, Money, Needs, Pay, PaymentId, PaymentRequestId, RecordKey, Timestamp, UserId,
 };
 
 /// What somebody asks to be paid. The record's owner is who asks.
@@ -17,10 +17,13 @@ pub struct PaymentRequest {
     /// How much.
     pub money: Money,
     /// What for; empty if nothing was said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// From when on it can no longer be paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// What ended it, if anything did.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<RequestEnd>,
 }
 
@@ -84,8 +87,14 @@ impl PaymentRequest {
         }
     }
 
-    /// The request as its maker, whose name is given, is told of it at that time, in answers and in events.
-    pub fn told<'a>(&'a self, record: &Record, to_name: Option<&'a str>, now: Timestamp) -> ToldRequest<'a> {
+    /// The request of that id and time as its maker, whose id and name are given, is told of it at a time, in answers and
+    /// in events.
+    pub fn told<'a>(
+        &'a self,
+        (id, created_at): (PaymentRequestId, Timestamp),
+        (to, to_name): (UserId, Option<&'a str>),
+        now: Timestamp,
+    ) -> ToldRequest<'a> {
         let (payment, ended_at) = match self.end {
             None => (None, None),
             Some(RequestEnd::Cancelled { at }) => (None, Some(at)),
@@ -93,15 +102,15 @@ impl PaymentRequest {
         };
         ToldRequest {
             amount: self.money.to_string(),
-            created_at: record.created_at.to_string(),
+            created_at: created_at.to_string(),
             currency: self.money.currency(),
             description: (!self.description.is_empty()).then_some(&self.description),
             ended_at: ended_at.map(|at| at.to_string()),
             expires_at: self.expires_at.map(|at| at.to_string()),
-            id: PaymentRequestId::new(record.key.id),
+            id,
             payment,
             status: self.status(now),
-            to: ToldParty::new(record.filing.owner, to_name),
+            to: ToldParty::new(to, to_name),
         }
     }
 }

@@ -234,12 +234,13 @@ impl WorkingSet {
     /// Writes a record: a new one, or another state of the one with that id.
     pub(super) fn put_record<T: Stored>(&mut self, id: Uuid, filing: Filing, value: &T) {
         let key = RecordKey::of::<T>(id);
-        let value = serde_json::to_string(value).unwrap_or_default();
+        let mut value = serde_json::to_string(value).unwrap_or_default();
         debug_assert!(T::KIND.can_read(&value), "the value of {key} could not be read back");
         let before = self.take_record(key);
         let stays = before.as_ref().is_none_or(|before| before.filing.owner == filing.owner);
         assert!(stays, "{key} would get another owner");
         if before.is_none() {
+            value.extend(std::iter::repeat_n(' ', T::KIND.room()));
             self.changes.added_records.push(key);
         } else if !self.changes.added_records.contains(&key) {
             push_new(&mut self.changes.updated_records, key);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{Teller, TellerError};
@@ -39,8 +40,10 @@ pub enum Told {
     Notice {
         /// Whom it concerns.
         owner: UserId,
-        /// What it says.
-        notice: Notice,
+        /// The thing as it was then: JSON that nobody here looks into.
+        data: Box<RawValue>,
+        /// The only webhook that gets it; none if it is for all.
+        only: Option<Uuid>,
     },
 }
 
@@ -57,7 +60,7 @@ impl FeedEvent {
     pub fn only(&self) -> Option<Uuid> {
         match &self.told {
             Told::Transaction(_) => None,
-            Told::Notice { notice, .. } => notice.only,
+            Told::Notice { only, .. } => *only,
         }
     }
 
@@ -86,7 +89,11 @@ impl FeedEvent {
             at: record.created_at,
             source: EventSource::Notice(id),
             object: notice.object,
-            told: Told::Notice { owner: record.filing.owner, notice },
+            told: Told::Notice {
+                owner: record.filing.owner,
+                only: notice.only,
+                data: notice.told(record),
+            },
             position: FeedPosition { notice: place, ..before },
         })
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::super::{
     Caller, CancelRequest, Command, EventType, Filing, LapseRequest, MakeRequest, PayRequested, PaymentId,
-    PaymentRequest, PaymentRequestId, RecordKey, Refusal, RequestEnd, RequestStatus, Rules, Transaction,
-    User, UserId, WorkingSet,
+    PaymentRequest, PaymentRequestId, RecordKey, Refusal, RequestEnd, RequestStatus, RequestThen, Rules,
+    Transaction, User, UserId, WorkingSet,
 };
 use super::factors::Asked;
 use super::payments::{answered, check_payment, replay, write_payment};
@@ -23,7 +23,7 @@ pub(super) fn make(set: &mut WorkingSet, command: &Command, make: &MakeRequest) 
         expires_at: make.expires_in_ms.map(|millis| set.now.plus_millis(millis)),
         end: None,
     };
-    put(set, command, EventType::RequestCreated, (make.request, &request), (user.id, user.name.as_deref()))
+    put(set, command, EventType::RequestCreated, (make.request, request), (user.id, user.name.clone()))
 }
 
 pub(super) fn cancel(
@@ -42,8 +42,8 @@ pub(super) fn cancel(
         RequestStatus::Paid => Err(Refusal::RequestState { status: RequestStatus::Paid }),
         RequestStatus::Open | RequestStatus::Expired => {
             request.end = Some(RequestEnd::Cancelled { at: set.now });
-            let to = (user.id, user.name.as_deref());
-            put(set, command, EventType::RequestCancelled, (cancel.request, &request), to)
+            let to = (user.id, user.name.clone());
+            put(set, command, EventType::RequestCancelled, (cancel.request, request), to)
         }
     }
 }
@@ -58,7 +58,7 @@ pub(super) fn lapse(set: &mut WorkingSet, command: &Command, lapse: &LapseReques
     }
     let owner = record.filing.owner;
     let name = set.users.get(&owner).and_then(|user| user.name.clone());
-    put(set, command, EventType::RequestExpired, (lapse.request, &request), (owner, name.as_deref()))
+    put(set, command, EventType::RequestExpired, (lapse.request, request), (owner, name))
 }
 
 pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, asked: &PayRequested) -> Outcome {
@@ -98,8 +98,7 @@ fn pay_open(
     let to_name = payee.name.clone();
     let reply = write_payment(rules, set, command, pay, (payer, payee), &mut Asked::of(pay.shown))?;
     request.end = Some(RequestEnd::Paid { payment: pay.payment, by: payer.id, at: set.now });
-    let to = (record.filing.owner, to_name.as_deref());
-    put(set, command, EventType::RequestPaid, (id, &request), to)?;
+    put(set, command, EventType::RequestPaid, (id, request), (record.filing.owner, to_name))?;
     Ok(reply)
 }
 
@@ -115,8 +114,8 @@ pub(super) fn reopen(
         && matches!(request.end, Some(RequestEnd::Paid { payment: by, .. }) if by == payment)
     {
         request.end = None;
-        let to = (first.to.id, first.to.name.as_deref());
-        put(set, command, EventType::RequestReopened, (id, &request), to)?;
+        let to = (first.to.id, first.to.name.clone());
+        put(set, command, EventType::RequestReopened, (id, request), to)?;
     }
     Ok(())
 }
@@ -131,15 +130,15 @@ fn put(
     set: &mut WorkingSet,
     command: &Command,
     kind: EventType,
-    (id, request): (PaymentRequestId, &PaymentRequest),
-    (owner, name): (UserId, Option<&str>),
+    (id, request): (PaymentRequestId, PaymentRequest),
+    (owner, to_name): (UserId, Option<String>),
 ) -> Result<Reply, Refusal> {
     let waits = request.end.is_none() && kind != EventType::RequestExpired;
     let due_at = request.expires_at.filter(|_| waits);
-    set.put_record(id.uuid(), Filing { due_at, ..Filing::under(owner) }, request);
+    set.put_record(id.uuid(), Filing { due_at, ..Filing::under(owner) }, &request);
     let record = set.records.get(&RecordKey::of::<PaymentRequest>(id.uuid())).cloned();
     let record = record.ok_or(Refusal::RequestNotFound)?;
-    let told = request.told(&record, name, set.now);
-    set.tell_owner(command, kind, owner, (id.uuid(), told));
+    let made_at = Some(record.created_at).filter(|made_at| *made_at != set.now);
+    set.tell_request(command, kind, (owner, id.uuid()), RequestThen { request, made_at, to_name });
     Ok(Reply::Record(record))
 }
