@@ -107,7 +107,10 @@ fn an_earlier_embedded_ledger_is_served_as_before() {
 }
 
 /// What migrations after the seventh did to an embedded ledger, undone.
-const BACK_TO_7: &str = "DROP TRIGGER records_are_unlisted; DROP TABLE record_lists; \
+const BACK_TO_7: &str = "INSERT INTO records SELECT no, 'notice', id, owner, NULL, NULL, NULL, created_at, created_at, 1, value \
+     FROM notices; DROP TABLE notices; \
+     UPDATE properties SET value = (SELECT max(no) FROM records) WHERE name = 'last_record'; \
+     DROP TRIGGER records_are_unlisted; DROP TABLE record_lists; \
      DROP TABLE event_lists; CREATE INDEX security_events_by_user ON security_events (user, no) WHERE user IS NOT NULL; \
      DELETE FROM properties WHERE name IN ('listed_to', 'events_listed_to'); DROP INDEX records_by_kind; \
      CREATE INDEX records_by_kind ON records (kind, no); \
@@ -124,6 +127,8 @@ fn an_embedded_ledger_whose_records_and_events_were_indexed_by_owner_lists_them_
     }
     let (requests, events) = (user.list("/requests"), user.list("/me/activity"));
     assert_eq!((requests.len(), events.len()), (25, 3));
+    let feed = user.client.get("/events?limit=100").expect(200).json();
+    assert_eq!(feed["data"].as_array().unwrap().len(), 27, "{feed}");
     server.terminate();
     let connection = rusqlite::Connection::open(data.path().join("farthing.db")).unwrap();
     connection.execute_batch(BACK_TO_7).unwrap();
@@ -135,6 +140,11 @@ fn an_embedded_ledger_whose_records_and_events_were_indexed_by_owner_lists_them_
     let ids = |rows: &[serde_json::Value]| rows.iter().map(|row| row["id"].clone()).collect::<Vec<_>>();
     assert_eq!(ids(&listed), ids(&requests));
     assert_eq!(support::lists::every_row(&mut client, "/me/activity"), events);
+    assert_eq!(client.get("/events?limit=100").expect(200).json(), feed);
+    let last = ids(&requests)[0].as_str().unwrap().to_owned();
+    client.delete(&format!("/requests/{last}")).expect(204);
+    let after = client.get(&format!("/events?after={}", feed["next"].as_str().unwrap())).expect(200).json();
+    assert_eq!(after["data"].as_array().unwrap().len(), 1, "{after}");
 }
 
 #[test]

@@ -7,9 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::feed::ToldParty;
-use super::{
-    Caller, Currency, Money, Needs, Pay, PaymentId, PaymentRequestId, RecordKey, Timestamp, UserId,
-};
+use super::{Caller, Currency, Money, Needs, Pay, PaymentId, PaymentRequestId, RecordKey, Timestamp, UserId};
 
 /// What somebody asks to be paid. The record's owner is who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

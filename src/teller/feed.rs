@@ -89,11 +89,7 @@ impl FeedEvent {
             at: record.created_at,
             source: EventSource::Notice(id),
             object: notice.object,
-            told: Told::Notice {
-                owner: record.filing.owner,
-                only: notice.only,
-                data: notice.told(record),
-            },
+            told: Told::Notice { owner: record.filing.owner, only: notice.only, data: notice.told(record) },
             position: FeedPosition { notice: place, ..before },
         })
     }

@@ -23,7 +23,7 @@ async fn each_trigger_and_index_is_missed_and_can_be_put_back() {
     let mut guards = connection.prepare(sql).unwrap();
     let guards = guards.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
     let guards: Vec<(String, String, String)> = guards.map(Result::unwrap).collect();
-    assert_eq!(guards.iter().filter(|(kind, ..)| kind == "trigger").count(), 9);
+    assert_eq!(guards.iter().filter(|(kind, ..)| kind == "trigger").count(), 10);
     let verify = || store::verify(&Location::Folder(folder.path().into())).unwrap().discrepancies;
     for (kind, name, table) in &guards {
         let drop = format!("DROP {kind} {name};");

@@ -86,8 +86,15 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE blocks SET hash = zeroblob(32) WHERE no = 5", "blocks row 5"),
     ("DELETE FROM blocks WHERE no = 3", "blocks row 3 is missing"),
     ("UPDATE accounts SET balance = balance + 1 WHERE no = 2", "accounts row 2"),
-    ("UPDATE records SET value = '{' WHERE no = 1", "records row 1: value is not readable"),
-    ("UPDATE records SET kind = 'x' WHERE no = 1", "records row 1: kind is not readable"),
+    ("UPDATE notices SET value = '{' WHERE no = 1", "notices row 1: value is not readable"),
+    (
+        "INSERT INTO records SELECT 1000, 'x', id, owner, NULL, NULL, NULL, 1, 1, 1, value FROM notices LIMIT 1",
+        "records row 1000: kind is not readable",
+    ),
+    (
+        "INSERT INTO records SELECT 1000, 'deadline', id, owner, NULL, NULL, NULL, 1, 1, 1, '{' FROM notices LIMIT 1",
+        "records row 1000: value is not readable",
+    ),
     ("DELETE FROM event_lists", "event_lists row of security event 1 is missing"),
     (
         "INSERT INTO event_lists SELECT user, 1000 FROM event_lists LIMIT 1",
@@ -95,7 +102,7 @@ const DAMAGE: &[(&str, &str)] = &[
     ),
     ("DELETE FROM record_lists", "record_lists row of record 1 is missing"),
     (
-        "INSERT INTO record_lists SELECT owner, kind, 1000 FROM records LIMIT 1",
+        "INSERT INTO record_lists SELECT owner, 'notice', 1000 FROM notices LIMIT 1",
         "record_lists has a row 1000 that no record explains",
     ),
     ("UPDATE movements SET balance_after = 0 WHERE txn = 3", "transaction 3: balance_after"),

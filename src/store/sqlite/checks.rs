@@ -13,7 +13,7 @@ use super::connect;
 use super::engine::{key_fault, key_hash};
 use super::fault::Fault;
 use super::key_index::{KeyIndex, KeyIndexError};
-use super::load;
+use super::{load, statements};
 use crate::ledger::{Transaction, UserId};
 
 /// What the folded tables must hold, as far as the journal was shown.
@@ -162,11 +162,8 @@ impl Checks {
         self.check_list(
             connection,
             ("record_lists", "record"),
-            "SELECT no FROM records r WHERE kind <> 'deadline' \
-             AND no <= (SELECT value FROM properties WHERE name = 'listed_to') AND NOT EXISTS \
-             (SELECT 1 FROM record_lists l WHERE l.owner = r.owner AND l.kind = r.kind AND l.no = r.no) ORDER BY no",
-            "SELECT no FROM record_lists l WHERE kind = 'deadline' OR NOT EXISTS \
-             (SELECT 1 FROM records r WHERE r.no = l.no AND r.owner = l.owner AND r.kind = l.kind) ORDER BY no",
+            statements::UNLISTED_RECORDS,
+            statements::UNEXPLAINED_LISTS,
         )?;
         self.check_list(
             connection,

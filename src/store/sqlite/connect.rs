@@ -32,6 +32,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_lists_of_owners.sql"),
     include_str!("migrations/0008_record_lists.sql"),
     include_str!("migrations/0009_event_lists.sql"),
+    include_str!("migrations/0010_notices.sql"),
 ];
 const OLDEST_LIBRARY: i32 = 3_051_003;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -381,7 +381,10 @@ impl Engine {
             self.shared.identities.replace(users, sessions);
         }
         let Changes { removed_records, updated_records, added_records, .. } = &set.changes;
-        let written = updated_records.iter().chain(added_records).filter_map(|key| set.records.get(key));
+        // Nobody asks for a notice by its key but who sends an event again.
+        let written = updated_records.iter().chain(added_records);
+        let written =
+            written.filter(|key| key.kind != RecordKind::Notice).filter_map(|key| set.records.get(key));
         self.shared.fresh.replace(removed_records.iter(), written);
         if let Some(telemetry) = &self.shared.telemetry {
             telemetry.security_events(&set.changes.events);
@@ -422,7 +425,7 @@ impl Engine {
         self.next_account =
             self.connection
                 .query_row("SELECT coalesce(max(no), 0) + 1 FROM accounts", [], |row| row.get(0))?;
-        self.last_record = properties::number(&self.connection, properties::LAST_RECORD)?;
+        self.last_record = super::records::last(&self.connection)?;
         self.holding = super::load::holding(&self.connection)?;
         let mut generation = super::tail::Generation::default();
         let (keys, known) = (&mut self.active_keys, &mut self.accounts);

@@ -174,7 +174,7 @@ fn begin(connection: &Connection) -> Result<Beginning, Fault> {
     }
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     beginning.users = u64::try_from(count("SELECT count(*) FROM users")?).unwrap_or_default();
-    beginning.records = u64::try_from(count("SELECT count(*) FROM records")?).unwrap_or_default();
+    beginning.records = u64::try_from(count(statements::COUNT_RECORDS)?).unwrap_or_default();
     let mut statement =
         connection.prepare("SELECT DISTINCT about FROM transactions WHERE about IS NOT NULL")?;
     let settled = statement.query_map([], |row| row.get(0).map(PaymentId::new))?;

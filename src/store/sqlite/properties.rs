@@ -7,7 +7,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use uuid::Uuid;
 
-use super::{connect, statements};
+use super::{connect, records, statements};
 use crate::auth::keyring::Fingerprints;
 use crate::auth::ledger_key::KeyFingerprint;
 use crate::clock::Clock;
@@ -31,7 +31,7 @@ pub(super) const FOLDED_TO: &str = "folded_to";
 pub(super) const LISTED_TO: &str = "listed_to";
 /// Up to which security event they are listed by user; likewise.
 pub(super) const EVENTS_LISTED_TO: &str = "events_listed_to";
-/// The number of the last record that there ever was.
+/// The number of the last record that there ever was, when one was last taken away.
 pub(super) const LAST_RECORD: &str = "last_record";
 
 const INSERT: &str = "INSERT INTO properties (name, value) VALUES (?1, ?2)";
@@ -122,6 +122,7 @@ pub(super) fn read(connection: &Connection) -> Result<Properties, OpenError> {
     while let Some(row) = found.next()? {
         others.insert(row.get(0)?, row.get(1)?);
     }
+    others.insert(LAST_RECORD.into(), records::last(connection)?.to_string());
     Ok(Properties { ledger, mode, others })
 }
 
@@ -145,7 +146,7 @@ pub(super) fn begin_migration(connection: &mut Connection, properties: &Properti
         }
     }
     // What the source says of itself may have changed since an earlier try, and records may be gone.
-    transaction.execute(statements::FORGET_RECORDS, [])?;
+    transaction.execute_batch(statements::FORGET_RECORDS)?;
     for (name, value) in &properties.others {
         // What was a number stays one; an identifier of digits alone is too long to be taken for one.
         let value = value.parse().map_or_else(|_| Value::Text(value.clone()), Value::Integer);

@@ -55,9 +55,9 @@ pub(super) fn save(
         |key| set.records.get(key).ok_or_else(|| Fault::Damaged(format!("changed {key} is missing")));
     for key in removed_records {
         let by = params![key.kind.name(), key.id];
-        let no: i64 =
-            connection.prepare_cached(statements::RECORD_NUMBER)?.query_row(by, |row| row.get(0))?;
-        connection.prepare_cached(statements::REMOVE_RECORD)?.execute([no])?;
+        let table = statements::table(key.kind);
+        let no: i64 = connection.prepare_cached(table.number)?.query_row(by, |row| row.get(0))?;
+        connection.prepare_cached(table.remove)?.execute([no])?;
         if key.kind.is_listed_by_owner() {
             gone.insert(no);
         }
@@ -66,15 +66,23 @@ pub(super) fn save(
         update(connection, changed(key)?)?;
     }
     let mut last = last;
-    let mut add = connection.prepare_cached(statements::ADD_RECORD)?;
+    let mut to_records = connection.prepare_cached(statements::RECORDS.add)?;
+    let mut to_notices = connection.prepare_cached(statements::NOTICES.add)?;
     for key in added_records {
         last = last.saturating_add(1);
-        put(&mut add, last, changed(key)?)?;
+        let add = if key.kind == RecordKind::Notice { &mut to_notices } else { &mut to_records };
+        put(add, last, changed(key)?)?;
     }
-    if !added_records.is_empty() {
+    // As long as none is taken away, the last that is there is the last that there ever was.
+    if !removed_records.is_empty() {
         properties::set_number(connection, properties::LAST_RECORD, last)?;
     }
     Ok(last)
+}
+
+/// The last record that there ever was.
+pub(super) fn last(connection: &Connection) -> Result<i64, rusqlite::Error> {
+    connection.prepare_cached(statements::LAST_RECORD)?.query_row([], |row| row.get(0))
 }
 
 /// Writes a record over the one with its key. Where it is filed seldom changes; that alone would touch the indexes.
@@ -100,7 +108,7 @@ fn update(connection: &Connection, record: &Record) -> Result<(), Fault> {
 
 /// Adds a record that has its number from elsewhere, and lists it at once.
 pub(super) fn take_in(connection: &Connection, no: i64, record: &Record) -> Result<(), Fault> {
-    put(&mut connection.prepare_cached(statements::ADD_RECORD)?, no, record)?;
+    put(&mut connection.prepare_cached(statements::table(record.key.kind).add)?, no, record)?;
     if record.key.kind.is_listed_by_owner() {
         let of = params![record.filing.owner.uuid(), record.key.kind.name(), no];
         connection.prepare_cached(statements::LIST_RECORD)?.execute(of)?;
@@ -162,7 +170,7 @@ fn number(count: u64) -> i64 {
 }
 
 pub(super) fn by_key(connection: &Connection, key: RecordKey) -> Result<Option<Arc<Record>>, Fault> {
-    let mut statement = connection.prepare_cached(statements::RECORD)?;
+    let mut statement = connection.prepare_cached(statements::table(key.kind).by_key)?;
     let mut found = statement.query(params![key.kind.name(), key.id])?;
     Ok(found.next()?.map(record).transpose()?.map(|(_, record)| record))
 }
@@ -188,7 +196,11 @@ pub(super) fn list(
     if let (Some(owner), None) = (owner, parent) {
         return of_owner(connection, shared, (kind, owner), query);
     }
-    let [of_kind, of_parent, _] = in_order(order);
+    let table = statements::table(kind);
+    let (of_kind, of_parent) = match order {
+        Order::NewestFirst => (table.newest_of_kind, statements::NEWEST_OF_PARENT),
+        Order::OldestFirst => (table.oldest_of_kind, statements::OLDEST_OF_PARENT),
+    };
     let (kind, limit) = (kind.name(), one_more(page.limit));
     let mut found = Vec::new();
     match parent {
@@ -210,7 +222,11 @@ fn of_owner(
     query: &RecordQuery,
 ) -> Result<Page<(u64, Arc<Record>)>, Fault> {
     let RecordQuery { order, page, .. } = *query;
-    let [_, _, folded] = in_order(order);
+    let table = statements::table(kind);
+    let folded = match order {
+        Order::NewestFirst => table.newest_of_owner,
+        Order::OldestFirst => table.oldest_of_owner,
+    };
     let wanted = page.limit.saturating_add(1);
     let (mut found, mut from) = (Vec::new(), first(query));
     loop {
@@ -230,9 +246,7 @@ fn of_owner(
             };
             let add_unfolded = |found: &mut Vec<_>| {
                 let above = unfolded.iter().filter(|no| **no > watermark);
-                above
-                    .copied()
-                    .try_for_each(|no| add_all(connection, statements::RECORD_BY_NUMBER, [no], found))
+                above.copied().try_for_each(|no| add_all(connection, table.by_number, [no], found))
             };
             match order {
                 Order::NewestFirst => {
@@ -268,13 +282,6 @@ fn first(query: &RecordQuery) -> i64 {
             Order::OldestFirst => 0,
         },
     )
-}
-
-const fn in_order(order: Order) -> [&'static str; 3] {
-    match order {
-        Order::NewestFirst => statements::NEWEST_RECORDS,
-        Order::OldestFirst => statements::OLDEST_RECORDS,
-    }
 }
 
 fn add_all(
@@ -351,8 +358,9 @@ pub(super) fn discrepancies(connection: &Connection) -> Result<Vec<String>, Faul
 /// A record and its number.
 fn record(row: &Row<'_>) -> Result<(i64, Arc<Record>), Fault> {
     let no: i64 = row.get(0)?;
-    let damaged = |column: &str| Fault::Damaged(format!("records row {no}: {column} is not readable"));
     let kind = row.get_ref(1)?.as_str().ok().and_then(RecordKind::from_name);
+    let table = kind.map_or(statements::RECORDS.name, |kind| statements::table(kind).name);
+    let damaged = |column: &str| Fault::Damaged(format!("{table} row {no}: {column} is not readable"));
     let kind = kind.ok_or_else(|| damaged("kind"))?;
     let value: String = row.get(10)?;
     if !kind.can_read(&value) {

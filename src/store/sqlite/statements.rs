@@ -2,6 +2,8 @@
 
 use rusqlite::Connection;
 
+use crate::ledger::RecordKind;
+
 /// The columns of a transaction, in the order in which `rows::transaction` reads them; the table is `t`.
 macro_rules! transaction_columns {
     () => {
@@ -32,39 +34,57 @@ macro_rules! record_columns {
     };
 }
 
-/// A list of records: of a kind, or of what they belong to, after a position that the comparison names; of an owner, as far
-/// as it is folded, between two positions. The condition of the index `records_by_kind` is repeated so that it can be used.
-macro_rules! record_lists {
+/// The same of a notice.
+macro_rules! notice_columns {
+    () => {
+        "r.no, 'notice', r.id, r.owner, NULL, NULL, NULL, r.created_at, r.created_at, 1, r.value"
+    };
+}
+
+/// Records and notices, in their common order of numbers. The casts give the columns of both halves the same affinity,
+/// without which SQLite puts all of them together before it looks.
+macro_rules! all_records {
+    () => {
+        "(SELECT no, kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value FROM records \
+         UNION ALL SELECT no, CAST('notice' AS TEXT), id, owner, CAST(NULL AS BLOB), CAST(NULL AS BLOB), \
+         CAST(NULL AS INTEGER), created_at, created_at, CAST(1 AS INTEGER), value FROM notices)"
+    };
+}
+
+/// A list of records of a kind after a position that the comparison names.
+macro_rules! of_kind {
+    ($columns:ident, $from:literal, $compare:literal, $order:literal) => {
+        concat!("SELECT ", $columns!(), $from, " AND no ", $compare, " ?2 ORDER BY no ", $order, " LIMIT ?3")
+    };
+}
+
+/// Likewise of what they belong to.
+macro_rules! of_parent {
     ($compare:literal, $order:literal) => {
-        [
-            concat!(
-                "SELECT ",
-                record_columns!(),
-                " FROM records r WHERE kind = ?1 \
-                 AND kind <> 'deadline' AND kind <> 'payment_request' AND kind <> 'delivery' AND no ",
-                $compare,
-                " ?2 ORDER BY no ",
-                $order,
-                " LIMIT ?3"
-            ),
-            concat!(
-                "SELECT ",
-                record_columns!(),
-                " FROM records r WHERE kind = ?1 AND parent = ?4 AND (?5 IS NULL OR owner = ?5) AND no ",
-                $compare,
-                " ?2 ORDER BY no ",
-                $order,
-                " LIMIT ?3"
-            ),
-            concat!(
-                "SELECT ",
-                record_columns!(),
-                " FROM record_lists l JOIN records r ON r.no = l.no \
-                 WHERE l.kind = ?1 AND l.owner = ?2 AND l.no > ?3 AND l.no < ?4 ORDER BY l.no ",
-                $order,
-                " LIMIT ?5"
-            ),
-        ]
+        concat!(
+            "SELECT ",
+            record_columns!(),
+            " FROM records r WHERE kind = ?1 AND parent = ?4 AND (?5 IS NULL OR owner = ?5) AND no ",
+            $compare,
+            " ?2 ORDER BY no ",
+            $order,
+            " LIMIT ?3"
+        )
+    };
+}
+
+/// Likewise of an owner, as far as it is folded, between two positions.
+macro_rules! of_owner {
+    ($columns:ident, $table:literal, $order:literal) => {
+        concat!(
+            "SELECT ",
+            $columns!(),
+            " FROM record_lists l JOIN ",
+            $table,
+            " r ON r.no = l.no WHERE l.kind = ?1 AND l.owner = ?2 AND l.no > ?3 AND l.no < ?4 ORDER BY l.no ",
+            $order,
+            " LIMIT ?5"
+        )
     };
 }
 
@@ -216,47 +236,120 @@ pub(super) const ADD_BLOCK: &str = "INSERT INTO blocks (no, last_transaction, la
 pub(super) const LAST_BLOCK: &str =
     "SELECT no, last_transaction, last_event, at, hash FROM blocks ORDER BY no DESC LIMIT 1";
 
-pub(super) const RECORD: &str =
-    concat!("SELECT ", record_columns!(), " FROM records r WHERE kind = ?1 AND id = ?2");
+/// What is asked of a table of records. The same statement has the same values on each.
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    pub(super) by_key: &'static str,
+    pub(super) by_number: &'static str,
+    pub(super) number: &'static str,
+    pub(super) add: &'static str,
+    pub(super) remove: &'static str,
+    pub(super) newest_of_kind: &'static str,
+    pub(super) oldest_of_kind: &'static str,
+    pub(super) newest_of_owner: &'static str,
+    pub(super) oldest_of_owner: &'static str,
+}
+
+/// The table that has records of that kind.
+pub(super) const fn table(kind: RecordKind) -> &'static Table {
+    if matches!(kind, RecordKind::Notice) { &NOTICES } else { &RECORDS }
+}
+
+/// The condition of the index `records_by_kind` is repeated so that it can be used.
+macro_rules! records_of_kind {
+    ($compare:literal, $order:literal) => {
+        of_kind!(
+            record_columns,
+            " FROM records r WHERE kind = ?1 AND kind <> 'deadline' AND kind <> 'payment_request' AND kind <> 'delivery'",
+            $compare,
+            $order
+        )
+    };
+}
+
+pub(super) const RECORDS: Table = Table {
+    name: "records",
+    by_key: concat!("SELECT ", record_columns!(), " FROM records r WHERE kind = ?1 AND id = ?2"),
+    by_number: concat!("SELECT ", record_columns!(), " FROM records r WHERE no = ?1"),
+    number: "SELECT no FROM records WHERE kind = ?1 AND id = ?2",
+    add: "INSERT INTO records (no, kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    remove: "DELETE FROM records WHERE no = ?1",
+    newest_of_kind: records_of_kind!("<", "DESC"),
+    oldest_of_kind: records_of_kind!(">", "ASC"),
+    newest_of_owner: of_owner!(record_columns, "records", "DESC"),
+    oldest_of_owner: of_owner!(record_columns, "records", "ASC"),
+};
+
+pub(super) const NOTICES: Table = Table {
+    name: "notices",
+    by_key: concat!("SELECT ", notice_columns!(), " FROM notices r WHERE ?1 = 'notice' AND id = ?2"),
+    by_number: concat!("SELECT ", notice_columns!(), " FROM notices r WHERE no = ?1"),
+    number: "SELECT no FROM notices WHERE ?1 = 'notice' AND id = ?2",
+    add: "INSERT INTO notices (no, id, owner, created_at, value) VALUES (?1, ?3, ?4, ?8, ?11)",
+    remove: "DELETE FROM notices WHERE no = ?1",
+    newest_of_kind: of_kind!(notice_columns, " FROM notices r WHERE ?1 = 'notice'", "<", "DESC"),
+    oldest_of_kind: of_kind!(notice_columns, " FROM notices r WHERE ?1 = 'notice'", ">", "ASC"),
+    newest_of_owner: of_owner!(notice_columns, "notices", "DESC"),
+    oldest_of_owner: of_owner!(notice_columns, "notices", "ASC"),
+};
+
 pub(super) const RECORD_BY_LOOKUP: &str =
     concat!("SELECT ", record_columns!(), " FROM records r WHERE kind = ?1 AND lookup = ?2");
-pub(super) const NEWEST_RECORDS: [&str; 3] = record_lists!("<", "DESC");
-pub(super) const OLDEST_RECORDS: [&str; 3] = record_lists!(">", "ASC");
+pub(super) const NEWEST_OF_PARENT: &str = of_parent!("<", "DESC");
+pub(super) const OLDEST_OF_PARENT: &str = of_parent!(">", "ASC");
 pub(super) const DUE_RECORDS: &str = concat!(
     "SELECT ",
     record_columns!(),
     " FROM records r WHERE kind = ?1 AND due_at <= ?2 ORDER BY due_at, no LIMIT ?3"
 );
 pub(super) const RECORDS_AFTER: &str =
-    concat!("SELECT ", record_columns!(), " FROM records r WHERE no > ?1 ORDER BY no LIMIT ?2");
-pub(super) const RECORD_BY_NUMBER: &str =
-    concat!("SELECT ", record_columns!(), " FROM records r WHERE no = ?1");
-pub(super) const RECORD_NUMBER: &str = "SELECT no FROM records WHERE kind = ?1 AND id = ?2";
-pub(super) const UNFOLDED_RECORDS: &str = "SELECT no, kind, owner FROM records WHERE no > ?1 ORDER BY no";
+    concat!("SELECT ", record_columns!(), " FROM ", all_records!(), " r WHERE no > ?1 ORDER BY no LIMIT ?2");
+pub(super) const UNFOLDED_RECORDS: &str =
+    concat!("SELECT no, kind, owner FROM ", all_records!(), " WHERE no > ?1 ORDER BY no");
+pub(super) const COUNT_RECORDS: &str =
+    "SELECT (SELECT count(*) FROM records) + (SELECT count(*) FROM notices)";
+/// Records that should be listed by their owner and are not; rows of the list that no record explains.
+pub(super) const UNLISTED_RECORDS: &str = concat!(
+    "SELECT no FROM ",
+    all_records!(),
+    " r WHERE kind <> 'deadline' AND no <= (SELECT value FROM properties WHERE name = 'listed_to') AND NOT EXISTS \
+     (SELECT 1 FROM record_lists l WHERE l.owner = r.owner AND l.kind = r.kind AND l.no = r.no) ORDER BY no"
+);
+pub(super) const UNEXPLAINED_LISTS: &str = concat!(
+    "SELECT no FROM record_lists l WHERE kind = 'deadline' OR NOT EXISTS (SELECT 1 FROM ",
+    all_records!(),
+    " r WHERE r.no = l.no AND r.owner = l.owner AND r.kind = l.kind) ORDER BY no"
+);
+/// The last record that there ever was: of those that are there, or the last when one was taken away.
+pub(super) const LAST_RECORD: &str = "SELECT max((SELECT value FROM properties WHERE name = 'last_record'), \
+     (SELECT coalesce(max(no), 0) FROM records), (SELECT coalesce(max(no), 0) FROM notices))";
 /// A record that is folded already stays as it is.
 pub(super) const LIST_RECORD: &str =
     "INSERT INTO record_lists (owner, kind, no) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-pub(super) const ADD_RECORD: &str = "INSERT INTO records (no, kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 pub(super) const UPDATE_RECORD: &str = "UPDATE records SET updated_at = ?7, version = ?8, value = ?9 \
      WHERE kind = ?1 AND id = ?2 AND owner = ?3 AND parent IS ?4 AND lookup IS ?5 AND due_at IS ?6";
 pub(super) const MOVE_RECORD: &str = "UPDATE records SET parent = ?4, lookup = ?5, due_at = ?6, updated_at = ?7, version = ?8, value = ?9 \
      WHERE kind = ?1 AND id = ?2 AND owner = ?3";
-pub(super) const REMOVE_RECORD: &str = "DELETE FROM records WHERE no = ?1";
-pub(super) const FORGET_RECORDS: &str = "DELETE FROM records";
+pub(super) const FORGET_RECORDS: &str = "DELETE FROM records; DELETE FROM notices";
 /// The block with that number, or the last one before.
 pub(super) const BLOCK: &str =
     "SELECT no, last_transaction, last_event, at, hash FROM blocks WHERE no <= ?1 ORDER BY no DESC LIMIT 1";
 
 pub(super) const WRITER: &[&str] = &[
-    RECORD,
+    RECORDS.by_key,
+    NOTICES.by_key,
     RECORD_BY_LOOKUP,
-    ADD_RECORD,
+    RECORDS.add,
+    NOTICES.add,
     UPDATE_RECORD,
     MOVE_RECORD,
-    RECORD_NUMBER,
-    REMOVE_RECORD,
+    RECORDS.number,
+    NOTICES.number,
+    RECORDS.remove,
+    NOTICES.remove,
     UNFOLDED_RECORDS,
+    LAST_RECORD,
     LIST_RECORD,
     USER,
     USER_BY_EMAIL,
@@ -291,15 +384,21 @@ pub(super) const WRITER: &[&str] = &[
 ];
 
 pub(super) const READER: &[&str] = &[
-    RECORD,
+    RECORDS.by_key,
+    NOTICES.by_key,
     RECORD_BY_LOOKUP,
-    RECORD_BY_NUMBER,
-    NEWEST_RECORDS[0],
-    NEWEST_RECORDS[1],
-    NEWEST_RECORDS[2],
-    OLDEST_RECORDS[0],
-    OLDEST_RECORDS[1],
-    OLDEST_RECORDS[2],
+    RECORDS.by_number,
+    NOTICES.by_number,
+    RECORDS.newest_of_kind,
+    NOTICES.newest_of_kind,
+    RECORDS.oldest_of_kind,
+    NOTICES.oldest_of_kind,
+    RECORDS.newest_of_owner,
+    NOTICES.newest_of_owner,
+    RECORDS.oldest_of_owner,
+    NOTICES.oldest_of_owner,
+    NEWEST_OF_PARENT,
+    OLDEST_OF_PARENT,
     DUE_RECORDS,
     BLOCK,
     USER,
