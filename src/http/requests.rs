@@ -1,7 +1,8 @@
 //! Payment requests: links by which whoever knows one pays its maker, at most once.
 
 use hyper::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::call::Call;
 use super::extract::Cursor;
@@ -11,20 +12,30 @@ use super::qr;
 use super::reply::{self, List};
 use super::spec::Answer;
 use super::views::with;
-use crate::ledger::{IdempotencyKey, PaymentRequestId, RequestEnd, UserId};
+use crate::ledger::{IdempotencyKey, PaymentRequestId, RequestEnd, ToldRequest, UserId};
 use crate::store::PageRequest;
 use crate::teller::{self, NewRequest, RequestNow};
 
 /// The request as that user may see it: which payment it was is for its two sides.
-fn view(now: &RequestNow, seer: UserId, origin: &str) -> Value {
+fn view<'a>(now: &'a RequestNow, seer: UserId, origin: &str) -> RequestView<'a> {
     let made = (now.id, now.record.created_at);
-    let told = json!(now.request.told(made, (now.to, now.to_name.as_deref()), now.at));
+    let mut told = now.request.told(made, (now.to, now.to_name.as_deref()), now.at);
     let is_side = match now.request.end {
         Some(RequestEnd::Paid { by, .. }) => seer == by || seer == now.to,
         Some(RequestEnd::Cancelled { .. }) | None => true,
     };
-    let told = if is_side { told } else { with(told, "payment", Value::Null) };
-    with(told, "url", link(now.id, origin))
+    if !is_side {
+        told.payment = None;
+    }
+    RequestView { told, url: link(now.id, origin) }
+}
+
+/// A request with the address of its page.
+#[derive(Debug, Serialize)]
+struct RequestView<'a> {
+    #[serde(flatten)]
+    told: ToldRequest<'a>,
+    url: String,
 }
 
 /// The page of a request, which whoever is to pay is given.
@@ -69,7 +80,7 @@ pub(super) async fn get(call: Call) -> Answer {
     let now = now.ok_or_else(|| Problem::new(Code::NotFound))?;
     let origin = call.own_origin();
     let request = view(&now, call.who()?.user.id, &origin);
-    Ok(reply::json(StatusCode::OK, &with(request, "qr_svg", qr::svg(&link(now.id, &origin)))))
+    Ok(reply::json(StatusCode::OK, &with(json!(request), "qr_svg", qr::svg(&link(now.id, &origin)))))
 }
 
 pub(super) async fn pay(call: Call) -> Answer {

@@ -67,6 +67,7 @@ pub use record::{
 pub use refusal::Refusal;
 pub use request::{
     CancelRequest, LapseRequest, MakeRequest, PayRequested, PaymentRequest, RequestEnd, RequestStatus,
+    ToldRequest,
 };
 pub use risk::{
     Activity, AmountRule, Count, CountRule, Counterparty, Facts, Hit, Part, Past, REMEMBERED, RiskAction,

@@ -123,7 +123,8 @@ pub struct ToldRequest<'a> {
     ended_at: Option<String>,
     expires_at: Option<String>,
     id: PaymentRequestId,
-    payment: Option<PaymentId>,
+    /// The payment that paid it, which is for its two sides alone.
+    pub payment: Option<PaymentId>,
     status: RequestStatus,
     to: ToldParty<'a>,
 }

@@ -51,6 +51,9 @@ pub(super) fn save(
     gone: &mut HashSet<i64>,
 ) -> Result<i64, Fault> {
     let Changes { removed_records, updated_records, added_records, .. } = &set.changes;
+    if removed_records.is_empty() && updated_records.is_empty() && added_records.is_empty() {
+        return Ok(last);
+    }
     let changed =
         |key| set.records.get(key).ok_or_else(|| Fault::Damaged(format!("changed {key} is missing")));
     for key in removed_records {
@@ -62,8 +65,9 @@ pub(super) fn save(
             gone.insert(no);
         }
     }
+    let mut change = connection.prepare_cached(statements::UPDATE_RECORD)?;
     for key in updated_records {
-        update(connection, changed(key)?)?;
+        update(connection, &mut change, changed(key)?)?;
     }
     let mut last = last;
     let mut to_records = connection.prepare_cached(statements::RECORDS.add)?;
@@ -86,7 +90,7 @@ pub(super) fn last(connection: &Connection) -> Result<i64, rusqlite::Error> {
 }
 
 /// Writes a record over the one with its key. Where it is filed seldom changes; that alone would touch the indexes.
-fn update(connection: &Connection, record: &Record) -> Result<(), Fault> {
+fn update(connection: &Connection, change: &mut CachedStatement<'_>, record: &Record) -> Result<(), Fault> {
     let Record { key, filing, created_at: _, updated_at, version, value } = record;
     let values = params![
         key.kind.name(),
@@ -99,7 +103,7 @@ fn update(connection: &Connection, record: &Record) -> Result<(), Fault> {
         number(*version),
         value,
     ];
-    let mut updated = connection.prepare_cached(statements::UPDATE_RECORD)?.execute(values)?;
+    let mut updated = change.execute(values)?;
     if updated == 0 {
         updated = connection.prepare_cached(statements::MOVE_RECORD)?.execute(values)?;
     }
