@@ -385,3 +385,43 @@ fn record(row: &Row<'_>) -> Result<(i64, Arc<Record>), Fault> {
     };
     Ok((no, Arc::new(record)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::connect;
+    use super::*;
+
+    #[test]
+    fn a_number_is_never_given_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = connect::writer(folder.path()).unwrap();
+        let mut gone = HashSet::new();
+        let record = |kind, value: &str| {
+            Arc::new(Record {
+                key: RecordKey { kind, id: Uuid::from_u128(1) },
+                filing: Filing::under(UserId::HOUSE),
+                created_at: Timestamp::from_millis(1),
+                updated_at: Timestamp::from_millis(1),
+                version: 1,
+                value: value.into(),
+            })
+        };
+        let notice = r#"{"name":"user.created","object":"00000000-0000-0000-0000-000000000001","data":{}}"#;
+        let mut expected = 0;
+        for added in [record(RecordKind::Deadline, "{}"), record(RecordKind::Notice, notice)] {
+            expected += 1;
+            let mut set = WorkingSet::at(Timestamp::from_millis(1));
+            set.changes.added_records.push(added.key);
+            set.add_record(Arc::clone(&added));
+            assert_eq!(save(&connection, &set, expected - 1, &mut gone).unwrap(), expected);
+            assert_eq!(last(&connection).unwrap(), expected);
+            assert_eq!(by_key(&connection, added.key).unwrap(), Some(Arc::clone(&added)));
+
+            let mut set = WorkingSet::at(Timestamp::from_millis(1));
+            set.changes.removed_records.push(added.key);
+            save(&connection, &set, expected, &mut gone).unwrap();
+            assert_eq!(by_key(&connection, added.key).unwrap(), None);
+            assert_eq!(last(&connection).unwrap(), expected, "it is taken away and its number is used up");
+        }
+    }
+}
