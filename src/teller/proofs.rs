@@ -20,8 +20,8 @@ use crate::store::checkpoints::{CheckpointFile, TreeFile, kept_tree, number, pos
 use crate::store::journal::Head;
 use crate::store::{JournalQuery, LedgerName, Store, StoreError};
 
-/// Rows of the journal that are read at a time.
-const PIECE: u64 = 4_096;
+/// Rows of the journal that are read and hashed at a time: whoever is to be answered by the same thread waits for it.
+const PIECE: u64 = 256;
 /// Rows that the last checkpoint, at a stop, may lag behind: a stop must not take long.
 const LAG_AT_STOP: u64 = 50_000;
 
