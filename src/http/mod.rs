@@ -86,7 +86,7 @@ use proxy::Source;
 use reply::Reply;
 use router::{Found, Match, Router};
 use routes::ROUTES;
-use spec::{Access, Answer, Asked, Door, Table, Tag};
+use spec::{Access, Answer, Asked, Door, Route, Table, Tag, Verb};
 
 pub use server::serve;
 
@@ -343,34 +343,44 @@ impl App {
         let by_address = counted_here.map(|class| self.teller.admit_address(class, &origin)).transpose()?;
         *standing = class.zip(by_address.flatten());
         let who = self.admit(found, &parts, &origin).await?;
-        if let (Some(class), Some(who)) = (counted_here, &who) {
-            let by_caller = self.teller.admit_caller(class, who, &origin)?;
-            *standing = Some(class).zip(tightest([by_address.flatten(), by_caller]));
-        }
-        let body = if route.verb.has_body() {
-            let body = body::read(body, route.doc.body_limit(), self.edge.bounds.body_timeout).await?;
-            table.door.body(route, &parts, body)?
-        } else {
-            Bytes::new()
-        };
+        let recalled = who.as_ref().filter(|who| who.is_recalled).map(|who| who.caller.access);
         let teller = Arc::clone(&self.teller);
-        let call = Call {
-            app: self,
-            who,
-            route,
-            source,
-            origin: origin.clone(),
-            uri: parts.uri,
-            headers: parts.headers,
-            body,
-            parameter,
-        };
-        let takes_no_query = route.doc.query.is_empty() && route.doc.tag != Tag::System;
-        let query = if takes_no_query { call.query().finish(()) } else { Ok(()) };
-        let answer = match query {
-            Ok(()) => (route.handler)(call).await,
-            Err(problem) => Err(problem),
-        };
+        let answer = async {
+            if let (Some(class), Some(who)) = (counted_here, &who) {
+                let by_caller = self.teller.admit_caller(class, who, &origin)?;
+                *standing = Some(class).zip(tightest([by_address.flatten(), by_caller]));
+            }
+            let body = if route.verb.has_body() {
+                let body = body::read(body, route.doc.body_limit(), self.edge.bounds.body_timeout).await?;
+                table.door.body(route, &parts, body)?
+            } else {
+                Bytes::new()
+            };
+            let call = Call {
+                app: self,
+                who,
+                route,
+                source,
+                origin: origin.clone(),
+                uri: parts.uri,
+                headers: parts.headers,
+                body,
+                parameter,
+            };
+            let takes_no_query = route.doc.query.is_empty() && route.doc.tag != Tag::System;
+            if takes_no_query {
+                call.query().finish(())?;
+            }
+            (route.handler)(call).await
+        }
+        .await;
+        if let (Some(access), Access::Needs(permission)) = (recalled, route.access)
+            && status_of(&answer).is_client_error()
+        {
+            // What refuses them now is told before whatever else was wrong.
+            let who = teller.authenticate_hash(access, &origin).await?;
+            teller.authorise(&who, &origin, permission, route.verb != Verb::Get).await?;
+        }
         let is_invalid = match &answer {
             Ok(reply) => reply.status() == StatusCode::UNPROCESSABLE_ENTITY,
             Err(problem) => problem.code() == Code::ValidationFailed,
@@ -399,8 +409,13 @@ impl App {
     async fn admit(&self, found: Found, parts: &Parts, origin: &Origin) -> Result<Option<Identity>, Problem> {
         let Access::Needs(permission) = found.route.access else { return Ok(None) };
         let token = found.table.door.token(parts)?;
+        if is_decided_anew(found.route)
+            && let Some(who) = self.teller.recall(token, permission)
+        {
+            return Ok(Some(who));
+        }
         let who = self.teller.authenticate(token, origin).await?;
-        let changes = found.route.verb != spec::Verb::Get;
+        let changes = found.route.verb != Verb::Get;
         self.teller.authorise(&who, origin, permission, changes).await?;
         Ok(Some(who))
     }
@@ -432,6 +447,16 @@ impl App {
             "answered"
         );
     }
+}
+
+fn status_of(answer: &Answer) -> StatusCode {
+    answer.as_ref().map_or_else(|problem| problem.code().entry().status, Reply::status)
+}
+
+/// Whether every yes of the route is one of a decision that looked at the caller's session, user and permission, so that
+/// the door may go by what it recalls of them.
+fn is_decided_anew(route: &Route) -> bool {
+    (route.verb, route.path) == (Verb::Post, "/payment")
 }
 
 /// What is known of a request before it is let in, and what is found out about its limits.

@@ -288,12 +288,6 @@ pub enum OpenError {
     Unusable(String),
 }
 
-impl From<rusqlite::Error> for OpenError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Unusable(error.to_string())
-    }
-}
-
 /// Keeps the ledger's rows. Cheap to share; every call may come from any thread.
 pub trait Store: oversight::Oversight {
     /// Decides a command within a batch, and answers once that batch is durable.
@@ -301,6 +295,12 @@ pub trait Store: oversight::Oversight {
 
     /// The session whose current access token has this hash, live or not, and its user.
     fn session_by_access(&self, access: TokenHash) -> Answer<'_, Option<(Arc<Session>, Arc<User>)>>;
+
+    /// The same as it was when it was last looked up here, if that is known without asking: maybe outdated, and for those
+    /// alone whose command looks at both again. An engine that knows the newest without asking needs none.
+    fn seen_session(&self, _access: TokenHash) -> Option<(Arc<Session>, Arc<User>)> {
+        None
+    }
 
     /// The user with this id.
     fn user(&self, id: UserId) -> Answer<'_, Option<Arc<User>>>;

@@ -1,12 +1,14 @@
 //! Second factors: offered, confirmed, taken away; and how a code is looked at before a decision takes it.
 
+use std::sync::Arc;
+
 use crate::auth::password::Password;
 use crate::auth::seal::{Secret, SecretKind};
 use crate::auth::throttle::Attempt;
 use crate::auth::totp::{self, RecoveryCode};
 use crate::ledger::{
     Action, BeginFactor, ConfirmFactor, EventDraft, EventKind, Origin, Proof, Refusal, RemoveFactor, Shown,
-    User,
+    User, check_session,
 };
 
 use super::sessions::{Tried, lock_event};
@@ -120,13 +122,26 @@ impl Teller {
         otp: Option<&str>,
         origin: &Origin,
     ) -> Result<Shown, TellerError> {
-        if otp.is_none() || who.user.active_factor().is_none() {
+        if otp.is_none() {
             return Ok(Shown::Nothing);
         }
-        let attempt = self.begin_password_attempt(who.user.email.folded(), true, origin)?;
-        let shown = self.read_otp(&who.user, otp)?;
-        self.settle_shown(attempt, &who.user, shown, origin).await?;
+        let user = if who.is_recalled { self.user_now(who).await? } else { Arc::clone(&who.user) };
+        if user.active_factor().is_none() {
+            return Ok(Shown::Nothing);
+        }
+        let attempt = self.begin_password_attempt(user.email.folded(), true, origin)?;
+        let shown = self.read_otp(&user, otp)?;
+        self.settle_shown(attempt, &user, shown, origin).await?;
         Ok(shown)
+    }
+
+    /// The user as they are now, who may have begun or removed a factor since they were recalled; whose session has ended
+    /// guesses no code.
+    async fn user_now(&self, who: &Identity) -> Result<Arc<User>, TellerError> {
+        let found = self.store.session_by_access(who.caller.access).await?;
+        let (session, user) = found.ok_or(Refusal::TokenInvalid)?;
+        check_session(&session, &who.caller, self.clock.now())?;
+        Ok(user)
     }
 
     /// What a text proves about the user's second factor.

@@ -8,8 +8,8 @@ use crate::auth::throttle::{Attempt, Settled};
 use crate::auth::token::{AccessToken, ApiKeyToken, RefreshToken};
 use crate::ledger::{
     Action, Caller, Email, EndSession, EventDraft, EventKind, Lifetime, Network, OpenSession, Origin,
-    PasswordHash, RefreshSession, Refusal, Reply, Role, Session, SessionId, SessionKind, TokenPair, User,
-    UserId, check_session,
+    PasswordHash, RefreshSession, Refusal, Reply, Role, Session, SessionId, SessionKind, Timestamp,
+    TokenHash, TokenPair, User, UserId, check_session, may_use,
 };
 
 use super::{Teller, TellerError, unexpected};
@@ -17,15 +17,17 @@ use super::{Teller, TellerError, unexpected};
 /// How old a session's last sighting may be before a new one is written, in milliseconds.
 const TOUCH_AFTER_MS: i64 = 60_000;
 
-/// Who calls, as their access token proves.
+/// Who calls, as their access token proves, or proved when it was last looked up.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The proof, looked at again inside each decision.
     pub caller: Caller,
-    /// The user at this moment.
+    /// The user at that moment.
     pub user: Arc<User>,
     /// A login, or an API key with its scopes.
     pub kind: SessionKind,
+    /// Whether they were only recalled ([`Teller::recall`]).
+    pub is_recalled: bool,
 }
 
 /// Somebody who wants to log in.
@@ -74,10 +76,21 @@ impl Teller {
         token: &str,
         origin: &Origin,
     ) -> Result<Identity, TellerError> {
-        let access = AccessToken::parse(token).map(|token| token.hash());
-        let Ok(access) = access.or_else(|_| ApiKeyToken::parse(token).map(|key| key.hash())) else {
-            return Err(self.invalid_token(origin));
-        };
+        match hash_of(token) {
+            Some(access) => self.authenticate_hash(access, origin).await,
+            None => Err(self.invalid_token(origin)),
+        }
+    }
+
+    /// Proves who calls from what is kept of an access token or an API key.
+    ///
+    /// # Errors
+    /// As [`authenticate`](Self::authenticate).
+    pub async fn authenticate_hash(
+        self: &Arc<Self>,
+        access: TokenHash,
+        origin: &Origin,
+    ) -> Result<Identity, TellerError> {
         let Some((session, user)) = self.store.session_by_access(access).await? else {
             return Err(self.invalid_token(origin));
         };
@@ -87,11 +100,25 @@ impl Teller {
             self.note_anonymous(EventKind::TokenInvalid, origin);
             return Err(refusal.into());
         }
-        if now >= session.last_seen_at.plus_millis(TOUCH_AFTER_MS) {
+        if is_touch_due(&session, now) {
             let (teller, id, origin) = (Arc::clone(self), session.id, origin.clone());
             tokio::spawn(async move { teller.execute(origin, Action::TouchSession(id)).await.map(|_| ()) });
         }
-        Ok(Identity { caller, user, kind: session.kind.clone() })
+        Ok(Identity { caller, user, kind: session.kind.clone(), is_recalled: false })
+    }
+
+    /// Who called with this token when it was last looked up, if they would be let in as they were then. For payments
+    /// alone, whose decision looks at session and user again: a yes of the decision stands, and before anybody is told
+    /// no they are to be [looked up](Self::authenticate_hash).
+    pub fn recall(&self, token: &str, permission: Permission) -> Option<Identity> {
+        let access = hash_of(token)?;
+        let (session, user) = self.store.seen_session(access)?;
+        let caller = Caller { user: user.id, session: session.id, access };
+        let now = self.clock.now();
+        let is_let_in = check_session(&session, &caller, now).is_ok()
+            && !is_touch_due(&session, now)
+            && may_use(&user, &session.kind, permission, true, self.rules.mode).is_ok();
+        is_let_in.then(|| Identity { caller, user, kind: session.kind.clone(), is_recalled: true })
     }
 
     /// Whether what was let in before would be let in now; where it needs it, with the permission to administer.
@@ -294,6 +321,17 @@ pub(super) fn lock_event(settled: Settled, user: Option<&User>) -> Option<EventD
                 .with("accounts", accounts.to_string()),
         ),
     }
+}
+
+/// What is kept of an access token or an API key; none if it is neither.
+fn hash_of(token: &str) -> Option<TokenHash> {
+    let access = AccessToken::parse(token).map(|token| token.hash());
+    access.or_else(|_| ApiKeyToken::parse(token).map(|key| key.hash())).ok()
+}
+
+/// Whether a new sighting of the session is to be written.
+fn is_touch_due(session: &Session, now: Timestamp) -> bool {
+    now >= session.last_seen_at.plus_millis(TOUCH_AFTER_MS)
 }
 
 fn with_tokens(reply: Reply, access: AccessToken, refresh: RefreshToken) -> Result<Login, TellerError> {

@@ -16,5 +16,6 @@ mod book;
 mod faults;
 mod moves;
 mod nodes;
+mod recalled;
 mod rights;
 mod tls;

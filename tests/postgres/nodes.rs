@@ -10,9 +10,14 @@ use crate::support::stories::{self, PLOTS, Story};
 use crate::support::{PASSWORD, Request, Response, Server, User};
 
 /// Two nodes that share a database and a key file.
-fn two() -> (Server, Server) {
-    let one = Server::embedded().database(Postgres::shared().database()).start();
-    let two = Server::embedded().database(one.shared_database().unwrap()).data(one.data()).start();
+pub fn two() -> (Server, Server) {
+    two_with(|node| node)
+}
+
+/// The same, with settings.
+pub fn two_with(settings: impl Fn(Builder) -> Builder) -> (Server, Server) {
+    let one = settings(Server::embedded().database(Postgres::shared().database())).start();
+    let two = settings(Server::embedded().database(one.shared_database().unwrap()).data(one.data())).start();
     (one, two)
 }
 

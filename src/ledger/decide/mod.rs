@@ -27,7 +27,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    Action, Caller, Command, Record, Refusal, Rules, Session, Timestamp, Transaction, User, WorkingSet,
+    Action, Caller, Command, Permission, Record, Refusal, Rules, Session, Timestamp, Transaction, User,
+    WorkingSet,
 };
 
 /// What a command is answered with.
@@ -143,6 +144,18 @@ pub fn check_session(session: &Session, caller: &Caller, now: Timestamp) -> Resu
     } else {
         Ok(())
     }
+}
+
+/// Whether the caller may use the permission to change something with what they showed.
+fn check_caller(
+    rules: &Rules,
+    set: &WorkingSet,
+    caller: &Caller,
+    permission: Permission,
+) -> Result<(), Refusal> {
+    let user = caller_user(set, caller)?;
+    let session = set.sessions.get(&caller.session).ok_or(Refusal::TokenInvalid)?;
+    may_use(&user, &session.kind, permission, true, rules.mode)
 }
 
 fn caller_user(set: &WorkingSet, caller: &Caller) -> Result<Arc<User>, Refusal> {

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use super::super::{
     AccountKey, BalancesAfter, Capture, Command, Currency, Deadline, Decline, Entry, EventDraft, EventKind,
-    Filing, FindKey, Hold, IdempotencyKey, Memo, Mode, Money, Party, Pay, Refusal, Review, RiskAction, Rules,
-    Stage, Topup, TopupMethod, Transaction, TransactionKind, User, UserId, WorkingSet,
+    Filing, FindKey, Hold, IdempotencyKey, Memo, Mode, Money, Party, Pay, Permission, Refusal, Review,
+    RiskAction, Rules, Stage, Topup, TopupMethod, Transaction, TransactionKind, User, UserId, WorkingSet,
 };
 use super::factors::Asked;
-use super::{Outcome, Reply, caller_user, risk};
+use super::{Outcome, Reply, caller_user, check_caller, risk};
 
 pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, pay: &Pay) -> Outcome {
+    // The door may have let them in by what it recalled.
+    if let Err(refusal) = check_caller(rules, set, &pay.caller, Permission::OwnAccount) {
+        return refusal.into();
+    }
     pay_with(rules, set, command, pay, &mut Asked::of(pay.shown))
 }
 

@@ -7,13 +7,15 @@
 //! - `records`: rows that are read, written and listed as they are;
 //! - `journal` and `import`: the whole ledger handed out and taken in;
 //! - `news`: what the nodes' throttles tell each other;
-//! - `lookups` and `reads`: everything that only looks, point reads gathered as well;
+//! - `lookups` and `reads`: everything that only looks, point reads gathered as well; `seen`: what of it the door may use
+//!   again where a batch looks at it anew;
 //! - `connect` and `migrate`: TLS, pools, durability, the schema and who may do what in it; `guards`: whether what guards
 //!   the tables is in force.
 //!
 //! Nothing that decides is remembered between batches without asking what came since: what another node committed counts
-//! from the next one on. No advisory lock, no LISTEN, no serial key: the order of the journal comes from the chain's head
-//! alone.
+//! from the next one on. What `seen` remembers decides nothing: whoever the door lets a payment through by, the batch loads
+//! their session and user anew, in the round trip that it takes anyway. No advisory lock, no LISTEN, no serial key: the
+//! order of the journal comes from the chain's head alone.
 
 mod batch;
 mod connect;
@@ -32,6 +34,7 @@ mod reads;
 mod records;
 mod rows;
 mod save;
+mod seen;
 mod statements;
 
 use std::collections::HashMap;
@@ -69,6 +72,7 @@ use lanes::Waiting;
 use lookups::Lookups;
 use reads::SessionAndUser;
 use save::Committed;
+use seen::Seen;
 
 /// Why a ledger that is being moved in is not served.
 const MOVING: &str =
@@ -110,6 +114,7 @@ pub struct PostgresStore {
     lanes: std::sync::Mutex<Vec<JoinHandle<()>>>,
     probe: JoinHandle<()>,
     sessions: Lookups<TokenHash, SessionAndUser>,
+    seen: Seen,
     users: Lookups<UserId, Arc<User>>,
     emails: Lookups<String, Arc<User>>,
     records: Lookups<RecordKey, Arc<Record>>,
@@ -153,6 +158,7 @@ impl PostgresStore {
             lanes: std::sync::Mutex::new(lanes),
             probe: tokio::spawn(probe(Arc::clone(&shared))),
             sessions: Lookups::start(Arc::clone(&shared), reads::sessions_by_access),
+            seen: Seen::default(),
             users: Lookups::start(Arc::clone(&shared), reads::users_by_id),
             emails: Lookups::start(Arc::clone(&shared), reads::users_by_email),
             records: Lookups::start(Arc::clone(&shared), reads::records_by_key),
@@ -348,7 +354,15 @@ impl Store for PostgresStore {
     }
 
     fn session_by_access(&self, access: TokenHash) -> Answer<'_, Option<(Arc<Session>, Arc<User>)>> {
-        Box::pin(self.sessions.find(access))
+        Box::pin(async move {
+            let found = self.sessions.find(access).await?;
+            self.seen.take(access, found.as_ref());
+            Ok(found)
+        })
+    }
+
+    fn seen_session(&self, access: TokenHash) -> Option<(Arc<Session>, Arc<User>)> {
+        self.seen.find(access)
     }
 
     fn user(&self, id: UserId) -> Answer<'_, Option<Arc<User>>> {

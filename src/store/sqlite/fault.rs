@@ -53,3 +53,9 @@ impl From<Fault> for OpenError {
         Self::Unusable(fault.to_string())
     }
 }
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Unusable(error.to_string())
+    }
+}
