@@ -7,7 +7,7 @@ use super::fault::describe;
 use crate::store::OpenError;
 
 /// The files, in the order of their numbers.
-pub(super) const MIGRATIONS: [(i32, &str); 8] = [
+pub(super) const MIGRATIONS: [(i32, &str); 9] = [
     (1, include_str!("migrations/0001_heart.sql")),
     (2, include_str!("migrations/0002_throttle.sql")),
     (3, include_str!("migrations/0003_records.sql")),
@@ -16,6 +16,7 @@ pub(super) const MIGRATIONS: [(i32, &str); 8] = [
     (6, include_str!("migrations/0006_identity.sql")),
     (7, include_str!("migrations/0007_new_address.sql")),
     (8, include_str!("migrations/0008_lists_of_owners.sql")),
+    (9, include_str!("migrations/0009_room_in_records.sql")),
 ];
 
 /// What nodes that start together wait for each other at.

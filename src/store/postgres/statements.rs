@@ -55,8 +55,12 @@ macro_rules! record_columns {
 macro_rules! record_lists {
     ($compare:literal, $order:literal) => {
         [
-            record_list!("", $compare, $order),
-            // The condition of the index 'records_by_owner', so that it can be used.
+            // The conditions of the indexes 'records_by_kind' and 'records_by_owner', so that they can be used.
+            record_list!(
+                " AND r.kind <> 'deadline' AND r.kind <> 'payment_request' AND r.kind <> 'delivery'",
+                $compare,
+                $order
+            ),
             record_list!(" AND r.kind <> 'deadline' AND r.owner = $4", $compare, $order),
             record_list!(" AND r.parent = $4 AND ($5::uuid IS NULL OR r.owner = $5)", $compare, $order),
         ]
