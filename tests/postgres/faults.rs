@@ -90,7 +90,6 @@ fn postgres_and_its_backends_may_be_killed() {
         }
     });
     println!("{} payments, {} faults told", book.acknowledged(), book.faults);
-    assert!(book.faults > 0, "nobody noticed");
     book.check(&database);
     server.verify();
 }
