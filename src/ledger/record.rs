@@ -80,12 +80,6 @@ impl RecordKind {
         !matches!(self, Self::Deadline)
     }
 
-    /// How many blanks follow a new value of this kind, for what is added to it later: where a row grows, its neighbours
-    /// move, which costs an engine more than the room. What ends a payment request takes 117 characters.
-    pub(super) const fn room(self) -> usize {
-        if matches!(self, Self::PaymentRequest) { 120 } else { 0 }
-    }
-
     /// Likewise whether anybody lists all records of this kind, whoever's they are.
     pub const fn is_listed_by_kind(self) -> bool {
         !matches!(self, Self::Deadline | Self::PaymentRequest | Self::Delivery)
@@ -94,6 +88,12 @@ impl RecordKind {
     /// Whether records of this kind change with a payment alone, so that whoever holds its payer's wallet holds them, too.
     pub const fn is_of_payment(self) -> bool {
         matches!(self, Self::Deadline | Self::Review)
+    }
+
+    /// How many blanks follow a new value of this kind, for what is added to it later: where a row grows, its neighbours
+    /// move, which costs an engine more than the room. What ends a payment request takes 117 characters.
+    pub(super) const fn room(self) -> usize {
+        if matches!(self, Self::PaymentRequest) { 120 } else { 0 }
     }
 }
 
