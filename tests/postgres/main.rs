@@ -16,6 +16,7 @@ mod book;
 mod faults;
 mod moves;
 mod nodes;
+mod plans;
 mod recalled;
 mod rights;
 mod tls;

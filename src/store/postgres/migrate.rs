@@ -7,7 +7,7 @@ use super::fault::describe;
 use crate::store::OpenError;
 
 /// The files, in the order of their numbers.
-pub(super) const MIGRATIONS: [(i32, &str); 9] = [
+pub(super) const MIGRATIONS: [(i32, &str); 10] = [
     (1, include_str!("migrations/0001_heart.sql")),
     (2, include_str!("migrations/0002_throttle.sql")),
     (3, include_str!("migrations/0003_records.sql")),
@@ -17,6 +17,7 @@ pub(super) const MIGRATIONS: [(i32, &str); 9] = [
     (7, include_str!("migrations/0007_new_address.sql")),
     (8, include_str!("migrations/0008_lists_of_owners.sql")),
     (9, include_str!("migrations/0009_room_in_records.sql")),
+    (10, include_str!("migrations/0010_lists_by_owner.sql")),
 ];
 
 /// What nodes that start together wait for each other at.
