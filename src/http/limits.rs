@@ -8,7 +8,7 @@ use std::fmt::Write;
 use hyper::HeaderMap;
 use hyper::header::{Entry, HeaderName, HeaderValue};
 
-use super::spec::{Access, Route, Verb};
+use super::spec::{Route, Verb};
 use crate::auth::throttle::{CallClass, Policy, Quotas, Scope, Standing};
 
 pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -17,12 +17,12 @@ pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("rateli
 /// The class that a route's calls count in; none for what watches over the server, which must not be kept out.
 pub fn class_of(route: &Route) -> Option<CallClass> {
     const UNLIMITED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
-    match (route.path, route.access, route.verb) {
+    match (route.path, route.access.permission(), route.verb) {
         (path, ..) if UNLIMITED.contains(&path) => None,
         ("/login", ..) => Some(CallClass::Login),
         ("/register", ..) => Some(CallClass::Register),
         ("/token/refresh", ..) => Some(CallClass::Refresh),
-        (_, Access::Needs(permission), _) if !permission.is_own() => Some(CallClass::Admin),
+        (_, Some(permission), _) if !permission.is_own() => Some(CallClass::Admin),
         (_, _, Verb::Get) => Some(CallClass::Read),
         (_, _, Verb::Post | Verb::Patch | Verb::Delete) => Some(CallClass::Payment),
     }
@@ -83,7 +83,7 @@ mod tests {
             let class = class_of(route);
             let is_watcher = route.doc.tag == Tag::System && class.is_none();
             assert_eq!(is_watcher, class.is_none(), "{}", route.path);
-            if let (Some(class), Access::Needs(_)) = (class, route.access) {
+            if let (Some(class), Some(_)) = (class, route.access.permission()) {
                 assert!(class.knows_caller(), "{}", route.path);
             }
         }

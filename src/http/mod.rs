@@ -86,7 +86,7 @@ use proxy::Source;
 use reply::Reply;
 use router::{Found, Match, Router};
 use routes::ROUTES;
-use spec::{Access, Answer, Asked, Door, Route, Table, Tag, Verb};
+use spec::{Access, Answer, Asked, Door, Table, Tag, Verb};
 
 pub use server::serve;
 
@@ -374,7 +374,7 @@ impl App {
             (route.handler)(call).await
         }
         .await;
-        if let (Some(access), Access::Needs(permission)) = (recalled, route.access)
+        if let (Some(access), Some(permission)) = (recalled, route.access.permission())
             && status_of(&answer).is_client_error()
         {
             // What refuses them now is told before whatever else was wrong.
@@ -407,9 +407,9 @@ impl App {
 
     /// Lets the caller in, or not.
     async fn admit(&self, found: Found, parts: &Parts, origin: &Origin) -> Result<Option<Identity>, Problem> {
-        let Access::Needs(permission) = found.route.access else { return Ok(None) };
+        let Some(permission) = found.route.access.permission() else { return Ok(None) };
         let token = found.table.door.token(parts)?;
-        if is_decided_anew(found.route)
+        if matches!(found.route.access, Access::NeedsInDecision(_))
             && let Some(who) = self.teller.recall(token, permission)
         {
             return Ok(Some(who));
@@ -451,12 +451,6 @@ impl App {
 
 fn status_of(answer: &Answer) -> StatusCode {
     answer.as_ref().map_or_else(|problem| problem.code().entry().status, Reply::status)
-}
-
-/// Whether every yes of the route is one of a decision that looked at the caller's session, user and permission, so that
-/// the door may go by what it recalls of them.
-fn is_decided_anew(route: &Route) -> bool {
-    (route.verb, route.path) == (Verb::Post, "/payment")
 }
 
 /// What is known of a request before it is let in, and what is found out about its limits.

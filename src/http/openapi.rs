@@ -71,17 +71,14 @@ fn operation(route: &Route, order: usize) -> Value {
     if let (Some(body), Some(operation)) = (body, operation.as_object_mut()) {
         operation.insert("requestBody".into(), body);
     }
-    if let (Access::Needs(permission), Some(operation)) = (route.access, operation.as_object_mut()) {
+    if let (Some(permission), Some(operation)) = (route.access.permission(), operation.as_object_mut()) {
         operation.insert("x-permission".into(), permission.name().into());
     }
     operation
 }
 
 fn security(route: &Route) -> Value {
-    match route.access {
-        Access::Public => json!([]),
-        Access::Needs(_) => json!([{"bearer": []}]),
-    }
+    if route.access == Access::Public { json!([]) } else { json!([{"bearer": []}]) }
 }
 
 fn request_body(fields: &[Field], example: &str) -> Value {
@@ -237,7 +234,7 @@ fn header(about: &str) -> Value {
 pub fn codes(route: &Route) -> Vec<Code> {
     let doc = &route.doc;
     let mut codes = doc.errors.to_vec();
-    if matches!(route.access, Access::Needs(_)) {
+    if route.access != Access::Public {
         codes.extend([Code::TokenMissing, Code::TokenInvalid, Code::TokenExpired, Code::PermissionDenied]);
     }
     if route.verb.has_body() {

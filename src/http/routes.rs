@@ -15,6 +15,7 @@ use super::{
 use crate::ledger::User;
 
 const OWN: Access = Access::Needs(Permission::OwnAccount);
+const DECIDED: Access = Access::NeedsInDecision(Permission::OwnAccount);
 pub(super) const CREDENTIALS: Access = Access::Needs(Permission::OwnCredentials);
 
 pub(super) const OTP: Field = Field::optional(
@@ -298,7 +299,7 @@ pub static ROUTES: &[Route] = &[
     Route {
         verb: Verb::Post,
         path: "/payment",
-        access: OWN,
+        access: DECIDED,
         handler: handler!(payments::pay),
         doc: Doc {
             body: &[AMOUNT, CURRENCY, TO, OTP, DESCRIPTION, REFERENCE, METADATA, CAPTURE],
@@ -415,7 +416,7 @@ pub static ROUTES: &[Route] = &[
     Route {
         verb: Verb::Post,
         path: "/payment/{id}/capture",
-        access: OWN,
+        access: DECIDED,
         handler: handler!(payments::capture),
         doc: Doc {
             body: &[Field::optional(
@@ -439,7 +440,7 @@ pub static ROUTES: &[Route] = &[
     Route {
         verb: Verb::Post,
         path: "/payment/{id}/void",
-        access: OWN,
+        access: DECIDED,
         handler: handler!(payments::void),
         doc: Doc {
             idempotent: true,
@@ -456,7 +457,7 @@ pub static ROUTES: &[Route] = &[
     Route {
         verb: Verb::Post,
         path: "/payment/{id}/refund",
-        access: OWN,
+        access: DECIDED,
         handler: handler!(payments::refund),
         doc: Doc {
             body: &[
@@ -479,7 +480,7 @@ pub static ROUTES: &[Route] = &[
     Route {
         verb: Verb::Post,
         path: "/requests",
-        access: OWN,
+        access: DECIDED,
         handler: handler!(requests::make),
         doc: Doc {
             body: &[
@@ -542,7 +543,7 @@ pub static ROUTES: &[Route] = &[
     Route {
         verb: Verb::Post,
         path: "/requests/{id}/pay",
-        access: OWN,
+        access: DECIDED,
         handler: handler!(requests::pay),
         doc: Doc {
             body: &[

@@ -392,8 +392,6 @@ impl Pay {
 pub struct Settle {
     /// Who asks.
     pub caller: Caller,
-    /// The caller's role, where it lets them do this to the payments of others. It is looked at again.
-    pub operator: Option<Role>,
     /// Which payment.
     pub payment: PaymentId,
     /// The payment request that it pays, if it is under review.
@@ -447,6 +445,22 @@ impl Settlement {
         }
     }
 
+    /// What whoever asks for it needs.
+    pub const fn permission(&self) -> Permission {
+        match self {
+            Self::Capture { .. } | Self::Void | Self::Refund { .. } => Permission::OwnAccount,
+            Self::Approve { .. } | Self::Reject { .. } => Permission::ReviewPayments,
+        }
+    }
+
+    /// What lets whoever is no party to the payment do it.
+    pub(super) const fn of_others(&self) -> Permission {
+        match self {
+            Self::Capture { .. } | Self::Void | Self::Refund { .. } => Permission::RefundAny,
+            Self::Approve { .. } | Self::Reject { .. } => Permission::ReviewPayments,
+        }
+    }
+
     /// What is said about it; empty if nothing is.
     pub fn note(&self) -> &str {
         match self {
@@ -462,8 +476,6 @@ impl Settlement {
 pub struct Cash {
     /// The operator who asks.
     pub caller: Caller,
-    /// The operator's role, which lets them; it is looked at again.
-    pub operator: Role,
     /// The id that the transaction gets, also if it has to wait.
     pub transaction: TransactionId,
     /// In or out.
@@ -490,8 +502,6 @@ impl Cash {
 pub struct DecideCash {
     /// The second operator.
     pub caller: Caller,
-    /// Their role, which lets them; it is looked at again.
-    pub operator: Role,
     /// What waits.
     pub transaction: TransactionId,
     /// Whose wallet it is, …

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::auth::permission::Permission;
 use crate::ledger::{
     Action, Cash, CashDirection, CashRequest, DecideCash, IdempotencyKey, Money, Origin, Record, Refusal,
     Reply, Stored, Transaction, TransactionId,
@@ -52,10 +51,9 @@ impl Teller {
             return Err(Refusal::RecipientNotFound.into());
         }
         let user = self.user_of(&order.user).await?.ok_or(Refusal::RecipientNotFound)?;
-        let operator = self.operator(who, Permission::MoveCash).ok_or(Refusal::PermissionDenied)?;
         let CashOrder { direction, money, reference, key, .. } = order;
         let transaction = TransactionId::new(self.clock.uuid()?);
-        let cash = Cash { caller: who.caller, operator, transaction, direction, user, money, reference, key };
+        let cash = Cash { caller: who.caller, transaction, direction, user, money, reference, key };
         match self.execute(origin, Action::Cash(cash)).await? {
             (Reply::Transaction(transaction), replayed) => Ok((CashAnswer::Moved(transaction), replayed)),
             (Reply::CashWaits(record), replayed) => Ok((CashAnswer::Waits(record), replayed)),
@@ -75,7 +73,6 @@ impl Teller {
         approved: bool,
         note: String,
     ) -> Result<CashAnswer, TellerError> {
-        let operator = self.operator(who, Permission::MoveCash).ok_or(Refusal::PermissionDenied)?;
         // Whose wallet it is never changes, and the decision needs it to know which rows to load.
         let record =
             self.store.record(crate::ledger::RecordKey::of::<CashRequest>(transaction.uuid())).await?;
@@ -83,7 +80,6 @@ impl Teller {
         let request = request.ok_or(Refusal::CashRequestNotFound)?;
         let decide = DecideCash {
             caller: who.caller,
-            operator,
             transaction,
             user: request.user,
             currency: request.currency,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::auth::permission::Permission;
 use crate::ledger::{
     Action, Capture, Email, IdempotencyKey, Memo, Money, Origin, Party, Pay, PaymentId, PaymentState,
-    Refusal, Reply, Role, Settle, Settlement, Topup, TopupMethod, Transaction, TransactionId,
-    TransactionKind, UserId, may_use,
+    Refusal, Reply, Settle, Settlement, Topup, TopupMethod, Transaction, TransactionId, TransactionKind,
+    UserId,
 };
 use crate::proof::Receipt;
 use crate::store::{AccountBalance, Movement, Page, PageRequest, StoreError};
@@ -151,20 +151,13 @@ impl Teller {
         request: SettleRequest,
     ) -> Result<StepAnswer, TellerError> {
         let SettleRequest { payment, settlement, key } = request;
-        let permission = match settlement {
-            Settlement::Capture { .. } | Settlement::Void | Settlement::Refund { .. } => {
-                Permission::RefundAny
-            }
-            Settlement::Approve { .. } | Settlement::Reject { .. } => Permission::ReviewPayments,
-        };
-        let operator = self.operator(who, permission);
         // What a review is about never changes, and the decision needs it to know which rows to load.
-        let request = match permission {
+        let request = match settlement.permission() {
             Permission::ReviewPayments => self.review(payment).await?.and_then(|review| review.request),
             _ => None,
         };
         let step = TransactionId::new(self.clock.uuid()?);
-        let settle = Settle { caller: who.caller, operator, payment, request, step, settlement, key };
+        let settle = Settle { caller: who.caller, payment, request, step, settlement, key };
         match self.execute(origin, Action::Settle(settle)).await? {
             (Reply::Step { first, step }, replayed) => Ok(StepAnswer { first, step, replayed }),
             (other, _) => Err(unexpected(&other)),
@@ -305,12 +298,5 @@ impl Teller {
             PaymentNow { state: later.or_else(|| first.payment_state()), first }
         };
         Ok(firsts.into_iter().map(now).collect())
-    }
-
-    /// The caller's role, if they may use the permission to change something with what they showed: an API key has no
-    /// more than its scopes. The decision looks again whether the role is still theirs.
-    pub(super) fn operator(&self, who: &Identity, permission: Permission) -> Option<Role> {
-        let used = may_use(&who.user, &who.kind, permission, true, self.rules.mode);
-        used.is_ok().then_some(who.user.role)
     }
 }

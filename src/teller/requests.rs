@@ -55,7 +55,7 @@ impl Teller {
         let request = PaymentRequestId::new(self.clock.uuid()?);
         let NewRequest { money, description, expires_in_ms } = new;
         let make = MakeRequest { caller: who.caller, request, money, description, expires_in_ms };
-        self.changed_request(origin, Action::MakeRequest(make), who).await
+        self.changed_request(origin, Action::MakeRequest(make)).await
     }
 
     /// Takes one of the caller's requests back. One that is taken back already stays so.
@@ -69,7 +69,7 @@ impl Teller {
         request: PaymentRequestId,
     ) -> Result<RequestNow, TellerError> {
         let cancel = CancelRequest { caller: who.caller, request };
-        self.changed_request(origin, Action::CancelRequest(cancel), who).await
+        self.changed_request(origin, Action::CancelRequest(cancel)).await
     }
 
     /// The caller's own requests, newest first.
@@ -134,14 +134,9 @@ impl Teller {
         self.move_money(origin, Action::PayRequest(PayRequested { request, pay })).await
     }
 
-    async fn changed_request(
-        &self,
-        origin: Origin,
-        action: Action,
-        who: &Identity,
-    ) -> Result<RequestNow, TellerError> {
+    async fn changed_request(&self, origin: Origin, action: Action) -> Result<RequestNow, TellerError> {
         match self.execute(origin, action).await? {
-            (Reply::Record(record), _) => self.request_now(record, who.user.name.clone()),
+            (Reply::Request { record, to_name }, _) => self.request_now(record, to_name),
             (other, _) => Err(unexpected(&other)),
         }
     }

@@ -107,9 +107,9 @@ impl Teller {
         Ok(Identity { caller, user, kind: session.kind.clone(), is_recalled: false })
     }
 
-    /// Who called with this token when it was last looked up, if they would be let in as they were then. For payments
-    /// alone, whose decision looks at session and user again: a yes of the decision stands, and before anybody is told
-    /// no they are to be [looked up](Self::authenticate_hash).
+    /// Who called with this token when it was last looked up, if they would be let in as they were then. For calls
+    /// whose decision looks at session and user again: a yes of the decision stands, and before anybody is told no they
+    /// are to be [looked up](Self::authenticate_hash).
     pub fn recall(&self, token: &str, permission: Permission) -> Option<Identity> {
         let access = hash_of(token)?;
         let (session, user) = self.store.seen_session(access)?;

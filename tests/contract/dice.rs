@@ -275,7 +275,6 @@ fn settle(dice: &mut Dice, world: &World, caller: Caller, key: Option<Idempotenc
         let approves = dice.below(2) == 0;
         return Action::Settle(Settle {
             caller: dice.pick(&world.operators).unwrap_or(caller),
-            operator: Some(Role::Support),
             payment,
             request,
             step: TransactionId::new(dice.uuid()),
@@ -296,7 +295,6 @@ fn settle(dice: &mut Dice, world: &World, caller: Caller, key: Option<Idempotenc
     let by_party = world.callers.iter().rev().find(|caller| Some(caller.user) == party).copied();
     Action::Settle(Settle {
         caller: by_party.unwrap_or(caller),
-        operator: (dice.below(3) == 0).then_some(Role::Support),
         payment,
         request: None,
         step: TransactionId::new(dice.uuid()),
@@ -344,7 +342,7 @@ pub fn learn(world: &mut World, command: &Command, outcome: &Outcome) {
                 }
             }
         }
-        (Ok(Reply::Record(record)), Action::MakeRequest(made)) => {
+        (Ok(Reply::Request { record, .. }), Action::MakeRequest(made)) => {
             world.requests.push((made.request, record.filing.owner, made.money));
         }
         (Ok(Reply::Step { step, .. }), _) => {

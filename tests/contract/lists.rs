@@ -58,7 +58,7 @@ async fn lists_stay_whole(place: Place) {
                 let origin = Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None };
                 let outcome =
                     store.execute(Command { origin, action: Action::MakeRequest(make) }).await.unwrap();
-                let Ok(Reply::Record(record)) = outcome.result else { panic!("{outcome:?}") };
+                let Ok(Reply::Request { record, .. }) = outcome.result else { panic!("{outcome:?}") };
                 made.push(record.key.id);
                 if number % 10 == 0 {
                     let newest = of(RecordKind::PaymentRequest, Order::NewestFirst, 1);

@@ -257,7 +257,6 @@ impl World {
         };
         let settle = Settle {
             caller: self.callers[user],
-            operator: None,
             payment: self.model.lives[place].id,
             request: None,
             step: TransactionId::new(self.dice.uuid()),

@@ -101,3 +101,70 @@ fn a_second_factor_begun_or_removed_elsewhere_counts_at_once() {
     pay("larger", None).expect(201);
     one.verify();
 }
+
+/// The calls beside a payment that go by what is recalled, each good: of a payee who was paid twice with capture by hand and
+/// once without, and is asked for money.
+fn good_calls(payer: &mut User, payee: &User) -> [Request; 5] {
+    let mut pay = |capture: &str| {
+        let body = json!({"to": payee.email, "amount": "5", "currency": "USD", "capture": capture});
+        let request = Request::post("/payment", &body).key(&format!("{} {capture}", payee.token));
+        payer.client.call(&request).expect(201).str("id")
+    };
+    let [held, whole] = ["manual", "automatic"].map(&mut pay);
+    let body = json!({"to": payee.email, "amount": "6", "currency": "USD", "capture": "manual"});
+    let voided = payer.client.post("/payment", &body).expect(201).str("id");
+    let asked =
+        payer.client.post("/requests", &json!({"amount": "1", "currency": "USD"})).expect(201).str("id");
+    [
+        Request::post(&format!("/payment/{held}/capture"), &json!({})),
+        Request::post(&format!("/payment/{voided}/void"), &json!({})),
+        Request::post(&format!("/payment/{whole}/refund"), &json!({})),
+        Request::post("/requests", &json!({"amount": "2", "currency": "USD"})),
+        Request::post(&format!("/requests/{asked}/pay"), &json!({})),
+    ]
+}
+
+#[test]
+fn what_ended_elsewhere_takes_no_later_step_and_asks_and_pays_nothing() {
+    let (one, two) = super::nodes::two();
+    let (mut ada, mut bob) = (one.user("ada"), one.user("bob"));
+    let calls = good_calls(&mut bob, &ada);
+    let mut phone = known_at(&two, &ada.token);
+    ada.client.post_empty("/logout").expect(204);
+    for call in &calls {
+        phone.call(call).problem(401, "token_invalid");
+    }
+
+    let (email, short) = ("kim@example.org", "plum-otter-9");
+    let log_in = json!({"email": email, "password": short});
+    let set_role = |email: &str, role: &str| {
+        assert!(one.run(&["admin", "set-role", "--email", email, "--role", role]).status.success());
+    };
+    one.client().post("/register", &log_in).expect(201);
+    let token = || one.client().post("/login", &log_in).expect(200).str("access_token");
+    let kim = User { email: email.to_owned(), token: token(), ..one.user("model") };
+    one.client()
+        .with_token(&kim.token)
+        .post("/topup", &json!({"amount": "9", "currency": "USD"}))
+        .expect(201);
+    let calls = good_calls(&mut bob, &kim);
+    let mut phone = known_at(&two, &kim.token);
+    set_role(email, "support");
+    for call in &calls {
+        phone.call(call).problem(403, "credentials_too_weak");
+    }
+    set_role(email, "customer");
+    let mut phone = known_at(&two, &token());
+    for call in &calls {
+        assert!(matches!(phone.call(call).status, 200 | 201), "{}", call.path());
+    }
+
+    // Who may do more than the node recalls does it.
+    let dan = one.user("dan");
+    let mut phone = known_at(&two, &dan.token);
+    set_role(&dan.email, "support");
+    let body = json!({"amount": "4", "currency": "USD"});
+    let paid = bob.client.post("/payment", &body).expect(201).str("id");
+    phone.post(&format!("/payment/{paid}/refund"), &json!({})).expect(201);
+    one.verify();
+}

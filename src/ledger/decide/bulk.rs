@@ -26,7 +26,7 @@ pub(super) fn pay_many(rules: &Rules, set: &mut WorkingSet, command: &Command, m
         .pays
         .iter()
         .map(|pay| match pay {
-            Ok(pay) => pay_with(rules, set, command, pay, &mut asked),
+            Ok(pay) => pay_with(rules, set, command, pay, (&payer, &mut asked)),
             Err(refusal) => refusal.clone().into(),
         })
         .collect();

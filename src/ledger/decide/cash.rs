@@ -10,14 +10,14 @@ use serde_json::json;
 use super::super::{
     AccountKey, Balance, BalancesAfter, Capture, Cash, CashDecision, CashDirection, CashRequest, Command,
     DecideCash, Decline, Entry, EventDraft, EventKind, EventType, Filing, IdempotencyKey, Memo, Money, Party,
-    Record, RecordKey, Refusal, Rules, Stage, Stored, Transaction, TransactionId, TransactionKind, User,
-    UserId, WorkingSet,
+    Permission, Record, RecordKey, Refusal, Rules, Stage, Stored, Transaction, TransactionId,
+    TransactionKind, User, UserId, WorkingSet,
 };
 use super::payments::{answered, balances_after, declined_event, differing, two_entries};
-use super::{Outcome, Reply, caller_user};
+use super::{Outcome, Reply, caller_with};
 
 pub(super) fn cash(rules: &Rules, set: &mut WorkingSet, command: &Command, cash: &Cash) -> Outcome {
-    let operator = match caller_user(set, &cash.caller) {
+    let operator = match caller_with(rules, set, &cash.caller, Permission::MoveCash) {
         Ok(operator) => operator,
         Err(refusal) => return refusal.into(),
     };
@@ -47,18 +47,17 @@ pub(super) fn cash(rules: &Rules, set: &mut WorkingSet, command: &Command, cash:
     }
 }
 
-pub(super) fn decide(set: &mut WorkingSet, command: &Command, asked: &DecideCash) -> Result<Reply, Refusal> {
-    let operator = caller_user(set, &asked.caller)?;
-    if asked.operator != operator.role {
-        return Err(Refusal::PermissionDenied);
-    }
+pub(super) fn decide(
+    rules: &Rules,
+    set: &mut WorkingSet,
+    command: &Command,
+    asked: &DecideCash,
+) -> Result<Reply, Refusal> {
+    let operator = caller_with(rules, set, &asked.caller, Permission::MoveCash)?;
     let (record, request) =
         set.stored::<CashRequest>(asked.transaction.uuid()).ok_or(Refusal::CashRequestNotFound)?;
     if operator.id == request.asked_by || operator.id == request.user {
         return Err(Refusal::PermissionDenied);
-    }
-    if operator.frozen {
-        return Err(Refusal::AccountFrozen);
     }
     if request.decided.is_some() {
         return Err(Refusal::CashRequestDecided);
@@ -108,11 +107,11 @@ fn waiting(set: &WorkingSet, cash: &Cash) -> Option<Arc<Record>> {
 
 /// The rules, in the order of [`Refusal`]; gives back whose wallet it is.
 fn check(set: &WorkingSet, operator: &User, cash: &Cash) -> Result<Arc<User>, Refusal> {
-    if cash.operator != operator.role || cash.user == operator.id {
+    if cash.user == operator.id {
         return Err(Refusal::PermissionDenied);
     }
     let user = set.users.get(&cash.user).cloned();
-    if operator.frozen || user.as_ref().is_some_and(|user| user.frozen) {
+    if user.as_ref().is_some_and(|user| user.frozen) {
         return Err(Refusal::AccountFrozen);
     }
     user.ok_or(Refusal::RecipientNotFound)

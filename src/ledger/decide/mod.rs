@@ -60,6 +60,13 @@ pub enum Reply {
     Many(Vec<Outcome>),
     /// The record as it stands now.
     Record(Arc<Record>),
+    /// The payment request as it stands now.
+    Request {
+        /// Its record.
+        record: Arc<Record>,
+        /// Its maker's name.
+        to_name: Option<String>,
+    },
     /// An event was told; its id, without its prefix.
     Told(Uuid),
     /// These deliveries are the asker's to try.
@@ -109,13 +116,13 @@ pub fn decide(rules: &Rules, set: &mut WorkingSet, command: &Command) -> Outcome
         Action::EndSchedule(end) => schedules::end(set, command, end).into(),
         Action::RunSchedule(run) => schedules::run(rules, set, command, run).into(),
         Action::MoveClock(moved) => sandbox::move_clock(rules, set, command, moved).into(),
-        Action::MakeRequest(make) => requests::make(set, command, make).into(),
+        Action::MakeRequest(make) => requests::make(rules, set, command, make).into(),
         Action::CancelRequest(cancel) => requests::cancel(set, command, cancel).into(),
         Action::LapseRequest(lapse) => requests::lapse(set, command, lapse).into(),
         Action::PayRequest(asked) => requests::pay(rules, set, command, asked),
         Action::Settle(settle) => steps::settle(rules, set, command, settle),
         Action::Cash(cash) => cash::cash(rules, set, command, cash),
-        Action::DecideCash(asked) => cash::decide(set, command, asked).into(),
+        Action::DecideCash(asked) => cash::decide(rules, set, command, asked).into(),
         Action::Expire(expire) => steps::expire(rules, set, command, *expire).into(),
         Action::Topup(topup) => payments::topup(rules, set, command, topup),
         Action::Webhook(asked) => webhooks::decide(rules, set, command, asked).into(),
@@ -146,16 +153,18 @@ pub fn check_session(session: &Session, caller: &Caller, now: Timestamp) -> Resu
     }
 }
 
-/// Whether the caller may use the permission to change something with what they showed.
-fn check_caller(
+/// The caller, if they may use the permission to change something with what they showed: an API key has no more than its
+/// scopes. Where the door goes by what it recalls of callers, this alone lets them do what they ask.
+fn caller_with(
     rules: &Rules,
     set: &WorkingSet,
     caller: &Caller,
     permission: Permission,
-) -> Result<(), Refusal> {
+) -> Result<Arc<User>, Refusal> {
     let user = caller_user(set, caller)?;
     let session = set.sessions.get(&caller.session).ok_or(Refusal::TokenInvalid)?;
-    may_use(&user, &session.kind, permission, true, rules.mode)
+    may_use(&user, &session.kind, permission, true, rules.mode)?;
+    Ok(user)
 }
 
 fn caller_user(set: &WorkingSet, caller: &Caller) -> Result<Arc<User>, Refusal> {

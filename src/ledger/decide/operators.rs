@@ -8,7 +8,7 @@ use super::super::{
     Permission, Refusal, ResetFactor, Rules, SessionEnd, SessionKind, User, UserId, WorkingSet,
 };
 use super::users::end_sessions;
-use super::{Reply, caller_user, resets};
+use super::{Reply, caller_user, caller_with, resets};
 
 pub(super) fn change_user(
     rules: &Rules,
@@ -127,11 +127,10 @@ fn authorise(
 ) -> Result<(), Refusal> {
     let Authority::Operator(caller) = by else { return Ok(()) };
     let operator = caller_user(set, caller)?;
-    let session = set.sessions.get(&caller.session).cloned().ok_or(Refusal::TokenInvalid)?;
-    let refusal = match may_use(&operator, &session.kind, permission, true, rules.mode) {
+    let refusal = match caller_with(rules, set, caller, permission) {
         Err(refusal) => refusal,
-        Ok(()) if operator.id == target => Refusal::OwnAffair,
-        Ok(()) => return Ok(()),
+        Ok(_) if operator.id == target => Refusal::OwnAffair,
+        Ok(_) => return Ok(()),
     };
     let event =
         EventDraft::new(EventKind::AuthzFail, Some(operator.id)).with("permission", permission.name());

@@ -8,14 +8,13 @@ use super::super::{
     RiskAction, Rules, Stage, Topup, TopupMethod, Transaction, TransactionKind, User, UserId, WorkingSet,
 };
 use super::factors::Asked;
-use super::{Outcome, Reply, caller_user, check_caller, risk};
+use super::{Outcome, Reply, caller_user, caller_with, risk};
 
 pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, pay: &Pay) -> Outcome {
-    // The door may have let them in by what it recalled.
-    if let Err(refusal) = check_caller(rules, set, &pay.caller, Permission::OwnAccount) {
-        return refusal.into();
+    match caller_with(rules, set, &pay.caller, Permission::OwnAccount) {
+        Ok(payer) => pay_with(rules, set, command, pay, (&payer, &mut Asked::of(pay.shown))),
+        Err(refusal) => refusal.into(),
     }
-    pay_with(rules, set, command, pay, &mut Asked::of(pay.shown))
 }
 
 /// Pays with what was shown for a second factor, which may be good for other payments of the command, too.
@@ -24,17 +23,13 @@ pub(super) fn pay_with(
     set: &mut WorkingSet,
     command: &Command,
     pay: &Pay,
-    asked: &mut Asked,
+    (payer, asked): (&User, &mut Asked),
 ) -> Outcome {
-    let payer = match caller_user(set, &pay.caller) {
-        Ok(payer) => payer,
-        Err(refusal) => return refusal.into(),
-    };
     if let Some(first) = answered(set, payer.id, pay.key.as_ref()) {
         return replay(&first, || differences_from_payment(&first, pay));
     }
-    match check_payment(rules, set, &payer, pay) {
-        Ok(payee) => write_payment(rules, set, command, pay, (&payer, payee), asked).into(),
+    match check_payment(rules, set, payer, pay) {
+        Ok(payee) => write_payment(rules, set, command, pay, (payer, payee), asked).into(),
         Err(refusal) => {
             if let Refusal::DuplicatePayment { payment } = &refusal {
                 let event = EventDraft::new(EventKind::PaymentDuplicateBlocked, Some(payer.id))

@@ -7,16 +7,21 @@
 use std::sync::Arc;
 
 use super::super::{
-    Caller, CancelRequest, Command, EventType, Filing, LapseRequest, MakeRequest, PayRequested, PaymentId,
-    PaymentRequest, PaymentRequestId, RecordKey, Refusal, RequestEnd, RequestStatus, RequestThen, Rules,
-    Transaction, User, UserId, WorkingSet,
+    CancelRequest, Command, EventType, Filing, LapseRequest, MakeRequest, PayRequested, PaymentId,
+    PaymentRequest, PaymentRequestId, Permission, RecordKey, Refusal, RequestEnd, RequestStatus, RequestThen,
+    Rules, Transaction, User, UserId, WorkingSet,
 };
 use super::factors::Asked;
 use super::payments::{answered, check_payment, replay, write_payment};
-use super::{Outcome, Reply, caller_user};
+use super::{Outcome, Reply, caller_user, caller_with};
 
-pub(super) fn make(set: &mut WorkingSet, command: &Command, make: &MakeRequest) -> Result<Reply, Refusal> {
-    let user = active_caller(set, &make.caller)?;
+pub(super) fn make(
+    rules: &Rules,
+    set: &mut WorkingSet,
+    command: &Command,
+    make: &MakeRequest,
+) -> Result<Reply, Refusal> {
+    let user = active(caller_with(rules, set, &make.caller, Permission::OwnAccount)?)?;
     let request = PaymentRequest {
         money: make.money,
         description: make.description.clone(),
@@ -31,14 +36,14 @@ pub(super) fn cancel(
     command: &Command,
     cancel: &CancelRequest,
 ) -> Result<Reply, Refusal> {
-    let user = active_caller(set, &cancel.caller)?;
+    let user = active(caller_user(set, &cancel.caller)?)?;
     let (record, mut request) =
         set.stored::<PaymentRequest>(cancel.request.uuid()).ok_or(Refusal::RequestNotFound)?;
     if record.filing.owner != user.id {
         return Err(Refusal::RequestNotFound);
     }
     match request.status(set.now) {
-        RequestStatus::Cancelled => Ok(Reply::Record(record)),
+        RequestStatus::Cancelled => Ok(Reply::Request { record, to_name: user.name.clone() }),
         RequestStatus::Paid => Err(Refusal::RequestState { status: RequestStatus::Paid }),
         RequestStatus::Open | RequestStatus::Expired => {
             request.end = Some(RequestEnd::Cancelled { at: set.now });
@@ -63,7 +68,7 @@ pub(super) fn lapse(set: &mut WorkingSet, command: &Command, lapse: &LapseReques
 
 pub(super) fn pay(rules: &Rules, set: &mut WorkingSet, command: &Command, asked: &PayRequested) -> Outcome {
     let pay = &asked.pay;
-    let payer = match caller_user(set, &pay.caller) {
+    let payer = match caller_with(rules, set, &pay.caller, Permission::OwnAccount) {
         Ok(payer) => payer,
         Err(refusal) => return refusal.into(),
     };
@@ -120,8 +125,7 @@ pub(super) fn reopen(
     Ok(())
 }
 
-fn active_caller(set: &WorkingSet, caller: &Caller) -> Result<Arc<User>, Refusal> {
-    let user = caller_user(set, caller)?;
+fn active(user: Arc<User>) -> Result<Arc<User>, Refusal> {
     if user.frozen { Err(Refusal::AccountFrozen) } else { Ok(user) }
 }
 
@@ -139,6 +143,11 @@ fn put(
     let record = set.records.get(&RecordKey::of::<PaymentRequest>(id.uuid())).cloned();
     let record = record.ok_or(Refusal::RequestNotFound)?;
     let made_at = Some(record.created_at).filter(|made_at| *made_at != set.now);
-    set.tell_request(command, kind, (owner, id.uuid()), RequestThen { request, made_at, to_name });
-    Ok(Reply::Record(record))
+    set.tell_request(
+        command,
+        kind,
+        (owner, id.uuid()),
+        RequestThen { request, made_at, to_name: to_name.clone() },
+    );
+    Ok(Reply::Request { record, to_name })
 }

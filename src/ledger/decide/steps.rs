@@ -14,10 +14,10 @@ use super::super::{
 };
 use super::payments::{answered, balances_after, declined_event, differing, entry, two_entries};
 use super::requests::reopen;
-use super::{Outcome, Reply, caller_user};
+use super::{Outcome, Reply, caller_with};
 
 pub(super) fn settle(rules: &Rules, set: &mut WorkingSet, command: &Command, settle: &Settle) -> Outcome {
-    let user = match caller_user(set, &settle.caller) {
+    let user = match caller_with(rules, set, &settle.caller, settle.settlement.permission()) {
         Ok(user) => user,
         Err(refusal) => return refusal.into(),
     };
@@ -94,7 +94,7 @@ fn check(
     known: &KnownPayment,
     settle: &Settle,
 ) -> Result<Planned, Refusal> {
-    let standing = standing(user, known, settle)?;
+    let standing = standing(rules, set, user, known, settle)?;
     if !may(standing, &known.first, &settle.settlement) {
         return Err(Refusal::PermissionDenied);
     }
@@ -118,13 +118,19 @@ fn check(
     })
 }
 
-fn standing(user: &User, known: &KnownPayment, settle: &Settle) -> Result<Standing, Refusal> {
+fn standing(
+    rules: &Rules,
+    set: &WorkingSet,
+    user: &User,
+    known: &KnownPayment,
+    settle: &Settle,
+) -> Result<Standing, Refusal> {
     let first = &known.first;
     if first.from.id == user.id {
         Ok(Standing::Payer)
     } else if first.to.id == user.id && first.decline.is_none() {
         Ok(Standing::Payee)
-    } else if settle.operator == Some(user.role) {
+    } else if caller_with(rules, set, &settle.caller, settle.settlement.of_others()).is_ok() {
         Ok(Standing::Operator)
     } else {
         Err(Refusal::PaymentNotFound)
