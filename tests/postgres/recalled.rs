@@ -159,12 +159,18 @@ fn what_ended_elsewhere_takes_no_later_step_and_asks_and_pays_nothing() {
         assert!(matches!(phone.call(call).status, 200 | 201), "{}", call.path());
     }
 
-    // Who may do more than the node recalls does it.
+    // Who may do more than the node recalls does it, and is called what they are called now.
     let dan = one.user("dan");
     let mut phone = known_at(&two, &dan.token);
     set_role(&dan.email, "support");
     let body = json!({"amount": "4", "currency": "USD"});
     let paid = bob.client.post("/payment", &body).expect(201).str("id");
     phone.post(&format!("/payment/{paid}/refund"), &json!({})).expect(201);
+    one.client()
+        .with_token(&dan.token)
+        .call(&Request::new("PATCH", "/me").json(&json!({"name": "Dan the Man"})))
+        .expect(200);
+    let asked = phone.post("/requests", &json!({"amount": "2", "currency": "USD"})).expect(201).json();
+    assert_eq!(asked["to"]["name"], "Dan the Man", "{asked}");
     one.verify();
 }
