@@ -81,6 +81,26 @@ impl Measured {
         !self.errors.is_empty() || self.statuses.keys().any(|status| !is_success(*status) && *status != 402)
     }
 
+    /// Takes in what another run of the same load measured.
+    pub fn add(&mut self, other: Self) -> Result<(), BenchError> {
+        let added = self.latency_us.add(&other.latency_us);
+        added.map_err(|error| BenchError::Server(format!("no histogram: {error}")))?;
+        self.duration = self.duration.saturating_add(other.duration);
+        self.acknowledged = self.acknowledged.saturating_add(other.acknowledged);
+        self.generator_cpu = self.generator_cpu.saturating_add(other.generator_cpu);
+        for (status, times) in other.statuses {
+            let count = self.statuses.entry(status).or_default();
+            *count = count.saturating_add(times);
+        }
+        for (error, times) in other.errors {
+            let count = self.errors.entry(error).or_default();
+            *count = count.saturating_add(times);
+        }
+        self.samples.extend(other.samples);
+        self.answers.extend(other.answers);
+        Ok(())
+    }
+
     fn count_error(&mut self, error: String) {
         let count = self.errors.entry(error).or_default();
         *count = count.saturating_add(1);
@@ -106,7 +126,7 @@ pub async fn run(load: Load) -> Result<Measured, BenchError> {
         measure_from,
         end: measure_from + duration,
         keeps_answers,
-        tally: Mutex::new(tally(duration)?),
+        tally: Mutex::new(nothing(duration)?),
     });
     let mut tasks = JoinSet::new();
     for (authority, pace) in authorities.iter().cycle().zip(paces(connections, rate, begun)) {
@@ -252,7 +272,8 @@ async fn drive_connection(
     Ok(())
 }
 
-fn tally(duration: Duration) -> Result<Measured, BenchError> {
+/// What is measured in that time, as long as nothing is.
+pub fn nothing(duration: Duration) -> Result<Measured, BenchError> {
     Ok(Measured {
         duration,
         acknowledged: 0,

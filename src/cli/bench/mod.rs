@@ -85,6 +85,9 @@ pub struct BenchArgs {
     /// So many users, each with a webhook of which every second one never answers; the load runs without them, then with them.
     #[arg(long, requires = "rate", conflicts_with_all = ["url", "users", "mix", "hot"])]
     pub webhooks: Option<usize>,
+    /// How often in turn without webhooks and with them, as long as '--duration' each time.
+    #[arg(long, default_value = "1", requires = "webhooks")]
+    pub rounds: NonZeroUsize,
     /// Leaves out the check of the ledger afterwards.
     #[arg(long)]
     pub no_verify: bool,
@@ -226,17 +229,18 @@ async fn measure_throw_away(args: &BenchArgs, random: &mut Random) -> Result<(Re
     let prefill = Prefill { other_sessions: args.webhooks.is_some(), spread: args.prefill, history };
     let users = args.webhooks.unwrap_or(args.users);
     let seeded = seed::seed(&location, keys.fingerprint(), proofs, rules, users, prefill, random).await?;
-    let endpoints = if args.webhooks.is_some() { Some(Endpoints::open().await?) } else { None };
+    let endpoints = if args.webhooks.is_some() { Some(Endpoints::open()?) } else { None };
     let port = endpoints.as_ref().map(Endpoints::port);
     let mut servers = Vec::new();
     for _ in 0..args.nodes {
         servers.push(Server::start(folder.path(), args.database.as_deref(), args.guarded, port).await?);
     }
-    let authorities = servers.iter().map(|server| server.authority().to_owned()).collect();
+    let authorities: Vec<String> = servers.iter().map(|server| server.authority().to_owned()).collect();
     let (measured, figures) = match &endpoints {
         None => (load::run(load(args, authorities, seeded, random).await?).await?, None),
         Some(endpoints) => {
-            let (measured, figures) = webhooks::measure(args, authorities, seeded, endpoints, random).await?;
+            let (measured, figures) =
+                webhooks::measure(args, &authorities, seeded, endpoints, random).await?;
             (measured, Some(figures))
         }
     };

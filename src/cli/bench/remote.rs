@@ -124,6 +124,7 @@ impl<'a> Client<'a> {
         let answer = self.connection.exchange(request).await.map_err(unreachable(self.authority))?;
         match answer.status {
             429 => Ok(None),
+            204 if status == 204 => Ok(Some(Value::Null)),
             got if got == status => serde_json::from_slice(answer.body).map(Some).map_err(|error| {
                 BenchError::Server(format!("{path} answered with what is no JSON: {error}"))
             }),

@@ -205,6 +205,12 @@ pub fn get(authority: &str, path: &str, token: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\nauthorization: Bearer {token}\r\n\r\n").into_bytes()
 }
 
+/// A DELETE by the owner of `token`.
+pub fn delete(authority: &str, path: &str, token: &str) -> Vec<u8> {
+    format!("DELETE {path} HTTP/1.1\r\nhost: {authority}\r\nauthorization: Bearer {token}\r\n\r\n")
+        .into_bytes()
+}
+
 /// A POST of JSON, by the owner of a token if there is one.
 pub fn post(authority: &str, path: &str, token: Option<&str>, body: &str) -> Vec<u8> {
     let by = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();

@@ -29,7 +29,7 @@ const UNDER_WAY: usize = 512;
 pub const HISTORY_ROWS: u64 = 100_000;
 
 /// What a load needs to know of its users, in one order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Seeded {
     /// Access tokens.
     pub tokens: Vec<String>,

@@ -1,8 +1,10 @@
-//! What webhooks cost payments, and how soon they get their events: the same load twice on one server, without webhooks and
-//! then with one for each user, of which every second one never answers.
+//! What webhooks cost payments, and how soon they get their events: the same load on one server, without webhooks and then
+//! with one for each user, of which every second one never answers; as often as asked, so that a slow moment of the
+//! machine meets both.
 //!
-//! The endpoints are here, on the thread that sends the load, and cost a few microseconds a delivery. Both times the load
-//! runs in sessions of its own that were just used: the first use after a minute costs a write.
+//! The endpoints are here, too, on a thread of their own: deliveries come in groups, and on the thread that sends the load
+//! an answer would wait until a whole group was taken. Both times the load runs in sessions of its own that were just
+//! used: the first use after a minute costs a write.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,14 +12,16 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
 
 use super::load::{self, Load, Measured};
 use super::remote::Client;
 use super::report::{Latency, thousandths};
-use super::request::{get, post};
+use super::request::{delete, get, post};
 use super::{BenchArgs, BenchError, Random, Seeded};
 
 /// How long deliveries may still come after the load.
@@ -71,21 +75,26 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// Opens them, on the runtime that calls it, which they are served on.
+    /// Opens them, on a thread of their own until the program ends.
     ///
     /// # Errors
     /// If no port can be opened.
-    pub async fn open() -> Result<Self, BenchError> {
+    pub fn open() -> Result<Self, BenchError> {
         let failed = |error: io::Error| BenchError::Server(format!("no endpoint can be opened: {error}"));
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         let arrivals = Arrivals::default();
         let shared = Arc::clone(&arrivals);
-        tokio::spawn(async move {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let serve = async move {
+            let Ok(listener) = TcpListener::from_std(listener) else { return };
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(take(stream, Arc::clone(&shared)));
             }
-        });
+        };
+        let thread = std::thread::Builder::new().name("endpoints".into());
+        thread.spawn(move || runtime.block_on(serve)).map_err(failed)?;
         Ok(Self { port, arrivals })
     }
 
@@ -94,15 +103,33 @@ impl Endpoints {
         self.port
     }
 
-    /// Gives each user one.
-    async fn register(&self, authority: &str, seeded: &Seeded) -> Result<(), BenchError> {
+    /// Gives each user one; and their ids.
+    async fn register(&self, authority: &str, seeded: &Seeded) -> Result<Vec<String>, BenchError> {
         let mut client = Client::open(authority).await?;
+        let mut ids = Vec::new();
         for (number, (token, user)) in seeded.tokens.iter().zip(&seeded.user_ids).enumerate() {
             let path = if answers(number) { ANSWERS } else { HANGS };
             let body = format!(r#"{{"url":"http://127.0.0.1:{}{path}{user}"}}"#, self.port);
-            client.exchange(&post(authority, "/webhooks", Some(token), &body), "/webhooks", 201).await?;
+            let request = post(authority, "/webhooks", Some(token), &body);
+            let made = client.exchange(&request, "/webhooks", 201).await?.unwrap_or_default();
+            ids.push(made["id"].as_str().unwrap_or_default().to_owned());
         }
-        Ok(())
+        Ok(ids)
+    }
+
+    /// Waits until all of these have come, or long enough; says how long each took after its payment's answer.
+    async fn wait_for(&self, awaited: &HashMap<Delivery, Instant>, delays: &mut Histogram<u64>) {
+        let end = Instant::now() + GRACE;
+        while !awaited.keys().all(|delivery| self.arrivals().contains_key(delivery)) && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let arrivals = self.arrivals();
+        for (delivery, answered) in awaited {
+            if let Some(arrived) = arrivals.get(delivery) {
+                let delay = arrived.saturating_duration_since(*answered).as_micros();
+                delays.saturating_record(u64::try_from(delay).unwrap_or(u64::MAX));
+            }
+        }
     }
 
     fn arrivals(&self) -> MutexGuard<'_, HashMap<Delivery, Instant>> {
@@ -115,13 +142,13 @@ const fn answers(number: usize) -> bool {
     number.is_multiple_of(2)
 }
 
-/// Runs the load without webhooks and with them; gives what the latter measured.
+/// Runs the load without webhooks and with them, in turn; gives what the latter measured.
 ///
 /// # Errors
 /// If the load cannot be run, or fails without webhooks; what fails with them is counted.
 pub async fn measure(
     args: &BenchArgs,
-    authorities: Vec<String>,
+    authorities: &[String],
     seeded: Seeded,
     endpoints: &Endpoints,
     random: &mut Random,
@@ -129,45 +156,49 @@ pub async fn measure(
     let Seeded { tokens, other_tokens, user_ids } = seeded;
     let first = Seeded { tokens, user_ids: user_ids.clone(), ..Seeded::default() };
     let second = Seeded { tokens: other_tokens, user_ids: user_ids.clone(), ..Seeded::default() };
-    let authority = authorities.first().cloned().unwrap_or_default();
-
+    let authority = authorities.first().map(String::as_str).unwrap_or_default();
     let warmed_up = |load: Load| Load { warm_up: WARM_UP.min(load.duration), ..load };
-    look_in(&authority, &first.tokens).await?;
-    let load = super::load(args, authorities.clone(), first, random).await?;
-    let without = load::run(warmed_up(load)).await?;
-    if without.has_failures() {
-        let Measured { statuses, errors, samples, .. } = without;
-        return Err(BenchError::Server(format!("without webhooks: {statuses:?} {errors:?} {samples:?}")));
-    }
-    look_in(&authority, &second.tokens).await?;
-    endpoints.register(&authority, &second).await?;
-    let load = super::load(args, authorities, second, random).await?;
-    let with = load::run(Load { keeps_answers: true, ..warmed_up(load) }).await?;
-
-    let awaited = awaited(&with, &user_ids)?;
-    let end = Instant::now() + GRACE;
-    while !awaited.keys().all(|delivery| endpoints.arrivals().contains_key(delivery)) && Instant::now() < end
-    {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let mut delays = load::latencies()?;
-    let arrivals = endpoints.arrivals();
-    for (delivery, answered) in &awaited {
-        if let Some(arrived) = arrivals.get(delivery) {
-            let delay = arrived.saturating_duration_since(*answered).as_micros();
-            delays.saturating_record(u64::try_from(delay).unwrap_or(u64::MAX));
+    let (mut without, mut with) = (load::nothing(Duration::ZERO)?, load::nothing(Duration::ZERO)?);
+    let (mut delays, mut all_awaited) = (load::latencies()?, 0_usize);
+    for _ in 0..args.rounds.get() {
+        look_in(authority, &first.tokens).await?;
+        let load = super::load(args, authorities.to_vec(), first.clone(), random).await?;
+        without.add(load::run(warmed_up(load)).await?)?;
+        if without.has_failures() {
+            let Measured { statuses, errors, samples, .. } = without;
+            return Err(BenchError::Server(format!("without webhooks: {statuses:?} {errors:?} {samples:?}")));
         }
+
+        look_in(authority, &second.tokens).await?;
+        let webhooks = endpoints.register(authority, &second).await?;
+        let load = super::load(args, authorities.to_vec(), second.clone(), random).await?;
+        let measured = load::run(Load { keeps_answers: true, ..warmed_up(load) }).await?;
+        let awaited = awaited(&measured, &user_ids)?;
+        endpoints.wait_for(&awaited, &mut delays).await;
+        all_awaited = all_awaited.saturating_add(awaited.len());
+        with.add(Measured { answers: Vec::new(), ..measured })?;
+        remove(authority, &second.tokens, &webhooks).await?;
     }
     let p99 = |measured: &Measured| measured.latency_us.value_at_quantile(0.99);
     let figures = Figures {
         endpoints: user_ids.len(),
         p99_ratio: thousandths(p99(&with).saturating_mul(1_000) / p99(&without).max(1)),
         latency_without_ms: Latency::of(&without.latency_us),
-        awaited: u64::try_from(awaited.len()).unwrap_or(u64::MAX),
+        awaited: u64::try_from(all_awaited).unwrap_or(u64::MAX),
         arrived: delays.len(),
         delay_ms: Latency::of(&delays),
     };
     Ok((with, figures))
+}
+
+/// Takes each user's webhook away.
+async fn remove(authority: &str, tokens: &[String], webhooks: &[String]) -> Result<(), BenchError> {
+    let mut client = Client::open(authority).await?;
+    for (token, webhook) in tokens.iter().zip(webhooks) {
+        let path = format!("/webhooks/{webhook}");
+        client.exchange(&delete(authority, &path, token), &path, 204).await?;
+    }
+    Ok(())
 }
 
 /// Uses each session once.

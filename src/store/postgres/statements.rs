@@ -240,16 +240,16 @@ pub(super) const UPDATE_RECORDS: &str = concat!(
     ") w (kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value) \
      WHERE r.kind = w.kind AND r.id = w.id AND r.created_at = w.created_at"
 );
-/// New records, numbered after the last one there ever was.
-pub(super) const ADD_RECORDS: &str = concat!(
-    "WITH numbered AS (UPDATE properties SET value = (value::bigint + cardinality($2::uuid[]))::text \
+/// New records, numbered after the last one there ever was. Their arrays are taken apart as [`APPEND`]'s are.
+pub(super) const ADD_RECORDS: &str = "WITH numbered AS (UPDATE properties SET value = (value::bigint + cardinality($2::uuid[]))::text \
      WHERE name = 'last_record' RETURNING value::bigint AS last) \
      INSERT INTO records (no, kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value) \
      SELECT n.last - cardinality($2::uuid[]) + w.place, w.kind, w.id, w.owner, w.parent, w.lookup, w.due_at, \
-     w.created_at, w.updated_at, w.version, w.value FROM numbered n, unnest(",
-    record_arrays!(),
-    ") WITH ORDINALITY w (kind, id, owner, parent, lookup, due_at, created_at, updated_at, version, value, place)"
-);
+     w.created_at, w.updated_at, w.version, w.value FROM numbered n, (SELECT generate_series(1, cardinality($2::uuid[])) \
+     AS place, unnest($1::text[]) AS kind, unnest($2::uuid[]) AS id, unnest($3::uuid[]) AS owner, \
+     unnest($4::uuid[]) AS parent, unnest($5::bytea[]) AS lookup, unnest($6::bigint[]) AS due_at, \
+     unnest($7::bigint[]) AS created_at, unnest($8::bigint[]) AS updated_at, unnest($9::bigint[]) AS version, \
+     unnest($10::text[]) AS value) w";
 /// Sets balances, then takes the chain's head, numbers the new rows after it, appends them, names the batch and links the
 /// block. Whoever waits for the head waits for what comes after it, so the balances come first. One whose account is gone
 /// divides by zero, so that nothing is committed. Arrays are taken apart where rows are selected: a function in FROM would
