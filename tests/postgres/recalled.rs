@@ -30,6 +30,10 @@ fn known_at(node: &Server, token: &str) -> Client {
     client
 }
 
+fn set_role(node: &Server, email: &str, role: &str) {
+    assert!(node.run(&["admin", "set-role", "--email", email, "--role", role]).status.success());
+}
+
 fn patch(client: &mut Client, user: &User, body: &Value) {
     let path = format!("/admin/users/{}", user.id);
     client.call(&Request::new("PATCH", &path).json(body)).expect(200);
@@ -67,16 +71,13 @@ fn who_is_frozen_or_promoted_elsewhere_pays_no_more() {
     let (email, short) = ("kim@example.org", "plum-otter-9");
     let log_in = json!({"email": email, "password": short});
     for body in bad().into_iter().chain([good()]) {
-        let set_role = |role: &str| {
-            assert!(one.run(&["admin", "set-role", "--email", email, "--role", role]).status.success());
-        };
         let registered = one.client().post("/register", &log_in);
         if registered.status != 201 {
-            set_role("customer");
+            set_role(&one, email, "customer");
         }
         let token = one.client().post("/login", &log_in).expect(200).str("access_token");
         let mut phone = known_at(&two, &token);
-        set_role("support");
+        set_role(&one, email, "support");
         phone.post("/payment", &body).problem(403, "credentials_too_weak");
     }
     one.verify();
@@ -104,15 +105,12 @@ fn a_second_factor_begun_or_removed_elsewhere_counts_at_once() {
 
 /// The calls beside a payment that go by what is recalled, each good: of a payee who was paid twice with capture by hand and
 /// once without, and is asked for money.
-fn good_calls(payer: &mut User, payee: &User) -> [Request; 5] {
-    let mut pay = |capture: &str| {
-        let body = json!({"to": payee.email, "amount": "5", "currency": "USD", "capture": capture});
-        let request = Request::post("/payment", &body).key(&format!("{} {capture}", payee.token));
-        payer.client.call(&request).expect(201).str("id")
+fn good_calls(payer: &mut User, payee: &str) -> [Request; 5] {
+    let mut pay = |(amount, capture): (&str, &str)| {
+        let body = json!({"to": payee, "amount": amount, "currency": "USD", "capture": capture});
+        payer.client.post("/payment", &body).expect(201).str("id")
     };
-    let [held, whole] = ["manual", "automatic"].map(&mut pay);
-    let body = json!({"to": payee.email, "amount": "6", "currency": "USD", "capture": "manual"});
-    let voided = payer.client.post("/payment", &body).expect(201).str("id");
+    let [held, voided, whole] = [("5", "manual"), ("6", "manual"), ("7", "automatic")].map(&mut pay);
     let asked =
         payer.client.post("/requests", &json!({"amount": "1", "currency": "USD"})).expect(201).str("id");
     [
@@ -128,7 +126,7 @@ fn good_calls(payer: &mut User, payee: &User) -> [Request; 5] {
 fn what_ended_elsewhere_takes_no_later_step_and_asks_and_pays_nothing() {
     let (one, two) = super::nodes::two();
     let (mut ada, mut bob) = (one.user("ada"), one.user("bob"));
-    let calls = good_calls(&mut bob, &ada);
+    let calls = good_calls(&mut bob, &ada.email);
     let mut phone = known_at(&two, &ada.token);
     ada.client.post_empty("/logout").expect(204);
     for call in &calls {
@@ -137,23 +135,17 @@ fn what_ended_elsewhere_takes_no_later_step_and_asks_and_pays_nothing() {
 
     let (email, short) = ("kim@example.org", "plum-otter-9");
     let log_in = json!({"email": email, "password": short});
-    let set_role = |email: &str, role: &str| {
-        assert!(one.run(&["admin", "set-role", "--email", email, "--role", role]).status.success());
-    };
     one.client().post("/register", &log_in).expect(201);
     let token = || one.client().post("/login", &log_in).expect(200).str("access_token");
-    let kim = User { email: email.to_owned(), token: token(), ..one.user("model") };
-    one.client()
-        .with_token(&kim.token)
-        .post("/topup", &json!({"amount": "9", "currency": "USD"}))
-        .expect(201);
-    let calls = good_calls(&mut bob, &kim);
-    let mut phone = known_at(&two, &kim.token);
-    set_role(email, "support");
+    let kim = token();
+    one.client().with_token(&kim).post("/topup", &json!({"amount": "9", "currency": "USD"})).expect(201);
+    let calls = good_calls(&mut bob, email);
+    let mut phone = known_at(&two, &kim);
+    set_role(&one, email, "support");
     for call in &calls {
         phone.call(call).problem(403, "credentials_too_weak");
     }
-    set_role(email, "customer");
+    set_role(&one, email, "customer");
     let mut phone = known_at(&two, &token());
     for call in &calls {
         assert!(matches!(phone.call(call).status, 200 | 201), "{}", call.path());
@@ -162,7 +154,7 @@ fn what_ended_elsewhere_takes_no_later_step_and_asks_and_pays_nothing() {
     // Who may do more than the node recalls does it, and is called what they are called now.
     let dan = one.user("dan");
     let mut phone = known_at(&two, &dan.token);
-    set_role(&dan.email, "support");
+    set_role(&one, &dan.email, "support");
     let body = json!({"amount": "4", "currency": "USD"});
     let paid = bob.client.post("/payment", &body).expect(201).str("id");
     phone.post(&format!("/payment/{paid}/refund"), &json!({})).expect(201);
