@@ -455,9 +455,9 @@ impl Settlement {
 
     /// What lets whoever is no party to the payment do it.
     pub(super) const fn of_others(&self) -> Permission {
-        match self {
-            Self::Capture { .. } | Self::Void | Self::Refund { .. } => Permission::RefundAny,
-            Self::Approve { .. } | Self::Reject { .. } => Permission::ReviewPayments,
+        match self.permission() {
+            Permission::OwnAccount => Permission::RefundAny,
+            already => already,
         }
     }
 

@@ -56,20 +56,8 @@ fn a_rate_is_kept_and_no_more_than_falls_due_is_asked() {
 #[test]
 fn webhooks_get_what_was_paid_and_both_phases_are_told() {
     let folder = tempfile::tempdir().unwrap();
-    let args = [
-        "bench",
-        "--webhooks",
-        "6",
-        "--rate",
-        "50",
-        "--connections",
-        "2",
-        "--duration",
-        "1",
-        "--rounds",
-        "2",
-        "--json",
-    ];
+    let line = "bench --webhooks 6 --rate 50 --connections 2 --duration 1 --rounds 2 --json";
+    let args: Vec<&str> = line.split(' ').collect();
     let output = farthing(folder.path(), &[("TMPDIR", folder.path().to_str().unwrap())], &args);
     ended(&output, 0, "");
     let report: Value = serde_json::from_str(&stdout(&output)).unwrap();

@@ -89,22 +89,25 @@ impl Measured {
         self.acknowledged = self.acknowledged.saturating_add(other.acknowledged);
         self.generator_cpu = self.generator_cpu.saturating_add(other.generator_cpu);
         for (status, times) in other.statuses {
-            let count = self.statuses.entry(status).or_default();
-            *count = count.saturating_add(times);
+            count(&mut self.statuses, status, times);
         }
         for (error, times) in other.errors {
-            let count = self.errors.entry(error).or_default();
-            *count = count.saturating_add(times);
+            count(&mut self.errors, error, times);
         }
         self.samples.extend(other.samples);
+        self.samples.truncate(SAMPLES);
         self.answers.extend(other.answers);
         Ok(())
     }
 
     fn count_error(&mut self, error: String) {
-        let count = self.errors.entry(error).or_default();
-        *count = count.saturating_add(1);
+        count(&mut self.errors, error, 1);
     }
+}
+
+fn count<K: Ord>(counts: &mut BTreeMap<K, u64>, what: K, times: u64) {
+    let count = counts.entry(what).or_default();
+    *count = count.saturating_add(times);
 }
 
 /// Runs the load to its end, on the runtime that calls it; that one should have a single thread.
@@ -218,8 +221,7 @@ impl Run {
             return;
         }
         let mut tally = self.tally();
-        let count = tally.statuses.entry(status).or_default();
-        *count = count.saturating_add(1);
+        count(&mut tally.statuses, status, 1);
         if !success && tally.samples.len() < SAMPLES {
             tally
                 .samples

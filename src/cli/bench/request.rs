@@ -202,12 +202,16 @@ impl Traffic {
 
 /// A GET by the owner of `token`.
 pub fn get(authority: &str, path: &str, token: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\nauthorization: Bearer {token}\r\n\r\n").into_bytes()
+    without_body("GET", authority, path, token)
 }
 
 /// A DELETE by the owner of `token`.
 pub fn delete(authority: &str, path: &str, token: &str) -> Vec<u8> {
-    format!("DELETE {path} HTTP/1.1\r\nhost: {authority}\r\nauthorization: Bearer {token}\r\n\r\n")
+    without_body("DELETE", authority, path, token)
+}
+
+fn without_body(method: &str, authority: &str, path: &str, token: &str) -> Vec<u8> {
+    format!("{method} {path} HTTP/1.1\r\nhost: {authority}\r\nauthorization: Bearer {token}\r\n\r\n")
         .into_bytes()
 }
 
