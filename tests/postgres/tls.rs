@@ -1,4 +1,5 @@
-//! TLS to the database: what `sslmode` promises, with certificates made for the test.
+//! The way to the database: TLS, what `sslmode` promises, with certificates made for the test; and the socket of a database
+//! on the same machine, which has none.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +9,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::support::postgres::{OwnPostgres, Postgres, unprivileged};
-use crate::support::{Server, until};
+use crate::support::{Server, User, until};
 
 /// Certificates: an authority, another one, and a server certificate of the first for `localhost`.
 fn certificates() -> TempDir {
@@ -113,4 +114,32 @@ fn each_mode_checks_what_it_promises() {
             assert!(!server.log().contains("_server:"), "it told the password: {}", server.log());
         }
     }
+}
+
+#[test]
+fn a_database_on_the_same_machine_is_reached_by_its_socket() {
+    let postgres = Postgres::own();
+    let database = postgres.database();
+    let folder = postgres.socket_folder().to_str().unwrap().replace('/', "%2F");
+    let serve = |query: &str| {
+        let at = |url: String| url.replace("127.0.0.1", &folder).replace("sslmode=disable", query);
+        let mut server = Server::embedded()
+            .env("FARTHING_DATABASE_URL", &at(database.url()))
+            .env("FARTHING_DATABASE_MIGRATION_URL", &at(database.migration_url()))
+            .stopped();
+        let started = server.try_start_again();
+        (server, started)
+    };
+    let (mut server, started) = serve("");
+    assert!(started.is_ok(), "{}", server.log());
+    User::register(server.client(), "ada");
+    let through = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = \
+                   'farthing' AND client_addr IS";
+    let ask = |what: &str| database.query(&format!("{through} {what}")).unwrap().parse::<u32>().unwrap();
+    assert_eq!((ask("NOT NULL"), ask("NULL") > 0), (0, true));
+    server.terminate();
+
+    // Who asks for TLS is not served without it, here either.
+    let (server, started) = serve("sslmode=require");
+    assert_eq!(started.unwrap_err().and_then(|status| status.code()), Some(3), "{}", server.log());
 }

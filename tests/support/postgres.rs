@@ -140,6 +140,11 @@ impl Postgres {
         format!("postgres://postgres:{}@{}/postgres", self.password, self.address())
     }
 
+    /// Where its socket is.
+    pub fn socket_folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What the server wrote to its log.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.folder.join("log")).unwrap_or_default()).into_owned()
