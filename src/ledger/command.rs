@@ -490,13 +490,6 @@ pub struct Cash {
     pub key: Option<IdempotencyKey>,
 }
 
-impl Cash {
-    /// What it is found by under its key while it waits.
-    pub fn lookup(&self) -> Option<Hash> {
-        self.key.as_ref().map(|key| key.digest(self.caller.user))
-    }
-}
-
 /// Let cash through that another operator asked for, or stop it.
 #[derive(Debug, Clone)]
 pub struct DecideCash {

@@ -1,10 +1,13 @@
 //! Needs: which rows each command's decision looks at, so that an engine loads them for a whole batch.
 
+use std::sync::Arc;
+
 use super::chain::Hash;
 use super::{
     AccountKey, Action, Authority, Caller, CancelRequest, CashRequest, Command, Currency, Deadline, FindKey,
-    IdempotencyKey, MakeRequest, Pay, PayMany, PaymentId, PaymentRequest, PaymentRequestId, PaymentShape,
-    RecordKey, RecordKind, ResetLink, Review, Schedule, SessionId, TokenHash, UserId,
+    IdMap, IdempotencyKey, MakeRequest, Pay, PayMany, PaymentId, PaymentRequest, PaymentRequestId,
+    PaymentShape, Permission, RecordKey, RecordKind, ResetLink, Review, Schedule, SessionId, TokenHash, User,
+    UserId,
 };
 
 /// The rows that decisions need, gathered over a batch. May hold the same row twice.
@@ -44,6 +47,15 @@ impl Needs {
     fn add_activity(&mut self, [payer, payee]: [UserId; 2]) {
         self.payers.extend(Some(payer).filter(|payer| *payer != UserId::HOUSE));
         self.payees.extend(Some(payee).filter(|payee| *payee != UserId::HOUSE));
+    }
+
+    /// Cash that may wait, or have waited, under the keys of those who may move it: a key stands for one thing, whatever
+    /// call it comes with. Known once the users are.
+    pub fn cash_by_key(&self, users: &IdMap<UserId, Arc<User>>) -> Vec<(RecordKind, Hash)> {
+        let may_move =
+            |owner| users.get(owner).is_some_and(|user| Permission::MoveCash.is_given_to(user.role));
+        let keys = self.keys.iter().filter(|(owner, _)| may_move(owner));
+        keys.map(|(owner, key)| CashRequest::lookup(*owner, key)).collect()
     }
 
     /// Everybody whose last payments are looked at, in some order; some more than once.
@@ -147,7 +159,8 @@ impl Command {
                 needs.users.push(cash.user);
                 needs.add_accounts([cash.user, UserId::CASH], cash.money.currency());
                 needs.keys.extend(cash.key.iter().map(|key| (cash.caller.user, key.clone())));
-                needs.record_lookups.extend(cash.lookup().map(|lookup| (RecordKind::CashRequest, lookup)));
+                let lookup = cash.key.as_ref().map(|key| CashRequest::lookup(cash.caller.user, key));
+                needs.record_lookups.extend(lookup);
             }
             Action::DecideCash(decide) => {
                 add_caller(&decide.caller, needs);

@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::chain::Hash;
 use super::{
-    Currency, Delivery, FeedCursor, Notice, PaymentRequest, PaymentRequestId, Replay, Schedule, Timestamp,
-    UserId, Webhook, WebhookList,
+    Currency, Delivery, FeedCursor, IdempotencyKey, Notice, PaymentRequest, PaymentRequestId, Replay,
+    Schedule, Timestamp, UserId, Webhook, WebhookList,
 };
 
 macro_rules! records {
@@ -205,6 +205,11 @@ pub struct CashRequest {
 impl CashRequest {
     /// What the records of cash that waits belong to, so that they are listed without those that are decided.
     pub const WAITING: Uuid = Uuid::from_u128(1);
+
+    /// What it is found by, where it was asked for under a key.
+    pub fn lookup(asked_by: UserId, key: &IdempotencyKey) -> (RecordKind, Hash) {
+        (Self::KIND, key.digest(asked_by))
+    }
 }
 
 /// Which way cash goes.

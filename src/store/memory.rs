@@ -433,10 +433,10 @@ impl State {
             *activity = Activity::default();
             self.transactions.iter().for_each(|transaction| activity.take(*user, transaction));
         }
+        let cash = needs.cash_by_key(&set.users);
         for record in self.records.values() {
-            let is_looked_up = needs
-                .record_lookups
-                .iter()
+            let mut lookups = needs.record_lookups.iter().chain(&cash);
+            let is_looked_up = lookups
                 .any(|(kind, lookup)| record.key.kind == *kind && record.filing.lookup == Some(*lookup));
             if is_looked_up || needs.records.contains(&record.key) {
                 set.add_record(Arc::clone(record));

@@ -114,3 +114,42 @@ fn above_the_amount_a_second_operator_lets_it_through() {
     assert_eq!(ada.balance("EUR"), 20_001);
     server.verify();
 }
+
+#[test]
+fn the_key_of_cash_that_waits_is_used_up_for_every_other_call() {
+    let server = Server::builder().env("FARTHING_SECURITY_FOUR_EYES_ABOVE", "100").start();
+    let (ada, mut cashier, mut admin) =
+        (server.user("ada"), server.operator("cashier"), server.operator("admin"));
+    cashier.client.post("/topup", &json!({"amount": "50.00", "currency": "EUR"})).expect(201);
+    let pay = json!({"amount": "1.00", "currency": "EUR"});
+    let paid = cashier.client.call(&Request::post("/payment", &pay)).expect(201).str("id");
+    let link = admin.client.post("/requests", &pay).expect(201).str("id");
+    let waits = order(&mut cashier, "deposits", &ada, "150.00", "slip").expect(202);
+    let ask_with_its_key = |cashier: &mut User| {
+        for (path, body) in [
+            ("/payment".to_owned(), pay.clone()),
+            ("/topup".to_owned(), pay.clone()),
+            (format!("/requests/{link}/pay"), json!({})),
+            (format!("/payment/{paid}/refund"), json!({})),
+        ] {
+            let refused = cashier.client.call(&Request::post(&path, &body).key("slip"));
+            assert_eq!(
+                refused.problem(422, "idempotency_key_reused").json()["fields"],
+                json!(["call"]),
+                "{path}"
+            );
+        }
+        let many = json!({"mode": "one_by_one", "payments": [{"amount": "1.00", "currency": "EUR", "idempotency_key": "slip"}]});
+        let many = cashier.client.post("/payments/batch", &many).expect(200).json();
+        assert_eq!(many["results"][0]["error"]["code"], "idempotency_key_reused", "{many}");
+    };
+    ask_with_its_key(&mut cashier);
+    admin.client.post(&format!("/admin/cash/{}/approve", waits.str("id")), &json!({})).expect(201);
+    ask_with_its_key(&mut cashier);
+    let again = order(&mut cashier, "deposits", &ada, "150.00", "slip").expect(202);
+    assert_eq!((again.json(), again.header("idempotent-replayed")), (waits.json(), Some("true")));
+    // It stands for nothing of anybody else's.
+    admin.client.post("/topup", &pay).expect(201);
+    admin.client.call(&Request::post("/payment", &pay).key("slip")).expect(201);
+    server.verify();
+}

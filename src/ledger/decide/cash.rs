@@ -10,8 +10,8 @@ use serde_json::json;
 use super::super::{
     AccountKey, Balance, BalancesAfter, Capture, Cash, CashDecision, CashDirection, CashRequest, Command,
     DecideCash, Decline, Entry, EventDraft, EventKind, EventType, Filing, IdempotencyKey, Memo, Money, Party,
-    Permission, Record, RecordKey, Refusal, Rules, Stage, Stored, Transaction, TransactionId,
-    TransactionKind, User, UserId, WorkingSet,
+    Permission, Record, RecordKey, Refusal, Rules, Stage, Transaction, TransactionId, TransactionKind, User,
+    UserId, WorkingSet,
 };
 use super::payments::{answered, balances_after, declined_event, differing, two_entries};
 use super::{Outcome, Reply, caller_with};
@@ -100,9 +100,8 @@ pub(super) fn decide(
 
 /// What waits under the same key.
 fn waiting(set: &WorkingSet, cash: &Cash) -> Option<Arc<Record>> {
-    let lookup = cash.lookup()?;
-    let key = set.record_lookups.get(&(CashRequest::KIND, lookup))?;
-    set.records.get(key).cloned()
+    let lookup = CashRequest::lookup(cash.caller.user, cash.key.as_ref()?);
+    set.records.get(set.record_lookups.get(&lookup)?).cloned()
 }
 
 /// The rules, in the order of [`Refusal`]; gives back whose wallet it is.
@@ -127,7 +126,7 @@ fn file(
 ) -> Result<Reply, Refusal> {
     let uuid = cash.transaction.uuid();
     let filing = Filing {
-        lookup: cash.lookup(),
+        lookup: cash.key.as_ref().map(|key| CashRequest::lookup(operator.id, key).1),
         // Those that wait are the ones that belong to this; what is decided belongs to nothing.
         parent: Some(CashRequest::WAITING),
         ..Filing::under(operator.id)

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::super::{
-    AccountKey, BalancesAfter, Capture, Command, Currency, Deadline, Decline, Entry, EventDraft, EventKind,
-    Filing, FindKey, Hold, IdempotencyKey, Memo, Mode, Money, Party, Pay, Permission, Refusal, Review,
-    RiskAction, Rules, Stage, Topup, TopupMethod, Transaction, TransactionKind, User, UserId, WorkingSet,
+    AccountKey, BalancesAfter, Capture, CashRequest, Command, Currency, Deadline, Decline, Entry, EventDraft,
+    EventKind, Filing, FindKey, Hold, IdempotencyKey, Memo, Mode, Money, Party, Pay, Permission, Refusal,
+    Review, RiskAction, Rules, Stage, Topup, TopupMethod, Transaction, TransactionKind, User, UserId,
+    WorkingSet,
 };
 use super::factors::Asked;
 use super::{Outcome, Reply, caller_user, caller_with, risk};
@@ -54,6 +55,7 @@ pub(super) fn check_payment(
     payer: &User,
     pay: &Pay,
 ) -> Result<Party, Refusal> {
+    stands_for_no_cash(set, payer.id, pay.key.as_ref())?;
     if payer.frozen {
         return Err(Refusal::AccountFrozen);
     }
@@ -156,13 +158,18 @@ pub(super) fn topup(rules: &Rules, set: &mut WorkingSet, command: &Command, topu
     if let Some(first) = answered(set, user.id, topup.key.as_ref()) {
         return replay(&first, || differences_from_topup(&first, topup));
     }
+    check_topup(rules, set, &user, topup).and_then(|()| write_topup(set, command, topup, &user)).into()
+}
+
+fn check_topup(rules: &Rules, set: &WorkingSet, user: &User, topup: &Topup) -> Result<(), Refusal> {
+    stands_for_no_cash(set, user.id, topup.key.as_ref())?;
     if user.frozen {
-        return Refusal::AccountFrozen.into();
+        return Err(Refusal::AccountFrozen);
     }
     if rules.mode != Mode::Sandbox {
-        return Refusal::SandboxOnly.into();
+        return Err(Refusal::SandboxOnly);
     }
-    write_topup(set, command, topup, &user).into()
+    Ok(())
 }
 
 fn write_topup(
@@ -253,6 +260,19 @@ pub(super) fn answered(
     key: Option<&IdempotencyKey>,
 ) -> Option<Arc<Transaction>> {
     key.and_then(|key| set.keys.get(&(owner, key.clone()))).cloned()
+}
+
+/// Refuses a key that stands for cash which waits, or waited, for a second operator.
+pub(super) fn stands_for_no_cash(
+    set: &WorkingSet,
+    owner: UserId,
+    key: Option<&IdempotencyKey>,
+) -> Result<(), Refusal> {
+    let mut asked = key.filter(|_| !set.record_lookups.is_empty()).map(|key| CashRequest::lookup(owner, key));
+    match asked.take_if(|lookup| set.record_lookups.contains_key(lookup)) {
+        Some(_) => Err(Refusal::IdempotencyKeyReused { fields: vec!["call"] }),
+        None => Ok(()),
+    }
 }
 
 /// The first answer again, unless the key was used for something else.

@@ -12,7 +12,7 @@ use super::super::{
     Rules, Transaction, User, UserId, WorkingSet,
 };
 use super::factors::Asked;
-use super::payments::{answered, check_payment, replay, write_payment};
+use super::payments::{answered, check_payment, replay, stands_for_no_cash, write_payment};
 use super::{Outcome, Reply, caller_user, caller_with};
 
 pub(super) fn make(
@@ -87,6 +87,7 @@ fn pay_open(
     payer: &Arc<User>,
 ) -> Result<Reply, Refusal> {
     let (pay, id) = (&asked.pay, asked.request);
+    stands_for_no_cash(set, payer.id, pay.key.as_ref())?;
     if payer.frozen {
         return Err(Refusal::AccountFrozen);
     }

@@ -12,7 +12,9 @@ use super::super::{
     RecordKey, Refusal, Review, Rules, Settle, Settlement, Stage, Step, Transaction, TransactionId,
     TransactionKind, User, UserId, WorkingSet,
 };
-use super::payments::{answered, balances_after, declined_event, differing, entry, two_entries};
+use super::payments::{
+    answered, balances_after, declined_event, differing, entry, stands_for_no_cash, two_entries,
+};
 use super::requests::reopen;
 use super::{Outcome, Reply, caller_with};
 
@@ -94,6 +96,7 @@ fn check(
     known: &KnownPayment,
     settle: &Settle,
 ) -> Result<Planned, Refusal> {
+    stands_for_no_cash(set, user.id, settle.key.as_ref())?;
     let standing = standing(rules, set, user, known, settle)?;
     if !may(standing, &known.first, &settle.settlement) {
         return Err(Refusal::PermissionDenied);

@@ -1,8 +1,8 @@
 //! One batch: load, decide, write, commit; again if another node was in the way, in halves if the database refuses a
 //! command, and looked up if the answer to the COMMIT was lost.
 //!
-//! **Round trips: two** for a batch of any size (one to lock and load, one to write and commit), three if it holds a
-//! repeated idempotency key. What must hold: the chain's head is locked last, by a statement that is sent together with the
+//! **Round trips: two** for a batch of any size (one to lock and load, one to write and commit), three if it holds an
+//! idempotency key that is repeated, or that comes from somebody who may move cash. What must hold: the chain's head is locked last, by a statement that is sent together with the
 //! COMMIT, so that no other node waits for this one's network.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

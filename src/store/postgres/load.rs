@@ -1,5 +1,6 @@
 //! Load: everything that a batch can touch, in one round trip (statements that need no answer of an earlier one are sent
-//! together); a second one only where a key is given again, for the entries of its transaction.
+//! together); a second one only where a key is given again, for the entries of its transaction, or comes from somebody who may
+//! move cash.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,9 +16,10 @@ use super::pasts::{Pasts, Way};
 use super::records;
 use super::rows::{self, SESSION_COLUMNS, TRANSACTION_COLUMNS, USER_COLUMNS, get};
 use super::statements;
+use crate::ledger::chain::Hash;
 use crate::ledger::{
-    AccountKey, AccountKind, Action, Command, KnownPayment, Needs, RecentPayment, RefreshState, Shown,
-    Timestamp, Transaction, TransactionId, UserId, WorkingSet,
+    AccountKey, AccountKind, Action, Command, KnownPayment, Needs, RecentPayment, RecordKind, RefreshState,
+    Shown, Timestamp, Transaction, TransactionId, UserId, WorkingSet,
 };
 
 /// Where [`statements::LOAD`] tells, after a session and a user, whose is held, how much; the transaction's number; the time;
@@ -225,7 +227,7 @@ pub(super) async fn load(
     }
     pasts.take([(&payers, Way::Paid), (&payees, Way::Got)], &past_rows?, end, &mut set)?;
     take_recent(needs, &recent?, time, &mut set)?;
-    take_given_again(client, &given_again, &mut set).await?;
+    take_given_again(client, &given_again, &needs.cash_by_key(&set.users), &mut set).await?;
     Ok(set)
 }
 
@@ -251,18 +253,26 @@ fn take_rows(found: &[Row], set: &mut WorkingSet) -> Result<Vec<i64>, Fault> {
     Ok(given_again)
 }
 
-/// Transactions whose keys are given again, with their entries: what they were answered with is told again.
+/// Transactions whose keys are given again, with their entries: what they were answered with is told again. And cash for
+/// which a key may stand.
 async fn take_given_again(
     client: &ClientWrapper,
     numbers: &[i64],
+    cash: &[(RecordKind, Hash)],
     set: &mut WorkingSet,
 ) -> Result<(), Fault> {
     let nothing = numbers.is_empty();
-    let (found, entries) = tokio::join! {
+    let (kinds, lookups): (Vec<&str>, Vec<&[u8]>) =
+        cash.iter().map(|(kind, lookup)| (kind.name(), &lookup[..])).unzip();
+    let (found, entries, records) = tokio::join! {
         biased;
         query(client, nothing, statements::TRANSACTIONS_BY_NO, [&numbers]),
         query(client, nothing, statements::ENTRIES_OF, [&numbers]),
+        query(client, cash.is_empty(), statements::RECORDS_BY_LOOKUP, [&kinds, &lookups]),
     };
+    for row in records? {
+        set.add_record(records::record(&row)?.1);
+    }
     for (_, transaction) in with_entries(&found?, &entries?)? {
         if let Some(key) = &transaction.key {
             set.keys.insert((transaction.owner(), key.clone()), Arc::new(transaction));

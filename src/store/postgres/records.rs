@@ -126,7 +126,8 @@ pub(super) async fn by_lookup(
     kind: RecordKind,
     lookup: Hash,
 ) -> Result<Option<Arc<Record>>, Fault> {
-    let found = query(shared, statements::RECORD_BY_LOOKUP, &[&kind.name(), &&lookup[..]]).await?;
+    let found =
+        query(shared, statements::RECORDS_BY_LOOKUP, &[&vec![kind.name()], &vec![&lookup[..]]]).await?;
     found.first().map(|row| record(row).map(|(_, record)| record)).transpose()
 }
 

@@ -403,8 +403,11 @@ pub(super) const RECORDS_BY_KEY: &str = concat!(
     record_columns!(),
     " FROM unnest($1::text[], $2::uuid[]) w (kind, id) JOIN records r ON r.kind = w.kind AND r.id = w.id"
 );
-pub(super) const RECORD_BY_LOOKUP: &str =
-    concat!("SELECT ", record_columns!(), " FROM records r WHERE r.kind = $1 AND r.lookup = $2");
+pub(super) const RECORDS_BY_LOOKUP: &str = concat!(
+    "SELECT ",
+    record_columns!(),
+    " FROM unnest($1::text[], $2::bytea[]) w (kind, lookup) JOIN records r ON r.kind = w.kind AND r.lookup = w.lookup"
+);
 pub(super) const NEWEST_RECORDS: [&str; 3] = record_lists!("<", "DESC");
 pub(super) const OLDEST_RECORDS: [&str; 3] = record_lists!(">", "ASC");
 pub(super) const DUE_RECORDS: &str = concat!(
@@ -486,6 +489,7 @@ pub(super) const WRITER: &[&str] = &[
     ADD_RECORDS,
     LOCK_RECORDS,
     RECORDS_BY_KEY,
+    RECORDS_BY_LOOKUP,
     LOCK_WALLETS,
     LOCK_WALLETS_AND_SIDES,
     PAYMENTS_BY_ID,
@@ -513,7 +517,7 @@ pub(super) const WRITER: &[&str] = &[
 /// What a reading connection needs.
 pub(super) const READER: &[&str] = &[
     RECORDS_BY_KEY,
-    RECORD_BY_LOOKUP,
+    RECORDS_BY_LOOKUP,
     NEWEST_RECORDS[0],
     NEWEST_RECORDS[1],
     NEWEST_RECORDS[2],

@@ -193,6 +193,7 @@ impl Engine {
         }
         let mut set = WorkingSet::at(self.head.at.max(self.clock.now()));
         super::load::identities(&self.connection, &self.shared.identities, &needs, &mut set)?;
+        needs.record_lookups.extend(needs.cash_by_key(&set.users));
         super::records::load(&self.connection, &self.shared.fresh, &needs, &mut set)?;
         self.load_payments(&mut needs, &mut set)?;
         for account in &needs.accounts {
