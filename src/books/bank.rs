@@ -2,8 +2,9 @@
 //!
 //! CSV (RFC 4180, with commas or semicolons) has a first line with the names of its columns: `amount`, `currency` and
 //! `reference`, and `date` if there is one; others are not looked at. An amount above zero came in, one below went out. Of
-//! camt.053 every `Ntry` is a line, or each of its `TxDtls` where those have amounts; the reference is the end-to-end id,
-//! else what was written for people, else the entry's own.
+//! camt.053 every `Ntry` is a line, or each of its `TxDtls` where those have amounts of its currency. It can be matched by
+//! the creditor's reference, the end-to-end id, what was written for people, and the entry's own reference: banks and payers
+//! put a slip's number into any of them.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -26,8 +27,15 @@ pub struct BankLine {
     pub amount_minor: i64,
     /// Of this currency.
     pub currency: Currency,
-    /// What it is matched by.
-    pub reference: String,
+    /// What it can be matched by, the likeliest first; none is empty.
+    pub references: Vec<String>,
+}
+
+impl BankLine {
+    /// What it is called by: the likeliest of its references, empty if it has none.
+    pub fn reference(&self) -> &str {
+        self.references.first().map(String::as_str).unwrap_or_default()
+    }
 }
 
 /// Why a file cannot be read.
@@ -73,7 +81,8 @@ pub fn read_csv(text: &str) -> Result<Vec<BankLine>, BankFault> {
         let cell = |place: usize| record.get(place).unwrap_or_default();
         let (amount_minor, currency) = money(line, cell(amount), cell(currency))?;
         let date = date.map(cell).unwrap_or_default().to_owned();
-        lines.push(BankLine { line, date, amount_minor, currency, reference: cell(reference).to_owned() });
+        let references = references([cell(reference)]);
+        lines.push(BankLine { line, date, amount_minor, currency, references });
     }
     Ok(lines)
 }
@@ -108,6 +117,12 @@ fn csv_fault(error: &csv::Error, counted: &mut Counted<'_>) -> BankFault {
     BankFault { line, what }
 }
 
+/// Those that say something.
+fn references<const N: usize>(told: [&str; N]) -> Vec<String> {
+    let told = told.map(str::trim).into_iter().filter(|text| !text.is_empty() && *text != "NOTPROVIDED");
+    told.map(str::to_owned).collect()
+}
+
 /// A signed amount of a currency.
 fn money(line: u64, amount: &str, currency: &str) -> Result<(i64, Currency), BankFault> {
     let Ok(currency) = Currency::parse(currency) else {
@@ -124,11 +139,20 @@ fn money(line: u64, amount: &str, currency: &str) -> Result<(i64, Currency), Ban
     }
 }
 
+/// An amount as it is written.
+#[derive(Debug, Default)]
+struct Amount {
+    digits: String,
+    currency: String,
+}
+
 /// What is known of an entry, or of one of its parts.
 #[derive(Debug, Default)]
 struct Part {
-    amount: String,
-    currency: String,
+    booked: Amount,
+    /// The same among the details, where early versions of the standard have it alone.
+    detailed: Amount,
+    creditors: String,
     end_to_end: String,
     for_people: String,
 }
@@ -136,7 +160,7 @@ struct Part {
 /// An entry that is being read.
 #[derive(Debug, Default)]
 struct Pending {
-    whole: Part,
+    whole: Amount,
     is_out: Option<bool>,
     date: String,
     own: String,
@@ -214,13 +238,16 @@ fn open(entry: &mut Pending, path: &[String], start: &BytesStart<'_>) {
     if path == ["NtryDtls", "TxDtls"] {
         entry.parts.push(Part::default());
     }
-    let part = match path.as_slice() {
+    let amount = match path.as_slice() {
         ["Amt"] => Some(&mut entry.whole),
-        ["NtryDtls", "TxDtls", "Amt"] => entry.parts.last_mut(),
+        ["NtryDtls", "TxDtls", "Amt"] => entry.parts.last_mut().map(|part| &mut part.booked),
+        ["NtryDtls", "TxDtls", "AmtDtls", "TxAmt", "Amt"] => {
+            entry.parts.last_mut().map(|part| &mut part.detailed)
+        }
         _ => None,
     };
-    if let (Some(part), Ok(Some(currency))) = (part, start.try_get_attribute("Ccy")) {
-        part.currency = currency.value.into_owned();
+    if let (Some(amount), Ok(Some(currency))) = (amount, start.try_get_attribute("Ccy")) {
+        amount.currency = currency.value.into_owned();
     }
 }
 
@@ -229,7 +256,7 @@ fn take(entry: Option<&mut Pending>, path: &[String], text: &str) {
     let Some(entry) = entry else { return };
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let place = match path.as_slice() {
-        ["Amt"] => &mut entry.whole.amount,
+        ["Amt"] => &mut entry.whole.digits,
         ["CdtDbtInd"] => {
             entry.is_out = match text.trim() {
                 "CRDT" => Some(false),
@@ -243,7 +270,9 @@ fn take(entry: Option<&mut Pending>, path: &[String], text: &str) {
         ["NtryDtls", "TxDtls", rest @ ..] => {
             let Some(part) = entry.parts.last_mut() else { return };
             match rest {
-                ["Amt"] => &mut part.amount,
+                ["Amt"] => &mut part.booked.digits,
+                ["AmtDtls", "TxAmt", "Amt"] => &mut part.detailed.digits,
+                ["RmtInf", "Strd", "CdtrRefInf", "Ref"] => &mut part.creditors,
                 ["Refs", "EndToEndId"] => &mut part.end_to_end,
                 ["RmtInf", "Ustrd"] => &mut part.for_people,
                 _ => return,
@@ -258,21 +287,24 @@ fn take(entry: Option<&mut Pending>, path: &[String], text: &str) {
 fn close(number: u64, entry: Pending, lines: &mut Vec<BankLine>) -> Result<(), BankFault> {
     let Pending { whole, is_out, date, own, mut parts } = entry;
     let Some(is_out) = is_out else { return fault(number, "the entry does not say CRDT or DBIT") };
-    let are_lines = parts.len() > 1 && parts.iter().all(|part| !part.amount.is_empty());
-    if !are_lines {
-        let first = parts.into_iter().next().unwrap_or_default();
-        parts = vec![Part { amount: whole.amount, currency: whole.currency, ..first }];
+    for part in &mut parts {
+        if part.booked.digits.is_empty() {
+            part.booked = std::mem::take(&mut part.detailed);
+        }
     }
-    for part in parts {
-        let (amount_minor, currency) = money(number, part.amount.trim(), &part.currency)?;
-        let told = [&part.end_to_end, &part.for_people, &own].map(|text| text.trim());
-        let reference = told.into_iter().find(|text| !text.is_empty() && *text != "NOTPROVIDED");
+    let is_line = |part: &Part| !part.booked.digits.is_empty() && part.booked.currency == whole.currency;
+    if parts.len() < 2 || !parts.iter().all(is_line) {
+        let first = parts.into_iter().next().unwrap_or_default();
+        parts = vec![Part { booked: whole, ..first }];
+    }
+    for Part { booked, creditors, end_to_end, for_people, .. } in parts {
+        let (amount_minor, currency) = money(number, booked.digits.trim(), &booked.currency)?;
         lines.push(BankLine {
             line: number,
             date: date.trim().to_owned(),
             amount_minor: if is_out { amount_minor.saturating_neg() } else { amount_minor },
             currency,
-            reference: reference.unwrap_or_default().to_owned(),
+            references: references([&creditors, &end_to_end, &for_people, &own]),
         });
     }
     Ok(())
@@ -284,7 +316,7 @@ mod tests {
     use rstest::rstest;
 
     fn told(lines: Vec<BankLine>) -> Vec<(u64, i64, String)> {
-        lines.into_iter().map(|line| (line.line, line.amount_minor, line.reference)).collect()
+        lines.into_iter().map(|line| (line.line, line.amount_minor, line.references.join("|"))).collect()
     }
 
     #[test]
@@ -324,7 +356,7 @@ mod tests {
         let lines = read_camt053(&statement(one)).unwrap();
         assert_eq!(
             (lines[0].date.as_str(), told(lines.clone())),
-            ("2026-01-02", vec![(1, 1250, "A & B 1".to_owned())])
+            ("2026-01-02", vec![(1, 1250, "A & B 1|own".to_owned())])
         );
         let parts = "<Amt Ccy=\"EUR\">3</Amt><CdtDbtInd>DBIT</CdtDbtInd><NtryDtls>\
              <TxDtls><Refs><EndToEndId>x</EndToEndId></Refs><Amt Ccy=\"EUR\">1</Amt></TxDtls>\
@@ -332,6 +364,22 @@ mod tests {
         let two = read_camt053(&statement(&format!("{one}</Ntry><Ntry>{parts}"))).unwrap();
         let told = told(two);
         assert_eq!(told[1..], [(2, -100, "x".to_owned()), (2, -200, "y".to_owned())]);
+    }
+
+    #[test]
+    fn camt053_of_early_versions_and_structured_references_are_read() {
+        let details = |currency: &str| {
+            format!(
+                "<Amt Ccy=\"EUR\">10</Amt><CdtDbtInd>CRDT</CdtDbtInd><NtryDtls>\
+                 <TxDtls><Refs><EndToEndId>x</EndToEndId></Refs><AmtDtls><TxAmt><Amt Ccy=\"{currency}\">4</Amt></TxAmt></AmtDtls>\
+                 <RmtInf><Strd><CdtrRefInf><Ref>RF18</Ref></CdtrRefInf></Strd></RmtInf></TxDtls>\
+                 <TxDtls><AmtDtls><TxAmt><Amt Ccy=\"EUR\">6</Amt></TxAmt></AmtDtls></TxDtls></NtryDtls>"
+            )
+        };
+        let read = |currency| told(read_camt053(&statement(&details(currency))).unwrap());
+        assert_eq!(read("EUR"), [(1, 400, "RF18|x".to_owned()), (1, 600, String::new())]);
+        // In a currency of its own a part does not add up to what was booked.
+        assert_eq!(read("USD"), [(1, 1000, "RF18|x".to_owned())]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Reconciliation: what a bank booked beside the deposits and withdrawals of the ledger.
 //!
 //! A line and an entry are the same where reference, currency and amount are; where the first two alone are, and the
-//! direction, they differ. References are compared without regard to case and to runs of blanks. Each is used once, in
+//! direction, they differ. A line may have several references: the first that the ledger has with that amount counts. References are compared without regard to case and to runs of blanks. Each is used once, in
 //! the order of the file and of the journal. What is left of the file is missing in the ledger, what is left of the
 //! ledger within the period is extra. Nothing is changed by it.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 
 use super::bank::BankLine;
 use crate::ledger::{Currency, TransactionId};
@@ -48,10 +49,9 @@ pub fn reconcile(lines: &[BankLine], bookings: &[Booking]) -> Reconciliation {
     }
     let mut left_lines = Vec::new();
     for (line, told) in lines.iter().enumerate() {
-        let key = (normal(&told.reference), told.currency, told.amount_minor);
         // Without a reference an equal amount says nothing.
-        let same = exact.get_mut(&key).filter(|_| !key.0.is_empty()).and_then(VecDeque::pop_front);
-        match same {
+        let keys = told.references.iter().map(|text| (normal(text), told.currency, told.amount_minor));
+        match next_of(&mut exact, keys) {
             Some(booking) => found.matched.push((line, booking)),
             None => left_lines.push(line),
         }
@@ -66,8 +66,8 @@ pub fn reconcile(lines: &[BankLine], bookings: &[Booking]) -> Reconciliation {
     }
     for line in left_lines {
         let Some(told) = lines.get(line) else { continue };
-        let key = (normal(&told.reference), told.currency, told.amount_minor > 0);
-        match alike.get_mut(&key).filter(|_| !key.0.is_empty()).and_then(VecDeque::pop_front) {
+        let keys = told.references.iter().map(|text| (normal(text), told.currency, told.amount_minor > 0));
+        match next_of(&mut alike, keys) {
             Some(booking) => found.differing.push((line, booking)),
             None => found.missing.push(line),
         }
@@ -76,6 +76,14 @@ pub fn reconcile(lines: &[BankLine], bookings: &[Booking]) -> Reconciliation {
     found.extra = alike.into_values().flatten().filter(is_of_period).collect();
     found.extra.sort_unstable();
     found
+}
+
+/// Takes the next booking of the first key that has one.
+fn next_of<K: Hash + Eq>(
+    bookings: &mut HashMap<K, VecDeque<usize>>,
+    mut keys: impl Iterator<Item = K>,
+) -> Option<usize> {
+    keys.find_map(|key| bookings.get_mut(&key)?.pop_front())
 }
 
 /// A reference without what people and banks write differently.
@@ -95,7 +103,7 @@ mod tests {
             date: String::new(),
             amount_minor,
             currency: Currency::USD,
-            reference: reference.into(),
+            references: reference.split('|').filter(|text| !text.is_empty()).map(str::to_owned).collect(),
         }
     }
 
@@ -107,16 +115,24 @@ mod tests {
 
     #[test]
     fn each_is_matched_once_or_told() {
-        let lines = [line(100, "Slip  1"), line(100, "slip 1"), line(-50, "b"), line(70, "c"), line(5, "")];
+        let lines = [
+            line(100, "Slip  1"),
+            line(100, "slip 1"),
+            line(-50, "b"),
+            line(70, "c"),
+            line(5, ""),
+            line(30, "sender's|slip 3"),
+        ];
         let bookings = [
             booking(100, "slip 1", true),
             booking(-51, "B", true),
             booking(-70, "c", true),
             booking(5, "", true),
+            booking(30, "Slip 3", true),
             booking(9, "later", false),
         ];
         let found = reconcile(&lines, &bookings);
-        assert_eq!(found.matched, [(0, 0)]);
+        assert_eq!(found.matched, [(0, 0), (5, 4)]);
         assert_eq!(found.differing, [(2, 1)]);
         assert_eq!(found.missing, [1, 3, 4]);
         assert_eq!(found.extra, [2, 3]);

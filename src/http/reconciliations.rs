@@ -62,13 +62,13 @@ struct BookingView<'a> {
 
 impl<'a> LineView<'a> {
     fn new(told: &'a BankLine) -> Self {
-        let BankLine { line, date, amount_minor, currency, reference } = told;
+        let BankLine { line, date, amount_minor, currency, .. } = told;
         Self {
             line: *line,
             date: text_or_null(date),
             amount: Text(Balance { amount_minor: *amount_minor, currency: *currency }),
             currency: *currency,
-            reference: text_or_null(reference),
+            reference: text_or_null(told.reference()),
         }
     }
 }

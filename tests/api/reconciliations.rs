@@ -67,8 +67,8 @@ fn a_camt053_file_is_matched_too() {
     let (mut cashier, _) = world(&server);
     let entry = |amount: &str, sign: &str, reference: &str| {
         format!(
-            "<Ntry><Amt Ccy=\"EUR\">{amount}</Amt><CdtDbtInd>{sign}</CdtDbtInd><NtryDtls><TxDtls><RmtInf><Ustrd>{reference}\
-             </Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>"
+            "<Ntry><Amt Ccy=\"EUR\">{amount}</Amt><CdtDbtInd>{sign}</CdtDbtInd><NtryDtls><TxDtls>\
+             <Refs><EndToEndId>the payer's own</EndToEndId></Refs><RmtInf><Ustrd>{reference}</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>"
         )
     };
     let entries =

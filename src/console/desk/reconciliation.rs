@@ -116,7 +116,7 @@ fn table(title: &str, about: &str, rows: &[(Option<BankLine>, Option<Booking>)])
                     tbody {
                         @for (line, booking) in rows.iter().take(MOST_SHOWN) {
                             tr {
-                                th scope="row" { (line.as_ref().map(|line| &line.reference).or(booking.as_ref().map(|booking| &booking.reference)).map_or("", String::as_str)) }
+                                th scope="row" { (booking.as_ref().map(|booking| booking.reference.as_str()).or(line.as_ref().map(BankLine::reference)).unwrap_or_default()) }
                                 td { (line.as_ref().map_or("", |line| line.date.as_str())) }
                                 td.end { @if let Some(line) = line { (format::money(line.amount_minor, line.currency, Sign::Plain)) } }
                                 td.end { @if let Some(booking) = booking { (format::money(booking.amount_minor, booking.currency, Sign::Plain)) } }
