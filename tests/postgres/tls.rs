@@ -120,7 +120,7 @@ fn each_mode_checks_what_it_promises() {
 fn a_database_on_the_same_machine_is_reached_by_its_socket() {
     let postgres = Postgres::own();
     let database = postgres.database();
-    let folder = postgres.socket_folder().to_str().unwrap().replace('/', "%2F");
+    let folder = postgres.data().parent().unwrap().to_str().unwrap().replace('/', "%2F");
     let serve = |query: &str| {
         let at = |url: String| url.replace("127.0.0.1", &folder).replace("sslmode=disable", query);
         let mut server = Server::embedded()

@@ -140,11 +140,6 @@ impl Postgres {
         format!("postgres://postgres:{}@{}/postgres", self.password, self.address())
     }
 
-    /// Where its socket is.
-    pub fn socket_folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// What the server wrote to its log.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.folder.join("log")).unwrap_or_default()).into_owned()
@@ -199,7 +194,7 @@ impl Postgres {
         panic!("PostgreSQL does not start: {}", postgres.log());
     }
 
-    /// The cluster's own folder.
+    /// The cluster's own folder. Its socket is in the one above.
     pub fn data(&self) -> PathBuf {
         self.folder.join("data")
     }

@@ -160,7 +160,7 @@ pub async fn measure(
     let warmed_up = |load: Load| Load { warm_up: WARM_UP.min(load.duration), ..load };
     let (mut without, mut with) = (load::nothing(Duration::ZERO)?, load::nothing(Duration::ZERO)?);
     let (mut delays, mut all_awaited) = (load::latencies()?, 0_usize);
-    for _ in 0..args.rounds.get() {
+    for round in 1..=args.rounds.get() {
         look_in(authority, &first.tokens).await?;
         let load = super::load(args, authorities.to_vec(), first.clone(), random).await?;
         without.add(load::run(warmed_up(load)).await?)?;
@@ -177,7 +177,9 @@ pub async fn measure(
         endpoints.wait_for(&awaited, &mut delays).await;
         all_awaited = all_awaited.saturating_add(awaited.len());
         with.add(Measured { answers: Vec::new(), ..measured })?;
-        remove(authority, &second.tokens, &webhooks).await?;
+        if round < args.rounds.get() {
+            remove(authority, &second.tokens, &webhooks).await?;
+        }
     }
     let p99 = |measured: &Measured| measured.latency_us.value_at_quantile(0.99);
     let figures = Figures {
