@@ -22,7 +22,7 @@ use tokio::time::{Instant, interval};
 
 use super::App;
 use super::call::Call;
-use super::extract::Place;
+use super::extract::{Place, last_event_id};
 use super::problem::{Code, Problem};
 use super::reply::{self, Cut};
 use super::spec::Answer;
@@ -170,8 +170,7 @@ pub(super) async fn stream(call: Call) -> Answer {
     let (after, since, scope) = (query.place("after"), query.from("since"), query.word("scope"));
     let include = query.word("include");
     query.finish(())?;
-    let last = call.headers.get("last-event-id").and_then(|value| Place::parse(value.to_str().ok()?));
-    let after = last.or(after);
+    let after = last_event_id(&call.headers)?.or(after);
     let owner = owner(&call, scope).await?;
     let feed = match begin(&call, after, since).await? {
         Some(place) => place,

@@ -214,7 +214,7 @@ catalogue! {
         "Set the header, and send JSON.";
     ValidationFailed = "validation_failed", UNPROCESSABLE_ENTITY,
         "Some fields are wrong",
-        "Fields of the body or parameters of the query are missing, unknown, of the wrong type, or failed a check. The member 'errors' lists every one of them.",
+        "Fields of the body, parameters of the query or a header are missing, unknown, of the wrong type, or failed a check. The member 'errors' lists every one of them.",
         "Mend each field that 'errors' names.";
     BatchRefused = "batch_refused", UNPROCESSABLE_ENTITY,
         "Not all of the payments can be made",

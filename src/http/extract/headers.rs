@@ -1,12 +1,15 @@
-//! Headers that mean something to us: the access token, the idempotency key, the content type, the user agent.
+//! Headers that mean something to us: the access token, the idempotency key, the place where a stream broke off, the
+//! content type, the user agent.
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
 
+use super::Place;
 use crate::http::problem::{Code, Problem};
 use crate::ledger::IdempotencyKey;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const MAX_USER_AGENT: usize = 200;
 
 /// The token of `Authorization: Bearer TOKEN`.
@@ -39,6 +42,20 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Pr
     text.and_then(|text| IdempotencyKey::parse(text).ok())
         .map(Some)
         .ok_or_else(|| Problem::new(Code::IdempotencyKeyInvalid))
+}
+
+/// Where an earlier stream of events broke off, if that is sent.
+///
+/// # Errors
+/// 422 if it is no place, or more than one header is sent: a stream that began now instead would lose events unseen.
+pub fn last_event_id(headers: &HeaderMap) -> Result<Option<Place>, Problem> {
+    let mut values = headers.get_all(LAST_EVENT_ID).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().ok().filter(|_| values.next().is_none());
+    text.and_then(Place::parse).map(Some).ok_or_else(|| {
+        let message = "must be the last 'id' of an earlier stream, sent once; without the header the stream begins now";
+        Problem::field("Last-Event-ID", "invalid_cursor", message)
+    })
 }
 
 /// Whether a body is declared as plain JSON in UTF-8.

@@ -8,7 +8,7 @@ mod query;
 mod recipient;
 
 pub use form::{Form, MAX_METADATA_PAIRS};
-pub use headers::{bearer_token, idempotency_key, is_json, is_one_of, user_agent};
+pub use headers::{bearer_token, idempotency_key, is_json, is_one_of, last_event_id, user_agent};
 pub use moment::{parse_end, parse_start};
 pub use query::{Cursor, MAX_LIMIT, Place, Query, decode_form};
 

@@ -141,6 +141,28 @@ fn a_stream_tells_events_as_they_happen_and_goes_on_where_it_broke() {
 }
 
 #[test]
+fn a_stream_that_cannot_go_on_where_it_broke_is_refused() {
+    let server = Server::start();
+    let mut ada = server.user("ada");
+    let place = feed(&mut ada, "?limit=1")["next"].as_str().unwrap().to_owned();
+    for wrong in ["nonsense", "", &place[1..]] {
+        let answer =
+            ada.client.call(&Request::new("GET", "/events/stream").header("last-event-id", wrong));
+        assert_fails(&answer, &["Last-Event-ID"]);
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("must be the last 'id' of an earlier stream"), "{detail}");
+    }
+    // Two places are as good as none, also beside one that is right.
+    let twice = format!("last-event-id: {place}\r\nlast-event-id: {place}\r\n");
+    for path in ["/events/stream".to_owned(), format!("/events/stream?after={place}")] {
+        let stream = Stream::open(&server, &ada, &path, &twice);
+        assert!(stream.status.contains("422"), "{}", stream.status);
+    }
+    let stream = Stream::open(&server, &ada, "/events/stream", &format!("last-event-id: {place}\r\n"));
+    assert!(stream.status.contains("200"), "{}", stream.status);
+}
+
+#[test]
 fn a_stream_ends_with_its_session_and_does_not_hold_up_the_server() {
     let mut server = Server::start();
     let mut ada = server.user("ada");
