@@ -6,7 +6,7 @@ use hyper::http::request::Parts;
 use super::extract;
 use super::problem::{Code, Problem};
 use super::reply::Reply;
-use super::spec::{Asked, Door, Route};
+use super::spec::{Asked, Door, File, Route};
 use crate::ledger::RequestId;
 
 /// The door for programs.
@@ -42,8 +42,9 @@ impl Door for ApiDoor {
 }
 
 /// The file that the body is, if it is there and declared as one of these types.
-fn file(types: &[&str], parts: &Parts, body: Bytes) -> Result<Bytes, Problem> {
-    if !extract::is_one_of(&parts.headers, types) {
+fn file(files: &[File], parts: &Parts, body: Bytes) -> Result<Bytes, Problem> {
+    let types: Vec<&str> = files.iter().map(|file| file.media).collect();
+    if !extract::is_one_of(&parts.headers, &types) {
         let detail = format!("Send a file with Content-Type {}.", types.join(" or "));
         return Err(Problem::with_detail(Code::UnsupportedMediaType, detail));
     }

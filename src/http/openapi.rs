@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::limits;
-use super::problem::Code;
-use super::spec::{Access, Content, Field, Route, Success, Tag};
+use super::problem::{CATALOGUE, Code, Entry};
+use super::spec::{Access, Content, Field, File, Route, Success, Tag};
 use super::{example, schema};
 
 /// The document for these routes.
@@ -37,6 +37,7 @@ pub fn document(routes: &[Route]) -> Value {
         "paths": paths,
         "components": {
             "schemas": schema::components(),
+            "examples": problems(),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "The access token of POST /login."},
             },
@@ -65,7 +66,7 @@ fn operation(route: &Route, order: usize) -> Value {
     let body = if doc.file.is_empty() {
         (!doc.body.is_empty()).then(|| request_body(doc.body, doc.example))
     } else {
-        let media = |kind: &&str| ((*kind).to_owned(), json!({"schema": {"type": "string"}}));
+        let media = |file: &File| (file.media.to_owned(), text_media(file.example));
         Some(json!({"required": true, "content": doc.file.iter().map(media).collect::<Map<_, _>>()}))
     };
     if let (Some(body), Some(operation)) = (body, operation.as_object_mut()) {
@@ -117,6 +118,12 @@ fn parameters(route: &Route) -> Vec<Value> {
                 gets the first answer again and moves nothing; kept for good.",
         }));
     }
+    if route.doc.success.iter().any(|success| success.content == Content::EventStream) {
+        parameters.push(json!({
+            "name": "Last-Event-ID", "in": "header", "required": false, "schema": {"type": "string"},
+            "description": "The last 'id' of an earlier stream, to go on behind it; it comes before 'after'.",
+        }));
+    }
     parameters
 }
 
@@ -138,33 +145,24 @@ fn responses(route: &Route) -> Value {
 fn success_response(route: &Route, success: &Success) -> Value {
     let mut headers = Map::from_iter([request_id_header()]);
     let content = match success.content {
-        Content::Json(name) => json!({"application/json": {"schema": schema::reference(name)}}),
+        Content::Json(name) => json!({"application/json": media(&schema::reference(name))}),
         Content::List(name) => {
             headers.insert("Link".into(), header("The next page, as rel=\"next\"."));
-            json!({"application/json": {"schema": schema::list_of(name)}})
+            json!({"application/json": media(&schema::list_of(name))})
         }
         Content::Formats(name, others) => {
             headers.insert("Content-Disposition".into(), header("The file's name."));
-            let mut media = Map::new();
-            media.insert("application/json".into(), json!({"schema": schema::reference(name)}));
-            let text = || json!({"schema": {"type": "string"}});
-            media.extend(others.iter().map(|other| ((*other).to_owned(), text())));
-            Value::Object(media)
+            let mut all = Map::new();
+            all.insert("application/json".into(), media(&schema::reference(name)));
+            all.extend(others.iter().map(|other| (other.media.to_owned(), text_media(other.example))));
+            Value::Object(all)
         }
-        Content::Object => json!({"application/json": {"schema": {"type": "object"}}}),
-        Content::Html => json!({"text/html": {"schema": {"type": "string"}}}),
-        Content::Css => json!({"text/css": {"schema": {"type": "string"}}}),
-        // Of each event, as OpenAPI 3.2 has it in `itemSchema`: the stream as a whole has no end.
-        Content::EventStream => json!({"text/event-stream": {"schema": {
-            "type": "object",
-            "required": ["id", "event", "data"],
-            "properties": {
-                "id": {"type": "string", "description": "What the next stream goes on from, as Last-Event-ID."},
-                "event": {"type": "string", "description": "The event's type."},
-                "data": {"type": "string", "description": "The event, as GET /events gives it."},
-            },
-        }}}),
-        Content::Text => json!({"text/plain": {"schema": {"type": "string"}}}),
+        Content::Html => {
+            json!({"text/html": text_media("<!DOCTYPE html><html lang=\"en\"><title>Farthing</title></html>")})
+        }
+        Content::Css => json!({"text/css": text_media("main { max-width: 60rem }")}),
+        Content::EventStream => json!({"text/event-stream": media(&schema::reference("StreamedEvent"))}),
+        Content::Text => json!({"text/plain": text_media("farthing_ready 1\n")}),
         Content::Nothing => json!({}),
     };
     if limits::class_of(route).is_some() {
@@ -176,16 +174,22 @@ fn success_response(route: &Route, success: &Success) -> Value {
             header("'true' where this is the first answer to the key, given again."),
         );
     }
-    let mut content = content;
-    if let Some(media) = content.get_mut("application/json") {
-        media["example"] = example::of(&media["schema"].clone(), &schema::components());
-    }
     let mut response = json!({"description": success.about, "headers": headers});
     let has_content = success.content != Content::Nothing;
     if let Some(response) = response.as_object_mut().filter(|_| has_content) {
         response.insert("content".into(), content);
     }
     response
+}
+
+/// JSON of this schema, and an example of it.
+fn media(schema: &Value) -> Value {
+    json!({"schema": schema, "example": example::of(schema, &schema::components())})
+}
+
+/// What is no JSON, and an example of it.
+fn text_media(example: &str) -> Value {
+    json!({"schema": {"type": "string"}, "example": example})
 }
 
 fn problem_response(status: u16, codes: &[Code]) -> Value {
@@ -203,13 +207,28 @@ fn problem_response(status: u16, codes: &[Code]) -> Value {
     let names: Vec<&str> = codes.iter().map(|code| code.entry().name).collect();
     let about: Vec<String> =
         codes.iter().map(|code| format!("`{}`: {}.", code.entry().name, code.entry().title)).collect();
+    let examples: Map<String, Value> =
+        names.iter().map(|name| ((*name).to_owned(), example_of(name))).collect();
     json!({
         "description": about.join(" "),
         "headers": headers,
-        "content": {"application/problem+json": {"schema": {
-            "allOf": [schema::reference("Problem"), {"properties": {"code": {"enum": names}}}],
-        }}},
+        "content": {"application/problem+json": {
+            "schema": {"allOf": [schema::reference("Problem"), {"properties": {"code": {"enum": names}}}]},
+            "examples": examples,
+        }},
     })
+}
+
+fn example_of(code: &str) -> Value {
+    json!({"$ref": format!("#/components/examples/{code}")})
+}
+
+/// One of each code, for all answers to refer to.
+fn problems() -> Map<String, Value> {
+    let shown = |entry: &Entry| {
+        (entry.name.to_owned(), json!({"summary": entry.title, "value": example::of_problem(entry.code)}))
+    };
+    CATALOGUE.iter().map(shown).collect()
 }
 
 fn limit_headers() -> [(String, Value); 2] {
@@ -270,85 +289,4 @@ pub fn codes(route: &Route) -> Vec<Code> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::extract::Form;
-    use crate::http::routes::ROUTES;
-
-    fn collect_references(value: &Value, references: &mut Vec<String>) {
-        match value {
-            Value::Object(object) => {
-                if let Some(Value::String(target)) = object.get("$ref") {
-                    references.push(target.clone());
-                }
-                object.values().for_each(|value| collect_references(value, references));
-            }
-            Value::Array(array) => array.iter().for_each(|value| collect_references(value, references)),
-            _ => {}
-        }
-    }
-
-    #[test]
-    fn every_reference_leads_somewhere() {
-        let document = document(ROUTES);
-        let mut references = Vec::new();
-        collect_references(&document, &mut references);
-        assert!(references.len() > 20);
-        for target in references {
-            assert!(document.pointer(&target[1..]).is_some(), "{target}");
-        }
-    }
-
-    #[test]
-    fn every_route_is_there_with_every_kind_of_answer() {
-        let document = document(ROUTES);
-        let mut operations = Vec::new();
-        for route in ROUTES {
-            let operation = &document["paths"][route.path][route.verb.name().to_lowercase()];
-            let name = operation["operationId"].as_str().expect(route.path);
-            assert!(!operations.contains(&name), "{name}");
-            operations.push(name);
-            assert!(operation["responses"].get("500").is_some(), "{name}");
-            assert_eq!(
-                operation["responses"].get("401").is_some(),
-                route.access != Access::Public || !codes_401(route).is_empty()
-            );
-            assert!(route.doc.success.iter().all(|success| (200..400).contains(&success.status)), "{name}");
-            assert!(!route.doc.success.is_empty(), "{name}");
-        }
-    }
-
-    #[test]
-    fn every_call_shows_an_example() {
-        let document = document(ROUTES);
-        for route in ROUTES {
-            let operation = &document["paths"][route.path][route.verb.name().to_lowercase()];
-            for success in route.doc.success {
-                let media =
-                    &operation["responses"][success.status.to_string()]["content"]["application/json"];
-                assert!(media.is_null() || media["example"].is_object(), "{}: {media}", route.path);
-            }
-            let body = &operation["requestBody"]["content"]["application/json"];
-            assert!(body.is_null() || body["example"].is_object(), "{}: {body}", route.path);
-        }
-        let paid = &document["paths"]["/payment"]["post"]["responses"]["201"]["content"]["application/json"]
-            ["example"];
-        assert_eq!(paid["from"]["id"], "usr_01h455vb4pex5vsknk084sn02q", "{paid}");
-        assert_eq!((&paid["status"], &paid["amount"]), (&json!("succeeded"), &json!("12.50")));
-    }
-
-    fn codes_401(route: &Route) -> Vec<Code> {
-        codes(route).into_iter().filter(|code| code.entry().status == 401).collect()
-    }
-
-    #[test]
-    fn examples_are_bodies_that_the_fields_allow() {
-        for route in ROUTES.iter().filter(|route| !route.doc.body.is_empty()) {
-            let form = Form::read(route.doc.example.as_bytes(), route.doc.body).unwrap();
-            for field in route.doc.body.iter().filter(|field| field.required) {
-                assert!(form.has(field.name), "{} {}", route.path, field.name);
-            }
-            assert!(form.finish(Some(())).is_ok(), "{}", route.path);
-        }
-    }
-}
+mod tests;

@@ -301,7 +301,7 @@ pub(super) const RECONCILE: Route = Route {
     access: Access::Needs(Permission::MoveCash),
     handler: handler!(reconciliations::make),
     doc: Doc {
-        file: reconciliations::TYPES,
+        file: reconciliations::FILES,
         query: &[
             Field::required("from", Kind::Moment, "The period: from this time or date (UTC) on …"),
             Field::required("to", Kind::Moment, "… and before this time, or up to the end of this date."),

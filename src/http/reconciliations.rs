@@ -9,14 +9,26 @@ use super::call::Call;
 use super::extract::is_one_of;
 use super::problem::Problem;
 use super::reply;
-use super::spec::Answer;
+use super::spec::{Answer, File};
 use super::views::{Text, text_or_null};
 use crate::books::bank::{self, BankLine};
 use crate::books::reconciliation::{Booking, Reconciliation, reconcile};
 use crate::ledger::{Balance, Currency, MovementType, Timestamp, Transaction, TransactionId};
 
-/// What a bank file may be declared as.
-pub(super) const TYPES: &[&str] = &[CSV, "application/xml", "text/xml"];
+/// What a bank file may be declared as, and how one looks.
+pub(super) const FILES: &[File] = &[
+    File {
+        media: CSV,
+        example: "date,amount,currency,reference\n2026-01-31,50.00,EUR,\"Till 2, slip 17\"\n2026-01-31,-20.00,EUR,\"Till 2, slip 18\"\n",
+    },
+    File { media: "application/xml", example: CAMT053 },
+    File { media: "text/xml", example: CAMT053 },
+];
+const CAMT053: &str = "<?xml version=\"1.0\"?>\n\
+    <Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:camt.053.001.08\"><BkToCstmrStmt><Stmt>\n\
+    <Ntry><Amt Ccy=\"EUR\">50.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><BookgDt><Dt>2026-01-31</Dt></BookgDt>\n\
+    <NtryDtls><TxDtls><Refs><EndToEndId>Till 2, slip 17</EndToEndId></Refs></TxDtls></NtryDtls></Ntry>\n\
+    </Stmt></BkToCstmrStmt></Document>\n";
 const CSV: &str = "text/csv";
 
 #[derive(Serialize)]

@@ -5,12 +5,12 @@ use super::operator_routes as operator;
 use super::problem::Code;
 use super::search::{self, searched};
 use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success, Tag, Verb};
-use super::statements::{FORMAT_TYPES, FORMATS};
+use super::statements::{self, FILES, FORMATS};
 use super::transactions::TYPES;
 use super::wallets::METHODS;
 use super::{
-    activity, cash, events, payments, requests, sandbox, schedules, sessions, statements, system,
-    transactions, users, wallets, webhooks,
+    activity, cash, events, payments, requests, sandbox, schedules, sessions, system, transactions, users,
+    wallets, webhooks,
 };
 use crate::ledger::User;
 
@@ -826,7 +826,7 @@ pub static ROUTES: &[Route] = &[
                 "What it held, every movement, oldest first, and what it holds; as JSON, as CSV (RFC 4180), as an ISO 20022 \
                  bank statement (camt.053.001.08), or as a journal that hledger and Ledger read. Each ends with the count \
                  of the movements and what they come to: one that does not was cut.",
-                &[ok(Content::Formats("Statement", FORMAT_TYPES), "The statement, as a file.")],
+                &[ok(Content::Formats("Statement", FILES), "The statement, as a file.")],
             )
         },
     },
@@ -1121,7 +1121,7 @@ pub static ROUTES: &[Route] = &[
             "openapi",
             "This document",
             "OpenAPI 3.1.",
-            &[ok(Content::Object, "The document.")],
+            &[ok(Content::Json("OpenApi"), "The document.")],
         ),
     },
     Route {

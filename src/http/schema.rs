@@ -1,12 +1,13 @@
 //! The shapes of answers and fields, as JSON Schema (2020-12), for the OpenAPI document.
 
+mod webhooks;
+
 use serde_json::{Map, Value, json};
 
 use super::extract::MAX_METADATA_PAIRS;
 use super::spec::{Field, Kind};
 use crate::ledger::{
-    DeliveryState, EventKind, EventType, Missed, MovementType, PaymentStatus, RequestStatus, Role, Schedule,
-    Severity,
+    EventKind, Missed, MovementType, PaymentStatus, RequestStatus, Role, Schedule, Severity,
 };
 
 /// A field's schema.
@@ -118,11 +119,15 @@ pub fn components() -> Map<String, Value> {
         ("PaymentRequestWithCode", payment_request(true)),
         ("Topup", topup()),
         ("Health", health()),
-        ("Webhook", object(&webhook())),
-        ("WebhookWithSecret", webhook_with_secret()),
-        ("Delivery", delivery()),
-        ("Event", event()),
-        ("Events", events()),
+        ("Webhook", webhooks::webhook()),
+        ("WebhookWithSecret", webhooks::webhook_with_secret()),
+        ("Delivery", webhooks::delivery()),
+        ("Event", webhooks::event()),
+        ("Events", webhooks::events()),
+        ("EventSent", object(&[("event", id("evt"), "The event's id.")])),
+        ("Replay", object(&[("since", time(), "From when on."), ("until", time(), "And before when.")])),
+        ("StreamedEvent", webhooks::streamed_event()),
+        ("OpenApi", open_api()),
         ("FieldError", field_error()),
         ("Problem", problem()),
     ];
@@ -133,7 +138,7 @@ pub fn components() -> Map<String, Value> {
 pub fn list_of(name: &str) -> Value {
     object(&[
         ("data", json!({"type": "array", "items": reference(name)}), "The rows, newest first."),
-        ("has_more", json!({"type": "boolean"}), "Whether there are more rows."),
+        ("has_more", like(json!({"type": "boolean"}), true), "Whether there are more rows."),
         ("next", json!({"type": ["string", "null"]}), "The cursor to send as 'after' for the next page."),
     ])
 }
@@ -159,6 +164,12 @@ fn object(fields: &[(&str, Value, &str)]) -> Value {
 
 fn id(prefix: &str) -> Value {
     json!({"type": "string", "pattern": format!("^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$")})
+}
+
+/// The same, and what an example of it shows.
+fn like(mut schema: Value, example: impl Into<Value>) -> Value {
+    schema["examples"] = json!([example.into()]);
+    schema
 }
 
 fn text() -> Value {
@@ -223,20 +234,20 @@ fn recovery_codes() -> Value {
 fn api_key(is_new: bool) -> Value {
     let mut fields = vec![
         ("id", id("key"), "The key's id."),
-        ("name", text(), "What you call it."),
+        ("name", like(text(), "shop"), "What you call it."),
         ("scopes", json!({"type": "array", "items": {"type": "string"}}), "What it may be used for."),
     ];
     if is_new {
-        fields.push(("key", text(), "Send it as 'Authorization: Bearer KEY'. It is shown this once."));
+        fields.push((
+            "key",
+            like(text(), "fak_…"),
+            "Send it as 'Authorization: Bearer KEY'. It is shown this once.",
+        ));
     }
     fields.extend([
         ("created_at", time(), "When it was made."),
-        ("last_used_at", json!({"type": ["string", "null"], "format": "date-time"}), "To about a minute."),
-        (
-            "expires_at",
-            json!({"type": ["string", "null"], "format": "date-time"}),
-            "When it ends, if it does.",
-        ),
+        ("last_used_at", time_or_null(), "To about a minute."),
+        ("expires_at", time_or_null(), "When it ends, if it does."),
     ]);
     object(&fields)
 }
@@ -257,8 +268,8 @@ fn audit() -> Value {
         ("blocks", count(), "How many blocks the chain has."),
         ("transactions", count(), "How many transactions they hold."),
         ("security_events", count(), "How many security events they hold."),
-        ("head", json!({"type": "string", "pattern": "^[0-9a-f]{64}$"}), "The hash of the last block."),
-        ("at", json!({"type": ["string", "null"], "format": "date-time"}), "The time of the last block."),
+        ("head", hash(), "The hash of the last block."),
+        ("at", time_or_null(), "The time of the last block."),
     ])
 }
 
@@ -344,7 +355,7 @@ fn payment() -> Value {
             json!({"type": "object", "additionalProperties": {"type": "string"}}),
             "The payer's own pairs.",
         ),
-        ("decline", or_null(&decline()), "Why nothing moved; null if it did."),
+        ("decline", like(or_null(&decline()), Value::Null), "Why nothing moved; null if it did."),
         ("created_at", time(), "When it was made."),
     ])
 }
@@ -363,9 +374,9 @@ fn receipt() -> Value {
         ("to", side(), "Who gets."),
         ("description", text(), "For people; empty if there is none."),
         ("reference", text(), "For the books; empty if there is none."),
-        ("metadata", text(), "A JSON object as text; empty if there is none."),
-        ("method", text_or_null(), "The simulated method of a top-up."),
-        ("decline", text_or_null(), "Why nothing moved; null if it did."),
+        ("metadata", like(text(), ""), "A JSON object as text; empty if there is none."),
+        ("method", like(text_or_null(), Value::Null), "The simulated method of a top-up."),
+        ("decline", like(text_or_null(), Value::Null), "Why nothing moved; null if it did."),
         ("created_at", time(), "When it was written."),
     ]);
     let path = json!({"type": "array", "items": hash()});
@@ -408,18 +419,18 @@ fn or_null(schema: &Value) -> Value {
 
 fn payment_results() -> Value {
     let result = object(&[
-        ("index", count(), "Its place in the request, from 0 on."),
+        ("index", like(count(), 0), "Its place in the request, from 0 on."),
         ("idempotency_key", json!({"type": "string"}), "Its key."),
         (
             "status",
-            json!({"type": "integer", "minimum": 200}),
+            like(json!({"type": "integer", "minimum": 200, "maximum": 599}), 201),
             "What it would have been answered with alone.",
         ),
         ("replayed", json!({"type": "boolean"}), "Whether this is an earlier answer, given again."),
         ("payment", or_null(&reference("Payment")), "The payment; null if there is none."),
         (
             "error",
-            json!({"type": ["object", "null"]}),
+            like(json!({"type": ["object", "null"]}), Value::Null),
             "The problem without its request_id; null if there is none.",
         ),
     ]);
@@ -472,8 +483,12 @@ fn decline() -> Value {
 fn review() -> Value {
     let reason = object(&[
         ("rule", text(), "The rule, by its name in the settings."),
-        ("figure", text(), "What it counted: a number, or an amount in the payment's currency."),
-        ("limit", text(), "What that was above."),
+        (
+            "figure",
+            like(text(), "1200.00"),
+            "What it counted: a number, or an amount in the payment's currency.",
+        ),
+        ("limit", like(text(), "1000.00"), "What that was above."),
     ]);
     object(&[
         ("payment", reference("Payment"), "The payment."),
@@ -549,11 +564,15 @@ fn payment_request(has_code: bool) -> Value {
         ("currency", currency(), "ISO 4217."),
         ("description", text_or_null(), "What for."),
         ("to", reference("Party"), "Who asks."),
-        ("payment", text_or_null(), "The payment, for its two sides; null until it is paid."),
+        (
+            "payment",
+            like(text_or_null(), Value::Null),
+            "The payment, for its two sides; null until it is paid.",
+        ),
         ("url", text(), "The page to pay it at."),
         ("created_at", time(), "When it was made."),
         ("expires_at", time_or_null(), "From when on it cannot be paid; null for ever."),
-        ("ended_at", time_or_null(), "When it was paid or taken back."),
+        ("ended_at", like(time_or_null(), Value::Null), "When it was paid or taken back."),
     ];
     if has_code {
         fields.push(("qr_svg", text_or_null(), "The page's address as a QR code, an SVG image."));
@@ -571,7 +590,7 @@ fn schedule() -> Value {
         ("at", time(), "When it ran."),
         ("outcome", one_of(&["paid", "declined", "refused", "skipped"]), "What became of it."),
         ("payment", text_or_null(), "The payment, also a declined one."),
-        ("reason", text_or_null(), "Why nothing was tried."),
+        ("reason", like(text_or_null(), Value::Null), "Why nothing was tried."),
     ]);
     let missed = Missed::ALL.map(Missed::name);
     object(&[
@@ -595,12 +614,8 @@ fn schedule() -> Value {
 fn statement() -> Value {
     object(&[
         ("currency", currency(), "ISO 4217."),
-        ("from", json!({"type": ["string", "null"], "format": "date-time"}), "As asked."),
-        (
-            "to",
-            json!({"type": ["string", "null"], "format": "date-time"}),
-            "As asked; the end of a date is the next one's beginning.",
-        ),
+        ("from", time_or_null(), "As asked."),
+        ("to", time_or_null(), "As asked; the end of a date is the next one's beginning."),
         ("created_at", time(), "When it was made."),
         ("opening_balance", amount(), "What the wallet held before."),
         ("closing_balance", amount(), "What it holds after the last movement."),
@@ -623,82 +638,9 @@ fn topup() -> Value {
     ])
 }
 
-fn webhook() -> Vec<(&'static str, Value, &'static str)> {
-    vec![
-        ("id", id("whk"), "The webhook's id."),
-        ("url", text(), "Where events are sent."),
-        ("events", json!({"type": "array", "items": text()}), "What it selects."),
-        ("description", text_or_null(), "Your note."),
-        ("scope", one_of(&["own", "ledger"]), "What concerns you, or everything."),
-        ("signature", one_of(&["v1", "v1a"]), "How deliveries are signed."),
-        ("public_key", text_or_null(), "Of v1a: what signatures are verified with."),
-        ("status", one_of(&["enabled", "disabled"]), "Whether anything is sent."),
-        (
-            "disabled_reason",
-            json!({"enum": ["by_owner", "gone", "failing", null]}),
-            "by_owner; gone: it answered 410; failing: it took nothing for three days.",
-        ),
-        (
-            "old_secret_until",
-            json!({"type": ["string", "null"], "format": "date-time"}),
-            "Until when the secret before signs, too.",
-        ),
-        ("created_at", time(), "When it was made."),
-        ("updated_at", time(), "When it last changed."),
-    ]
-}
-
-fn webhook_with_secret() -> Value {
-    let mut fields = webhook();
-    fields.push(("secret", text(), "whsec_…, or of v1a the public key, whpk_…: shown this once."));
-    object(&fields)
-}
-
-fn delivery() -> Value {
-    let attempt = object(&[
-        ("at", time(), "When it was recorded."),
-        ("status", json!({"type": ["integer", "null"]}), "The answer's status."),
-        ("failure", text_or_null(), "Why there was no answer."),
-        ("elapsed_ms", json!({"type": "integer"}), "How long it took."),
-    ]);
-    let response = json!({
-        "type": ["object", "null"],
-        "properties": {"status": {"type": "integer"}, "body": {"type": "string"}},
-    });
-    let next = json!({"type": ["string", "null"], "format": "date-time"});
-    object(&[
-        ("id", id("dlv"), "The delivery's id."),
-        ("webhook", id("whk"), "Where it goes."),
-        ("event", id("evt"), "The event, which is the header webhook-id, too."),
-        ("type", one_of(EventType::NAMES), "What the event tells."),
-        ("status", one_of(DeliveryState::NAMES), "How it stands."),
-        ("attempts", json!({"type": "array", "items": attempt}), "Every attempt."),
-        ("response", response, "The beginning of the last answer."),
-        ("next_attempt_at", next, "When it is tried next; null while it waits for an earlier one."),
-        ("created_at", time(), "When it was made."),
-        ("updated_at", time(), "When it last changed."),
-    ])
-}
-
-fn event() -> Value {
-    object(&[
-        ("id", id("evt"), "The event's id."),
-        ("type", one_of(EventType::NAMES), "What it tells."),
-        ("timestamp", time(), "When it happened."),
-        (
-            "data",
-            json!({"type": "object"}),
-            "The thing as it was then; docs/events.md has an example of each.",
-        ),
-    ])
-}
-
-fn events() -> Value {
-    object(&[
-        ("data", json!({"type": "array", "items": reference("Event")}), "The events, oldest first."),
-        ("has_more", json!({"type": "boolean"}), "Whether there are more right now."),
-        ("next", text(), "The place to send as 'after' to go on; always there."),
-    ])
+fn open_api() -> Value {
+    let shown = json!({"openapi": "3.1.0", "info": {"title": "Farthing", "version": "0.1.0"}, "paths": {}});
+    like(json!({"type": "object", "required": ["openapi", "info", "paths"]}), shown)
 }
 
 fn health() -> Value {
@@ -721,7 +663,7 @@ fn problem() -> Value {
         "properties": {
             "type": {"type": "string", "format": "uri-reference", "description": "A page that explains the cause and the cure."},
             "title": {"type": "string", "description": "The same for every occurrence."},
-            "status": {"type": "integer", "description": "The HTTP status."},
+            "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "The HTTP status."},
             "detail": {"type": "string", "description": "What happened this time."},
             "code": {"type": "string", "description": "Stable; decide by this."},
             "request_id": id("req"),

@@ -135,7 +135,7 @@ pub struct Doc {
     /// The fields of the body. None: the body is empty or `{}`.
     pub body: &'static [Field],
     /// The types of the file that the body is instead of JSON; none for JSON.
-    pub file: &'static [&'static str],
+    pub file: &'static [File],
     /// The parameters of the query.
     pub query: &'static [Field],
     /// Whether it takes an `Idempotency-Key`.
@@ -229,10 +229,8 @@ pub enum Content {
     Json(&'static str),
     /// A list of such.
     List(&'static str),
-    /// JSON of a schema, or one of these other media types, as the query asks.
-    Formats(&'static str, &'static [&'static str]),
-    /// Any JSON object.
-    Object,
+    /// JSON of a schema, or one of these other kinds of files, as the query asks.
+    Formats(&'static str, &'static [File]),
     /// A page.
     Html,
     /// A style sheet.
@@ -243,6 +241,15 @@ pub enum Content {
     EventStream,
     /// Nothing.
     Nothing,
+}
+
+/// A kind of file that is no JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct File {
+    /// Its media type.
+    pub media: &'static str,
+    /// What one holds.
+    pub example: &'static str,
 }
 
 /// A field of a body or a parameter of a query.

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use super::App;
 use super::call::Call;
 use super::reply::{self, Cut};
-use super::spec::Answer;
+use super::spec::{Answer, File};
 use super::views::{Text, TransactionView};
 use crate::books::Span;
 use crate::books::statement::{Format, Line, Moved, Sheet, Statement};
@@ -19,8 +19,12 @@ use crate::teller::{StatementBounds, StatementRequest};
 
 /// The formats' names.
 pub(crate) const FORMATS: &[&str] = &["json", "csv", "camt053", "hledger"];
-/// The media types of those that are no JSON.
-pub(super) const FORMAT_TYPES: &[&str] = &["text/csv", "application/xml", "text/plain"];
+/// The files of those that are no JSON.
+pub(super) const FILES: &[File] = &[
+    File { media: "text/csv", example: include_str!("examples/statement.csv") },
+    File { media: "application/xml", example: include_str!("examples/statement.xml") },
+    File { media: "text/plain", example: include_str!("examples/statement.journal") },
+];
 
 /// How much is put together before it is sent.
 const PIECE_BYTES: usize = 64 * 1024;

@@ -5,7 +5,7 @@ use crate::console::routes::{AFTER, AMOUNT, CURRENCY, NONCE, doc, form, handler,
 use crate::console::{live, own_routes, webhooks};
 use crate::http::operators::{ROLES, SEVERITIES, YES_OR_NO};
 use crate::http::search::{self, FROM, TO, searched};
-use crate::http::spec::{Access, Doc, Field, Kind, Permission, Route, Verb};
+use crate::http::spec::{Access, Doc, Field, File, Kind, Permission, Route, Verb};
 use crate::ledger::EventKind;
 
 const READ: Access = Access::Needs(Permission::ReadUsers);
@@ -130,7 +130,7 @@ pub static PAGES: &[Route] = &[
     page!("/console/desk/reconciliation", CASH, reconciliation::page, "A bank's file beside the ledger", []),
     Route {
         doc: Doc {
-            file: &["multipart/form-data"],
+            file: &[File { media: "multipart/form-data", example: "" }],
             ..doc(
                 "Compare a bank's file with the ledger",
                 &[],

@@ -53,7 +53,8 @@ pub fn last_event_id(headers: &HeaderMap) -> Result<Option<Place>, Problem> {
     let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().ok().filter(|_| values.next().is_none());
     text.and_then(Place::parse).map(Some).ok_or_else(|| {
-        let message = "must be the last 'id' of an earlier stream, sent once; without the header the stream begins now";
+        let message =
+            "must be the last 'id' of an earlier stream, sent once; without the header the stream begins now";
         Problem::field("Last-Event-ID", "invalid_cursor", message)
     })
 }

@@ -119,7 +119,7 @@ pub const TEST: Doc = Doc {
     operation: "testWebhook",
     summary: "Send a test",
     description: "A webhook.test event, to this webhook alone, whatever it selects.",
-    success: &[success(202, Content::Object, "The event's id.")],
+    success: &[success(202, Content::Json("EventSent"), "The event's id.")],
     errors: &[Code::NotFound],
     ..BASE
 };
@@ -132,7 +132,7 @@ pub const REPLAY: Doc = Doc {
         Field::required("since", Kind::Moment, "The first moment, RFC 3339."),
         Field::optional("until", Kind::Moment, "The first moment after the last; now if left out."),
     ],
-    success: &[success(202, Content::Object, "It has begun.")],
+    success: &[success(202, Content::Json("Replay"), "It has begun.")],
     errors: &[Code::NotFound],
     example: r#"{"since": "2026-01-31T09:30:00Z"}"#,
     ..BASE
@@ -214,7 +214,7 @@ pub const TRIGGER: Doc = Doc {
     description: "For trying a receiver, in a sandbox alone: your webhooks get the type's example from docs/events.md. No \
                   money moves.",
     body: &[Field::required("type", Kind::OneOf(EventType::NAMES), "The event's type.")],
-    success: &[success(202, Content::Object, "The event's id.")],
+    success: &[success(202, Content::Json("EventSent"), "The event's id.")],
     errors: &[Code::SandboxOnly],
     example: r#"{"type": "payment.succeeded"}"#,
     ..BASE

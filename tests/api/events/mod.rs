@@ -146,8 +146,7 @@ fn a_stream_that_cannot_go_on_where_it_broke_is_refused() {
     let mut ada = server.user("ada");
     let place = feed(&mut ada, "?limit=1")["next"].as_str().unwrap().to_owned();
     for wrong in ["nonsense", "", &place[1..]] {
-        let answer =
-            ada.client.call(&Request::new("GET", "/events/stream").header("last-event-id", wrong));
+        let answer = ada.client.call(&Request::new("GET", "/events/stream").header("last-event-id", wrong));
         assert_fails(&answer, &["Last-Event-ID"]);
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains("must be the last 'id' of an earlier stream"), "{detail}");
