@@ -48,6 +48,18 @@ fn every_route_is_there_with_every_kind_of_answer() {
     }
 }
 
+#[test]
+fn headers_that_a_call_reads_are_parameters() {
+    let document = document(ROUTES);
+    for (verb, path, header) in
+        [("post", "/payment", "Idempotency-Key"), ("get", "/events/stream", "Last-Event-ID")]
+    {
+        let parameters = document["paths"][path][verb]["parameters"].as_array().unwrap();
+        let is_there = |one: &Value| one["in"] == "header" && one["name"] == header;
+        assert!(parameters.iter().any(is_there), "{path}: {parameters:?}");
+    }
+}
+
 /// What a body or an answer of this media type shows.
 fn shown<'a>(document: &'a Value, media: &'a Value) -> Vec<&'a Value> {
     let several = media["examples"].as_object().into_iter().flatten();
