@@ -344,7 +344,7 @@ fn payment() -> Value {
         ("status", one_of(&PaymentStatus::ALL.map(PaymentStatus::name)), "How it stands."),
         ("amount", amount(), "In major units, with the currency's own number of decimals."),
         ("amount_captured", amount(), "What the payee got."),
-        ("amount_refunded", amount(), "What went back."),
+        ("amount_refunded", like(amount(), "0.00"), "What went back."),
         ("currency", currency(), "ISO 4217."),
         ("from", reference("Party"), "Who pays."),
         ("to", reference("Party"), "Who is paid."),

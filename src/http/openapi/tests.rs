@@ -136,10 +136,12 @@ fn examples_show_what_calls_answer() {
     let paid = answer("post", "/payment", "201");
     assert_eq!(paid["from"]["id"], "usr_01h455vb4pex5vsknk084sn02q", "{paid}");
     assert_eq!((&paid["status"], &paid["amount"]), (&json!("succeeded"), &json!("12.50")));
+    assert_eq!(paid["amount_refunded"], "0.00");
     let webhook = answer("post", "/webhooks", "201");
     assert_eq!(webhook["url"], "https://shop.example/farthing");
     assert_eq!(webhook["events"], json!(["payment.*"]));
-    assert_eq!(answer("get", "/deliveries/{id}", "200")["attempts"][0]["status"], 200);
+    let delivery = answer("get", "/deliveries/{id}", "200");
+    assert_eq!((&delivery["status"], &delivery["attempts"][0]["status"]), (&json!("delivered"), &json!(200)));
     for path in ["/webhooks/{id}/test", "/sandbox/events"] {
         let told = answer("post", path, "202");
         assert_eq!(told, json!({"event": "evt_01h455vb4pex5vsknk084sn02q"}), "{path}");

@@ -65,7 +65,7 @@ pub(super) fn delivery() -> Value {
         ("webhook", id("whk"), "Where it goes."),
         ("event", id("evt"), "The event, which is the header webhook-id, too."),
         ("type", one_of(EventType::NAMES), "What the event tells."),
-        ("status", one_of(DeliveryState::NAMES), "How it stands."),
+        ("status", like(one_of(DeliveryState::NAMES), DeliveryState::Delivered.name()), "How it stands."),
         ("attempts", json!({"type": "array", "items": attempt}), "Every attempt."),
         ("response", response, "The beginning of the last answer."),
         ("next_attempt_at", next, "When it is tried next; null while it waits for an earlier one."),
