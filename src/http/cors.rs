@@ -14,7 +14,7 @@ use super::reply::{self, Reply};
 pub use crate::config::Origins;
 
 /// What a preflight may be asked for: each header that some call takes.
-const ALLOWED_HEADERS: &str = "authorization, content-type, idempotency-key";
+const ALLOWED_HEADERS: &str = "authorization, content-type, idempotency-key, last-event-id";
 /// What a script may read beside the few headers that it always may.
 const EXPOSED_HEADERS: &str = "request-id, idempotent-replayed, link, location, ratelimit, ratelimit-policy, retry-after, www-authenticate";
 /// For how many seconds a browser may remember a preflight.

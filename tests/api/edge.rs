@@ -253,12 +253,12 @@ fn a_site_that_is_named_is_let_in() {
     let preflight = Request::new("OPTIONS", "/payment")
         .header("Origin", SHOP)
         .header("Access-Control-Request-Method", "POST")
-        .header("Access-Control-Request-Headers", "authorization,content-type,idempotency-key");
+        .header("Access-Control-Request-Headers", "authorization,content-type,idempotency-key,last-event-id");
     let answer = send(&server, &preflight).expect(204);
     assert_eq!(answer.header("access-control-allow-origin"), Some(SHOP), "{answer}");
     assert!(answer.header("access-control-allow-methods").unwrap().contains("POST"), "{answer}");
     let headers = answer.header("access-control-allow-headers").unwrap();
-    for name in ["authorization", "content-type", "idempotency-key"] {
+    for name in ["authorization", "content-type", "idempotency-key", "last-event-id"] {
         assert!(headers.contains(name), "{answer}");
     }
     assert_eq!(answer.header("access-control-max-age"), Some("600"), "{answer}");
