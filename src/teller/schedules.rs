@@ -265,16 +265,18 @@ impl Teller {
     }
 }
 
-/// The payment of a run has an id that follows from it, so that whoever tries a run tries the same payment.
+/// The payment of a run has an id that follows from it, so that whoever tries a run tries the same payment: a `UUIDv7`
+/// (RFC 9562) of the time that the run is due, and of a hash where others have random bits.
 fn payment_id(schedule: ScheduleId, due: Timestamp) -> PaymentId {
     let mut hasher = Sha256::new();
     hasher.update(b"scheduled payment");
     hasher.update(schedule.uuid().as_bytes());
     hasher.update(due.as_millis().to_be_bytes());
     let digest: [u8; 32] = hasher.finalize().into();
-    let mut id = [0; 16];
+    let mut id = [0; 10];
     id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-    PaymentId::new(uuid::Builder::from_custom_bytes(id).into_uuid())
+    let due_ms = u64::try_from(due.as_millis()).unwrap_or_default();
+    PaymentId::new(uuid::Builder::from_unix_timestamp_millis(due_ms, &id).into_uuid())
 }
 
 #[cfg(test)]

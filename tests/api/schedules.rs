@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::lists::ids;
+use crate::support::lists::{ids, rows};
 use crate::support::shape::{assert_fails, assert_id, assert_members, assert_time};
 use crate::support::{Request, Response, Server, User, found, until};
 
@@ -86,6 +86,10 @@ fn it_pays_once_at_its_time() {
     assert_eq!((&done["last"]["outcome"], &done["last"]["due_at"]), (&json!("paid"), &made["at"]));
     assert_time(&done["last"]["at"]);
     let payment = done["last"]["payment"].as_str().unwrap();
+    assert_id(payment, "pay");
+    let events = rows(&bob.client.get("/events?limit=100").expect(200).json());
+    let told = events.iter().find(|event| event["data"]["id"] == payment).unwrap();
+    assert_id(told["id"].as_str().unwrap(), "evt");
     let payment = bob.client.get(&format!("/payment/{payment}")).expect(200).json();
     assert_eq!(
         (&payment["amount"], &payment["description"], &payment["reference"]),

@@ -1,8 +1,9 @@
 //! Two nodes on one database: one ledger.
 
 use std::collections::BTreeSet;
+use std::sync::Barrier;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::postgres::Postgres;
 use crate::support::server::Builder;
@@ -19,6 +20,37 @@ pub fn two_with(settings: impl Fn(Builder) -> Builder) -> (Server, Server) {
     let one = settings(Server::embedded().database(Postgres::shared().database())).start();
     let two = settings(Server::embedded().database(one.shared_database().unwrap()).data(one.data())).start();
     (one, two)
+}
+
+/// Asks all of it at once, the first of one node, the second of the other, and so on.
+fn at_once(nodes: [&Server; 2], requests: &[Request]) -> Vec<Response> {
+    let barrier = &Barrier::new(requests.len());
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = requests
+            .iter()
+            .zip(nodes.into_iter().cycle())
+            .map(|(request, node)| {
+                let mut client = node.client();
+                scope.spawn(move || {
+                    client.connect().unwrap();
+                    barrier.wait();
+                    client.call(request)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+/// The one answer that is a success; the others were refused for this reason.
+#[track_caller]
+fn only_success<'a>(answers: &'a [Response], reason: &str) -> &'a Response {
+    let (well, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status < 300);
+    assert_eq!(well.len(), 1, "{answers:?}");
+    for answer in refused {
+        assert_eq!((answer.status, answer.str("code").as_str()), (409, reason), "{answer}");
+    }
+    well[0]
 }
 
 #[test]
@@ -272,5 +304,132 @@ fn each_step_of_a_payment_that_both_nodes_are_asked_for_happens_once() {
         story.audit(&mut two.client());
     }
     stories::audit_balances(&two, &people, &told);
+    one.verify();
+}
+
+#[test]
+fn of_many_refunds_of_a_whole_payment_on_two_nodes_one_wins() {
+    let (one, two) = two();
+    let (mut ada, mut bob) = (one.user("ada"), one.user("bob"));
+    for round in 0..5 {
+        let body = json!({"amount": "100", "currency": "USD", "to": bob.id});
+        let id = ada.pay_with_key(&format!("pay {round}"), &body).expect(201).str("id");
+        let refund = |number| {
+            let request = Request::post(&format!("/payment/{id}/refund"), &json!({"amount": "100"}));
+            request.bearer(&bob.token).key(&format!("{id} {number}"))
+        };
+        let refunds: Vec<Request> = (0..20).map(refund).collect();
+        only_success(&at_once([&one, &two], &refunds), "payment_state");
+        let payment = ada.client.get(&format!("/payment/{id}")).expect(200);
+        assert_eq!(
+            (payment.str("status"), payment.str("amount_refunded")),
+            ("refunded".into(), "100.00".into())
+        );
+    }
+    assert_eq!((ada.balance("USD"), bob.balance("USD")), (100_000, 100_000));
+    one.verify();
+}
+
+/// A payment of 10.00 that its payee is still to capture.
+fn hold(payer: &mut User, payee: &User, key: &str) -> String {
+    let body = json!({"amount": "10", "currency": "USD", "to": payee.id, "capture": "manual"});
+    payer.pay_with_key(key, &body).expect(201).str("id")
+}
+
+/// What the payer has, and what of it is held.
+fn wallet(user: &mut User) -> [Value; 2] {
+    let wallets = user.client.get("/wallets").expect(200).json();
+    ["balance", "held"].map(|member| wallets["data"][0][member].clone())
+}
+
+#[test]
+fn what_one_node_captures_the_other_does_not_void() {
+    let (one, two) = two();
+    let (mut ada, mut bob) = (one.user("ada"), one.user("bob"));
+    let mut captured = 0;
+    for round in 0..10 {
+        let id = hold(&mut ada, &bob, &format!("hold {round}"));
+        let step = |what: &str| {
+            Request::post(&format!("/payment/{id}/{what}"), &json!({}))
+                .bearer(&bob.token)
+                .key(&format!("{what} {id}"))
+        };
+        let nodes = if round % 2 == 0 { [&one, &two] } else { [&two, &one] };
+        let answers = at_once(nodes, &[step("capture"), step("void")]);
+        let won = only_success(&answers, "payment_state").str("status");
+        assert_eq!(ada.client.get(&format!("/payment/{id}")).expect(200).str("status"), won);
+        captured += i64::from(won == "succeeded");
+        assert!(["succeeded", "voided"].contains(&won.as_str()), "{won}");
+    }
+    assert_eq!(wallet(&mut ada)[1], "0.00");
+    assert_eq!(
+        (ada.balance("USD"), bob.balance("USD")),
+        (100_000 - captured * 1_000, 100_000 + captured * 1_000)
+    );
+    one.verify();
+}
+
+#[test]
+fn a_hold_that_two_workers_let_expire_is_released_once() {
+    let (one, two) = two_with(|node| node.env("FARTHING_PAYMENTS_HOLD_SECONDS", "3"));
+    let (mut ada, bob) = (one.user("ada"), one.user("bob"));
+    let held: BTreeSet<String> = (0..40).map(|n| hold(&mut ada, &bob, &format!("hold {n}"))).collect();
+    crate::support::until("all holds are released", || wallet(&mut ada)[1] == "0.00");
+    // Both workers have had their turn at the last of them.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(wallet(&mut ada), ["1000.00", "0.00"]);
+    let events = two.client().with_token(&ada.token).get("/events?limit=100").expect(200).json();
+    let released: Vec<String> = crate::support::lists::rows(&events)
+        .iter()
+        .filter(|event| event["type"] == "payment.expired")
+        .map(|event| event["data"]["payment"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!((released.len(), released.into_iter().collect::<BTreeSet<_>>()), (40, held));
+    one.verify();
+}
+
+#[test]
+fn cash_that_waits_is_decided_on_one_of_two_nodes() {
+    let (one, two) = two_with(|node| node.env("FARTHING_SECURITY_FOUR_EYES_ABOVE", "100"));
+    let (mut ada, mut cashier, admin) = (one.user("ada"), one.operator("cashier"), one.operator("admin"));
+    let mut deposited = 0;
+    for (round, decisions) in
+        (0..).zip([["approve", "reject"], ["reject", "approve"], ["approve"; 2]].repeat(4))
+    {
+        let body = json!({"user": ada.id, "amount": "150", "currency": "EUR", "reference": "slip 7"});
+        let order = Request::post("/admin/deposits", &body).key(&format!("slip {round}"));
+        let id = cashier.client.call(&order).expect(202).str("id");
+        let decisions = decisions.map(|decision| {
+            Request::post(&format!("/admin/cash/{id}/{decision}"), &json!({})).bearer(&admin.token)
+        });
+        let answers = at_once([&one, &two], &decisions);
+        deposited += i64::from(only_success(&answers, "cash_decided").status == 201);
+        assert_eq!(ada.balance("EUR"), deposited * 15_000);
+    }
+    one.verify();
+}
+
+#[test]
+fn bulk_payments_sent_to_both_nodes_under_the_same_keys_are_paid_once() {
+    let (one, two) = two();
+    let (mut ada, mut bob) = (one.user("ada"), one.user("bob"));
+    for (round, mode) in (0..).zip(["one_by_one", "all_or_nothing"].repeat(2)) {
+        let payments: Vec<Value> = (0..20)
+            .map(|number| json!({"idempotency_key": format!("{round} {number}"), "amount": "1", "currency": "USD", "to": bob.id}))
+            .collect();
+        let body = json!({"mode": mode, "payments": payments});
+        let request = Request::post("/payments/batch", &body).bearer(&ada.token);
+        let answers = at_once([&one, &two], &[request.clone(), request.clone(), request.clone(), request]);
+        let paid = |answer: &Response| -> Vec<Value> {
+            assert_eq!(answer.status, 200, "{answer}");
+            let results = answer.json()["results"].as_array().unwrap().clone();
+            assert!(results.iter().all(|result| result["status"] == 201), "{answer}");
+            results.into_iter().map(|result| result["payment"]["id"].clone()).collect()
+        };
+        let first = paid(&answers[0]);
+        assert!(answers.iter().all(|answer| paid(answer) == first), "{answers:?}");
+        assert_eq!(ada.list("/payments").len(), 20 * (round + 1));
+    }
+    assert_eq!((ada.balance("USD"), bob.balance("USD")), (100_000 - 8_000, 100_000 + 8_000));
     one.verify();
 }

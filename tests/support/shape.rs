@@ -129,14 +129,19 @@ pub fn assert_members(object: &Value, members: &[&str]) {
     assert_eq!(found, members.iter().copied().collect(), "{object}");
 }
 
-/// Insists on a `TypeID`: the prefix, `_`, and 26 digits of Crockford's base32 that hold 128 bits.
+/// Insists on a `TypeID`: the prefix, `_`, and 26 digits of Crockford's base32 that hold a `UUIDv7`.
 #[track_caller]
 pub fn assert_id(id: &str, prefix: &str) {
     let digits = id.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_'));
     let digits = digits.unwrap_or_else(|| panic!("not a {prefix}_ id: {id}"));
     assert_eq!(digits.len(), 26, "{id}");
-    assert!(digits.bytes().all(|digit| b"0123456789abcdefghjkmnpqrstvwxyz".contains(&digit)), "{id}");
+    let value = |digit: u8| {
+        let value = b"0123456789abcdefghjkmnpqrstvwxyz".iter().position(|known| *known == digit);
+        u128::try_from(value.unwrap_or_else(|| panic!("no digit of an id: {id}"))).unwrap()
+    };
     assert!(digits.as_bytes()[0] <= b'7', "{id}");
+    let uuid = digits.bytes().fold(0_u128, |uuid, digit| uuid << 5 | value(digit));
+    assert_eq!((uuid >> 76 & 15, uuid >> 62 & 3), (7, 2), "not a UUIDv7: {id}");
 }
 
 /// Insists on RFC 3339 in UTC with milliseconds: `2026-01-31T23:59:59.999Z`.
