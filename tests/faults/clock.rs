@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{PASSWORD, Random, Request, Server};
+use crate::support::{PASSWORD, Random, Request, Server, until};
 use crate::world::{Load, World};
 
 const LOAD: Load = Load { clients: 8, attempts: 10, goes_on: false };
@@ -117,7 +120,67 @@ fn a_duplicate_is_one_for_a_minute_whatever_the_clock_does() {
     clock.set("-86400");
     ada.pay(&coffee).problem(409, "duplicate_payment");
     // The window ends by the time that passes, though the clock stands a day before the payment.
-    std::thread::sleep(std::time::Duration::from_secs(4));
+    std::thread::sleep(Duration::from_secs(4));
     ada.pay(&coffee).expect(201);
     server.verify();
+}
+
+/// Four daily runs, and one that happens once: nobody was there for them, and who makes up for them is killed at it.
+#[test]
+fn runs_that_were_due_while_no_server_ran_are_done_as_their_schedules_say() {
+    let clock = SetClock::new();
+    let mut server = clock.server().start();
+    let mut ada = server.user("ada");
+    let in_an_hour = Command::new("date").args(["-u", "-d", "+1 hour", "+%FT%TZ"]).output().unwrap();
+    let at = String::from_utf8(in_an_hour.stdout).unwrap().trim().to_owned();
+    let policies = ["skip", "run_once", "run_all"];
+    let made = policies.map(|missed| {
+        [Some("FREQ=DAILY;COUNT=10"), None].map(|rule| {
+            let what = format!("{missed} {}", rule.unwrap_or("once"));
+            let body = json!({"amount": "1", "currency": "USD", "description": what, "at": at, "rrule": rule,
+                "missed": missed});
+            (ada.client.post("/schedules", &body).expect(201).str("id"), what)
+        })
+    });
+    server.kill();
+    // Half a day after the fourth.
+    clock.set("+302400");
+    for delay_ms in [300, 500, 700, 900] {
+        server.start_and_kill(Duration::from_millis(delay_ms));
+    }
+    for _ in 0..2 {
+        server.start_again();
+        let mut ada = ada.log_in_again(server.client());
+        let mut told = |id: &str| ada.client.get(&format!("/schedules/{id}")).expect(200).json();
+        until("every schedule was looked at", || {
+            let [skip, once, all] =
+                made.each_ref().map(|of_policy| of_policy.each_ref().map(|(id, _)| told(id)));
+            let is_over = |[rule, single]: &[Value; 2]| {
+                rule["next_at"] == all[0]["next_at"] && single["status"] == "done"
+            };
+            all[0]["runs"] == 4
+                && skip[0]["last"] != json!(null)
+                && [&skip, &once, &all].into_iter().all(is_over)
+        });
+        // Nothing more is made up for in the rounds that follow.
+        std::thread::sleep(Duration::from_millis(1_500));
+        let outcomes = made.each_ref().map(|[(rule, _), (single, _)]| {
+            [rule, single].map(|id| {
+                let schedule = told(id);
+                (schedule["runs"].as_u64().unwrap(), schedule["last"]["outcome"].as_str().unwrap().to_owned())
+            })
+        });
+        let expected = |runs: [u64; 2], outcome: &str| runs.map(|runs| (runs, outcome.to_owned()));
+        assert_eq!(
+            outcomes,
+            [expected([0, 0], "skipped"), expected([1, 1], "paid"), expected([4, 1], "paid")]
+        );
+        let paid = ada.list("/payments");
+        let count = |what: &str| paid.iter().filter(|payment| payment["description"] == what).count();
+        let counts = made.each_ref().map(|of_policy| of_policy.each_ref().map(|(_, what)| count(what)));
+        assert_eq!(counts, [[0, 0], [1, 1], [4, 1]]);
+        assert_eq!(ada.balance("USD"), 100_000 - 7 * 100);
+        assert!(server.terminate().success());
+        server.verify();
+    }
 }
