@@ -1,4 +1,5 @@
-//! `listen`: what was missed, what happens and what is sent again arrives at a program on a local port.
+//! `listen`: what was missed, what happens and what is sent again arrives at a program on a local port; and `trigger`,
+//! which tells what did not happen.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,9 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::command;
 use super::support::receiver::{Received, Receiver};
 use super::support::{Server, User};
+use super::{command, ended, farthing, stdout};
 
 /// A running `listen`, which ends with the test.
 struct Listening {
@@ -179,4 +180,28 @@ fn a_stream_without_a_place_is_no_beginning() {
     let folder = tempfile::tempdir().unwrap();
     let listening = Listening::start(folder.path(), address, "a-token", &Receiver::start(), &[]);
     assert_eq!(listening.said[1..], ["the stream ended; opening it again"]);
+}
+
+#[test]
+fn what_is_triggered_is_told_and_what_cannot_be_is_refused() {
+    let hook = Receiver::start();
+    let mut server = Server::builder().sends_to(&[&hook]).start();
+    let mut ada = server.user("ada");
+    ada.client.post("/webhooks", &json!({"url": hook.url(), "events": ["refund.*"]})).expect(201);
+    let (folder, url) = (tempfile::tempdir().unwrap(), format!("http://{}", server.address()));
+    let trigger = |event: &str, token: &str| {
+        farthing(folder.path(), &[("FARTHING_URL", &url), ("FARTHING_TOKEN", token)], &["trigger", event])
+    };
+    let done = trigger("refund.succeeded", &ada.token);
+    ended(&done, 0, "");
+    let got = &hook.wait_for(1)[0];
+    assert_eq!((got.kind().as_str(), got.id()), ("refund.succeeded", stdout(&done).trim()));
+    let feed = ada.client.get("/events?limit=100").expect(200).json();
+    assert!(feed["data"].as_array().unwrap().contains(&got.json()), "{feed}");
+
+    ended(&trigger("payment.eaten", &ada.token), 2, "invalid value 'payment.eaten' for '<EVENT>'");
+    ended(&trigger("refund.succeeded", "no token"), 1, "the server says 401");
+    assert_eq!(ada.client.get("/events?limit=100").expect(200).json(), feed, "nothing more is told");
+    server.terminate();
+    ended(&trigger("refund.succeeded", &ada.token), 3, "the server cannot be reached");
 }
