@@ -310,6 +310,30 @@ fn every_failing_field_is_named() {
 }
 
 #[test]
+fn metadata_is_taken_up_to_its_limits_and_refused_by_name_above_them() {
+    let server = Server::start();
+    let mut ada = server.user("ada");
+    let pairs = |count: usize| -> Value { (0..count).map(|n| (format!("key {n}"), json!("x"))).collect() };
+    let with = |metadata: &Value| json!({"amount": "1", "currency": "USD", "metadata": metadata});
+    // Characters count, whatever their bytes.
+    let longest = [json!({("ö".repeat(40)): "x"}), json!({"note": "ö".repeat(500)}), pairs(50)];
+    for (key, metadata) in ["key", "value", "pairs"].into_iter().zip(longest) {
+        let paid = ada.pay_with_key(key, &with(&metadata)).expect(201);
+        let read = ada.client.get(&format!("/payment/{}", paid.str("id"))).expect(200).json();
+        assert_eq!((&paid.json()["metadata"], &read["metadata"]), (&metadata, &metadata));
+    }
+    let long = "k".repeat(41);
+    for (metadata, field) in [
+        (json!({(long.clone()): "x"}), format!("metadata.{long}")),
+        (json!({"note": "x".repeat(501)}), "metadata.note".to_owned()),
+        (pairs(51), "metadata".to_owned()),
+    ] {
+        assert_fails(&ada.pay(&with(&metadata)), &[&field]);
+    }
+    assert_eq!(ada.list("/payments").len(), 3);
+}
+
+#[test]
 fn what_a_payment_is_for_comes_back_as_it_was_said() {
     let server = Server::start();
     let mut ada = server.user("ada");
