@@ -4,9 +4,10 @@ use std::sync::Barrier;
 
 use serde_json::{Value, json};
 
+use crate::schedules::{advance, patient_server};
 use crate::support::lists::rows;
 use crate::support::shape::{assert_fails, assert_id, assert_members, codes_of};
-use crate::support::{Request, Response, Server, User};
+use crate::support::{Request, Response, Server, User, until};
 
 /// A payment of 10.00 that its payee is still to capture.
 fn hold(from: &mut User, to: &User) -> String {
@@ -137,6 +138,24 @@ fn a_hold_lapses_even_if_nobody_has_released_it_yet() {
     assert!(is_released);
     assert_eq!(state(&mut bob, &id), ["expired", "0.00", "0.00"]);
     assert_eq!(ada.list("/transactions").len(), 1);
+    server.verify();
+}
+
+#[test]
+fn a_hold_stands_for_seven_days_unless_told_otherwise() {
+    let server = patient_server();
+    let (mut ada, mut bob, mut admin) = (server.user("ada"), server.user("bob"), server.operator("admin"));
+    let [captured, left] = [(); 2].map(|()| hold(&mut ada, &bob));
+    advance(&mut admin, 7 * 86_400 - 60, &mut [&mut ada, &mut bob]);
+    // Two rounds of the worker.
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    assert_eq!(wallet(&mut ada), ["1000.00", "980.00", "20.00"]);
+    assert_eq!(state(&mut ada, &left), ["authorized", "0.00", "0.00"]);
+    step(&mut bob, &captured, "capture", &json!({})).expect(200);
+    advance(&mut admin, 60, &mut [&mut ada, &mut bob]);
+    step(&mut bob, &left, "capture", &json!({})).problem(409, "payment_state");
+    until("the hold is released", || wallet(&mut ada) == ["990.00", "990.00", "0.00"]);
+    assert_eq!(state(&mut ada, &left), ["expired", "0.00", "0.00"]);
     server.verify();
 }
 
