@@ -7,9 +7,10 @@ use farthing::webhook::Secret;
 use serde_json::{Value, json};
 
 use super::{builder_for, make, server_for};
+use crate::schedules::advance;
 use crate::support::lists::rows;
 use crate::support::receiver::{Reaction, Received, Receiver};
-use crate::support::{Request, User, until};
+use crate::support::{Request, Server, User, found, until};
 
 fn id(value: &Value) -> String {
     value["id"].as_str().unwrap().to_owned()
@@ -165,6 +166,61 @@ fn events_about_one_thing_arrive_in_order() {
     let names: Vec<String> =
         got.iter().map(|one| one.json()["data"]["name"].as_str().unwrap().to_owned()).collect();
     assert_eq!(names, ["One", "One", "One", "Two", "Three", "Four"]);
+}
+
+#[test]
+fn the_steps_of_a_payment_arrive_in_order() {
+    let receiver = Receiver::reacting(|_, before| Reaction::Status(if before < 2 { 500 } else { 200 }, ""));
+    let server = server_for(&[&receiver], "0,1,1,1");
+    let (mut ada, mut bob) = (server.user("ada"), server.user("bob"));
+    make(&mut bob, &receiver, &["payment.*", "refund.*"]);
+    let body = json!({"to": bob.email, "amount": "5", "currency": "USD", "capture": "manual"});
+    let payment = ada.pay(&body).expect(201).str("id");
+    bob.client.post(&format!("/payment/{payment}/capture"), &json!({})).expect(200);
+    bob.client.post(&format!("/payment/{payment}/refund"), &json!({})).expect(201);
+    let got = receiver.wait_for(5);
+    let kinds: Vec<String> = got.iter().map(Received::kind).collect();
+    let [authorized, captured, refunded] = ["payment.authorized", "payment.captured", "refund.succeeded"];
+    assert_eq!(kinds, [authorized, authorized, authorized, captured, refunded]);
+}
+
+/// What a receiver that always fails is given unless the operator sets it otherwise.
+#[test]
+fn a_delivery_is_tried_for_three_days_by_default_each_time_up_to_a_tenth_later() {
+    const WAITS_SECONDS: [i64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
+    let failing = [(); 2].map(|()| Receiver::reacting(|_, _| Reaction::Status(500, "")));
+    let server = Server::builder()
+        .env("FARTHING_TOKENS_REFRESH_TTL_SECONDS", "31536000")
+        .sends_to(&failing.each_ref())
+        .start();
+    let (mut ada, mut admin) = (server.user("ada"), server.operator("admin"));
+    let made = failing.each_ref().map(|receiver| make(&mut ada, receiver, &["payment.*"]));
+    ada.pay(&json!({"amount": "5", "currency": "USD"})).expect(201);
+    let mut waits: [Vec<i64>; 2] = [Vec::new(), Vec::new()];
+    for (tried, seconds) in (1..).zip(WAITS_SECONDS) {
+        for (waits, made) in waits.iter_mut().zip(&made) {
+            let delivery = found("the next try", || {
+                let delivery = deliveries(&mut ada, made, "").into_iter().next()?;
+                (delivery["attempts"].as_array().unwrap().len() == tried).then_some(delivery)
+            });
+            let wait_ms =
+                millis(&delivery["next_attempt_at"]) - millis(&delivery["attempts"][tried - 1]["at"]);
+            assert!((seconds * 1_000..=seconds * 1_100).contains(&wait_ms), "{wait_ms} after {delivery}");
+            waits.push(wait_ms);
+        }
+        advance(&mut admin, seconds + seconds / 10 + 1, &mut [&mut ada]);
+    }
+    for made in &made {
+        until("it has failed", || deliveries(&mut ada, made, "")[0]["status"] == "failed");
+    }
+    assert!(waits[0].iter().sum::<i64>() >= 3 * 86_400_000, "{waits:?}");
+    assert_ne!(waits[0], waits[1], "two that fail together do not come back together");
+}
+
+fn millis(time: &Value) -> i64 {
+    let output =
+        std::process::Command::new("date").args(["-u", "-d", time.as_str().unwrap(), "+%s%3N"]).output();
+    String::from_utf8(output.unwrap().stdout).unwrap().trim().parse().unwrap()
 }
 
 #[test]
