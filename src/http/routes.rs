@@ -631,7 +631,8 @@ pub static ROUTES: &[Route] = &[
                 "makeSchedule",
                 "Let a payment run by itself",
                 "Once, or by a rule. Each run happens exactly once. One that fails is in 'last' and in your security events; \
-                 the next runs all the same.",
+                 the next runs all the same. This call takes no Idempotency-Key: where its answer was lost, look at \
+                 GET /schedules before you send it again.",
                 &[Success { status: 201, content: Content::Json("Schedule"), about: "The schedule." }],
             )
         },
@@ -989,7 +990,8 @@ pub static ROUTES: &[Route] = &[
                 "deposit",
                 "Take cash in",
                 "Puts cash that was taken in into a user's wallet, never into the operator's own. Above the amount of the \
-                 setting 'security.four_eyes_above' it waits for a second operator.",
+                 setting 'security.four_eyes_above' it waits for a second operator. Sent twice without an Idempotency-Key, it is \
+                 booked twice.",
                 CASH_ANSWERS,
             )
         },
