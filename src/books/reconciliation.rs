@@ -1,9 +1,10 @@
 //! Reconciliation: what a bank booked beside the deposits and withdrawals of the ledger.
 //!
 //! A line and an entry are the same where reference, currency and amount are; where the first two alone are, and the
-//! direction, they differ. A line may have several references: the first that the ledger has with that amount counts. References are compared without regard to case and to runs of blanks. Each is used once, in
-//! the order of the file and of the journal. What is left of the file is missing in the ledger, what is left of the
-//! ledger within the period is extra. Nothing is changed by it.
+//! direction, they differ. A line may have several references: the first that the ledger has with that amount counts.
+//! References are compared without regard to case and to runs of blanks. Each is used once, in the order of the file and
+//! of the journal. What is left of the file is missing in the ledger, what is left of the ledger within the period is
+//! extra. Nothing is changed by it.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;

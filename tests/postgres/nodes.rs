@@ -1,7 +1,6 @@
 //! Two nodes on one database: one ledger.
 
 use std::collections::BTreeSet;
-use std::sync::Barrier;
 
 use serde_json::{Value, json};
 
@@ -24,22 +23,8 @@ pub fn two_with(settings: impl Fn(Builder) -> Builder) -> (Server, Server) {
 
 /// Asks all of it at once, the first of one node, the second of the other, and so on.
 fn at_once(nodes: [&Server; 2], requests: &[Request]) -> Vec<Response> {
-    let barrier = &Barrier::new(requests.len());
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = requests
-            .iter()
-            .zip(nodes.into_iter().cycle())
-            .map(|(request, node)| {
-                let mut client = node.client();
-                scope.spawn(move || {
-                    client.connect().unwrap();
-                    barrier.wait();
-                    client.call(request)
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
+    let clients = nodes.into_iter().cycle().map(Server::client);
+    crate::support::at_once(clients.zip(requests).collect())
 }
 
 /// The one answer that is a success; the others were refused for this reason.

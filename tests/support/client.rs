@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Barrier;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -360,6 +361,24 @@ fn read_body(reader: &mut impl BufRead, response: &Response) -> io::Result<Vec<u
         reader.read_to_end(&mut body)?;
     }
     Ok(body)
+}
+
+/// Sends each request on a connection of its own, all opened before the first is sent; the answers in the same order.
+pub fn at_once(asked: Vec<(Client, &Request)>) -> Vec<Response> {
+    let barrier = &Barrier::new(asked.len());
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = asked
+            .into_iter()
+            .map(|(mut client, request)| {
+                scope.spawn(move || {
+                    client.connect().unwrap();
+                    barrier.wait();
+                    client.call(request)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
 }
 
 fn read_line(reader: &mut impl BufRead) -> io::Result<String> {

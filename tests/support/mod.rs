@@ -33,7 +33,7 @@ pub mod stories;
 pub mod user;
 pub mod wait;
 
-pub use client::{Client, Request, Response};
+pub use client::{Client, Request, Response, at_once};
 pub use random::Random;
 pub use server::Server;
 pub use user::{PASSWORD, User};

@@ -1,6 +1,5 @@
 //! Many payments at once: identical ones, more than there is money for, and money that goes round.
 
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
@@ -45,20 +44,7 @@ fn of_two_hundred_identical_payments_at_once_with_a_key_all_get_the_one_answer()
 
 /// The same request on so many connections, all opened before the first is sent.
 fn at_once(server: &Server, many: usize, request: &Request) -> Vec<Response> {
-    let barrier = Barrier::new(many);
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..many)
-            .map(|_| {
-                let (mut client, barrier) = (server.client(), &barrier);
-                scope.spawn(move || {
-                    client.connect().unwrap();
-                    barrier.wait();
-                    client.call(request)
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
+    crate::support::at_once((0..many).map(|_| (server.client(), request)).collect())
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! `POST /payment/{id}/capture`, `/void`, `/refund`: held payments and money that goes back.
 
-use std::sync::Barrier;
-
 use serde_json::{Value, json};
 
 use crate::schedules::{advance, patient_server};
@@ -346,19 +344,7 @@ fn amounts_are_of_the_payments_currency() {
 
 /// Requests on connections of their own, all opened before the first is sent.
 fn at_once(server: &Server, requests: &[Request]) -> Vec<Response> {
-    let barrier = Barrier::new(requests.len());
-    std::thread::scope(|scope| {
-        let send = |request| {
-            let (mut client, barrier) = (server.client(), &barrier);
-            scope.spawn(move || {
-                client.connect().unwrap();
-                barrier.wait();
-                client.call(request)
-            })
-        };
-        let threads: Vec<_> = requests.iter().map(send).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
+    crate::support::at_once(requests.iter().map(|request| (server.client(), request)).collect())
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::shape::{assert_fails, assert_members};
-use crate::support::{Client, Request, Response, Server};
+use crate::support::{Client, Request, Response, Server, at_once};
 
 fn refresh(client: &mut Client, token: &str) -> Response {
     client.post("/token/refresh", &json!({"refresh_token": token}))
@@ -85,20 +85,8 @@ fn a_race_of_refreshes_leaves_at_most_one_live_branch() {
     let server = Server::start();
     for round in 0..4 {
         let ada = server.user(&format!("ada{round}"));
-        let barrier = std::sync::Barrier::new(50);
-        let answers: Vec<Response> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..50)
-                .map(|_| {
-                    let (mut client, token, barrier) = (server.client(), &ada.refresh, &barrier);
-                    scope.spawn(move || {
-                        client.connect().unwrap();
-                        barrier.wait();
-                        refresh(&mut client, token)
-                    })
-                })
-                .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
+        let request = Request::post("/token/refresh", &json!({"refresh_token": ada.refresh}));
+        let answers = at_once((0..50).map(|_| (server.client(), &request)).collect());
         let pairs: Vec<Value> =
             answers.iter().filter(|answer| answer.status == 200).map(Response::json).collect();
         assert!(pairs.len() <= 1, "{} refreshes of one token succeeded", pairs.len());
