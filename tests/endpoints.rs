@@ -52,7 +52,11 @@ fn guarded() -> impl Iterator<Item = (&'static Route, Permission)> {
 fn good_call(route: &Route, user: &mut User) -> Request {
     let call = name(route);
     let path = match route.path.split_once("{id}") {
-        Some((before, after)) => format!("{before}{}{after}", own_object(&call, user)),
+        Some((before, after)) => {
+            let object = own_object(&call, user);
+            let delivery = if after.contains("{delivery}") { own_delivery(user) } else { String::new() };
+            format!("{before}{object}{}", after.replace("{delivery}", &delivery))
+        }
         None => route.path.to_owned(),
     };
     let body = match call.as_str() {
@@ -96,7 +100,7 @@ fn good_call(route: &Route, user: &mut User) -> Request {
         | "POST /sandbox/reset"
         | "POST /admin/users/{id}/reset-link"
         | "POST /webhooks/{id}/test"
-        | "POST /deliveries/{id}/redeliver"
+        | "POST /webhooks/{id}/deliveries/{delivery}/redeliver"
         | "POST /payment/{id}/capture"
         | "POST /payment/{id}/void"
         | "POST /payment/{id}/refund" => json!({}),
@@ -140,9 +144,6 @@ fn own_object(call: &str, user: &mut User) -> String {
         let payments = user.list("/payments");
         let payment = payments.iter().find(|payment| told(payment)).unwrap();
         return payment["description"].as_str().unwrap().to_owned();
-    }
-    if call.contains(" /deliveries/") {
-        return own_delivery(user);
     }
     let list = match call {
         "GET /requests/{id}" | "DELETE /requests/{id}" => "/requests",

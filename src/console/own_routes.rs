@@ -161,7 +161,13 @@ pub static OWN_PAGES: &[Route] = &[
         ]
     ),
     form!("/console/webhooks/{id}/delete", OWN, webhooks::delete, "Delete a webhook", &[]),
-    form!("/console/deliveries/{id}/redeliver", OWN, webhooks::redeliver, "Send a delivery again", &[]),
+    form!(
+        "/console/webhooks/{id}/deliveries/{delivery}/redeliver",
+        OWN,
+        webhooks::redeliver,
+        "Send a delivery again",
+        &[]
+    ),
 ];
 
 /// Where payment links lead.

@@ -247,7 +247,7 @@ pub(super) async fn page(call: Call) -> Answer {
         section {
             div.heading { h2 { "Deliveries" } a href=(address) { "Look again" } }
             (filters(&address, &Filled::with(&values)))
-            div id="deliveries" data-live { (table(&deliveries, filter, &token, now)?) }
+            div id="deliveries" data-live { (table(&deliveries, filter, (&address, &token), now)?) }
             (pager(&address, &pairs, page.after.is_some(), deliveries.next))
         }
         (secret_and_end(&call, &address, &token)?)
@@ -300,7 +300,7 @@ fn filters(address: &str, filled: &Filled) -> Markup {
 fn table(
     deliveries: &Page<std::sync::Arc<Record>>,
     filter: DeliveryFilter,
-    token: &Markup,
+    form: (&str, &Markup),
     now: Timestamp,
 ) -> Result<Markup, Problem> {
     let is_filtered = filter.state.is_some() || filter.kind.is_some();
@@ -314,13 +314,17 @@ fn table(
                 thead { tr {
                     th scope="col" { "Event" } th.wide scope="col" { "State" } th.wide scope="col" { "Last answer" } th.end scope="col" { span.unseen { "Again" } }
                 } }
-                tbody { @for record in &deliveries.rows { (delivery_row(record, token, now)?) } }
+                tbody { @for record in &deliveries.rows { (delivery_row(record, form, now)?) } }
             }
         }
     })
 }
 
-fn delivery_row(record: &Record, token: &Markup, now: Timestamp) -> Result<Markup, Problem> {
+fn delivery_row(
+    record: &Record,
+    (address, token): (&str, &Markup),
+    now: Timestamp,
+) -> Result<Markup, Problem> {
     let delivery: Delivery = record.read().ok_or_else(|| Problem::internal("a delivery is not readable"))?;
     let id = DeliveryId::new(record.key.id);
     let next = record.filing.due_at.filter(|_| delivery.state == DeliveryState::Pending);
@@ -338,7 +342,7 @@ fn delivery_row(record: &Record, token: &Markup, now: Timestamp) -> Result<Marku
             }
             td.wide { (last_answer(&delivery)) }
             td.end {
-                form method="post" action={ "/console/deliveries/" (id) "/redeliver" } {
+                form method="post" action={ (address) "/deliveries/" (id) "/redeliver" } {
                     (token)
                     button.button.second.small type="submit" aria-label={ "Send " (delivery.name) " of " (format::exact(record.created_at)) " again" } { "Send again" }
                 }
@@ -440,8 +444,8 @@ pub(super) async fn delete(call: Call) -> Answer {
 
 pub(super) async fn redeliver(call: Call) -> Answer {
     call.form()?.finish(Some(()))?;
-    let record = call.teller().redeliver(call.who()?, call.origin.clone(), call.id()?).await?;
-    let webhook = record.filing.parent.map(WebhookId::new);
-    let address = webhook.map_or_else(|| ADDRESS.to_owned(), |id| format!("{ADDRESS}/{id}?note=again"));
-    Ok(reply::see_other(&address))
+    let webhook: WebhookId = call.id()?;
+    let delivery = (webhook, call.part_id()?);
+    call.teller().redeliver(call.who()?, call.origin.clone(), delivery).await?;
+    Ok(reply::see_other(&format!("{ADDRESS}/{webhook}?note=again")))
 }

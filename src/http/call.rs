@@ -10,6 +10,7 @@ use super::App;
 use super::extract::{self, Form, Query};
 use super::problem::{Code, Problem};
 use super::proxy::Source;
+use super::router::Spans;
 use super::spec::{Route, Tag};
 use crate::ledger::{IdempotencyKey, Origin, RequestId};
 use crate::teller::{Identity, Teller};
@@ -32,8 +33,8 @@ pub struct Call {
     pub headers: HeaderMap,
     /// Its body; empty where the route takes none.
     pub body: Bytes,
-    /// Where in the path the parameter begins and ends.
-    pub parameter: Option<(usize, usize)>,
+    /// Where in the path its parameters begin and end.
+    pub parameters: Spans,
 }
 
 impl Call {
@@ -64,7 +65,7 @@ impl Call {
         self.app.teller()
     }
 
-    /// The path's parameter as an id; what is no id of that kind is not found.
+    /// The path's first parameter as an id; what is no id of that kind is not found.
     ///
     /// # Errors
     /// 404 `not_found`.
@@ -72,9 +73,23 @@ impl Call {
         self.path_parameter().parse().map_err(|_| Problem::new(Code::NotFound))
     }
 
-    /// The path's parameter as it was sent; empty if the route has none.
+    /// The second one: what belongs to the first.
+    ///
+    /// # Errors
+    /// 404.
+    pub fn part_id<T: std::str::FromStr>(&self) -> Result<T, Problem> {
+        let [_, part] = self.parameters;
+        self.spanned(part).parse().map_err(|_| Problem::new(Code::NotFound))
+    }
+
+    /// The path's first parameter as it was sent; empty if the route has none.
     pub fn path_parameter(&self) -> &str {
-        self.parameter.and_then(|(start, end)| self.uri.path().get(start..end)).unwrap_or_default()
+        let [first, _] = self.parameters;
+        self.spanned(first)
+    }
+
+    fn spanned(&self, span: Option<(usize, usize)>) -> &str {
+        span.and_then(|(start, end)| self.uri.path().get(start..end)).unwrap_or_default()
     }
 
     /// Where the client reaches this server, as it says itself; empty if it says nothing that can be an address.

@@ -336,7 +336,7 @@ impl App {
         B: Body<Data = Bytes>,
     {
         let Entrance { request_id, source, found, standing } = entrance;
-        let Found { table, route, parameter, .. } = found;
+        let Found { table, route, parameters, .. } = found;
         let origin = call::origin(request_id, source.address, &parts.headers);
         let class = limits::class_of(route);
         let counted_here = class.filter(|class| !limits::is_counted_inside(*class));
@@ -365,7 +365,7 @@ impl App {
                 uri: parts.uri,
                 headers: parts.headers,
                 body,
-                parameter,
+                parameters,
             };
             let takes_no_query = route.doc.query.is_empty() && route.doc.tag != Tag::System;
             if takes_no_query {

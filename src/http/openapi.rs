@@ -93,14 +93,16 @@ fn request_body(fields: &[Field], example: &str) -> Value {
 
 fn parameters(route: &Route) -> Vec<Value> {
     let mut parameters = Vec::new();
-    if let Some(name) = route.path.split_once('{').and_then(|(_, rest)| Some(rest.split_once('}')?.0)) {
+    for (name, _) in route.path.split('{').filter_map(|piece| piece.split_once('}')) {
         let mut parameter =
             json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}});
-        if name == "code" {
-            parameter["description"] = "The problem's code.".into();
-            parameter["example"] = "not_found".into();
-        } else {
-            parameter["description"] = "The object's id.".into();
+        match name {
+            "code" => {
+                parameter["description"] = "The problem's code.".into();
+                parameter["example"] = "not_found".into();
+            }
+            "delivery" => parameter["description"] = "The delivery's id.".into(),
+            _ => parameter["description"] = "The object's id.".into(),
         }
         parameters.push(parameter);
     }

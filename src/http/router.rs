@@ -11,10 +11,8 @@ pub struct Router {
 
 /// One path and the routes that share it.
 struct Path {
-    /// What stands before the parameter; the whole path if there is none.
-    before: &'static str,
-    /// What stands after the parameter; none if there is no parameter.
-    after: Option<&'static str>,
+    /// What stands before, between and after the parameters; the whole path alone if there is none.
+    pieces: Vec<&'static str>,
     routes: Vec<(usize, &'static Route)>,
     table: &'static Table,
     /// The methods that it takes, as the `Allow` header lists them.
@@ -31,6 +29,9 @@ pub enum Match<'r> {
     Nothing,
 }
 
+/// Where a path's parameters begin and end, in their order.
+pub type Spans = [Option<(usize, usize)>; 2];
+
 /// The route that a path and a method lead to.
 #[derive(Clone, Copy)]
 pub struct Found {
@@ -40,8 +41,8 @@ pub struct Found {
     pub table: &'static Table,
     /// The route.
     pub route: &'static Route,
-    /// The span of the path's parameter.
-    pub parameter: Option<(usize, usize)>,
+    /// The path's parameters.
+    pub parameters: Spans,
 }
 
 impl Router {
@@ -50,12 +51,11 @@ impl Router {
         let mut paths: Vec<Path> = Vec::new();
         let routes = tables.iter().flat_map(|table| table.routes.iter().map(move |route| (table, route)));
         for (index, (table, route)) in routes.enumerate() {
-            let (before, after) = take_apart(route.path);
-            if let Some(path) = paths.iter_mut().find(|path| path.before == before && path.after == after) {
+            let pieces = take_apart(route.path);
+            if let Some(path) = paths.iter_mut().find(|path| path.pieces == pieces) {
                 path.routes.push((index, route));
             } else {
-                let allow = String::new();
-                paths.push(Path { before, after, routes: vec![(index, route)], table, allow });
+                paths.push(Path { pieces, routes: vec![(index, route)], table, allow: String::new() });
             }
         }
         for path in &mut paths {
@@ -63,38 +63,47 @@ impl Router {
             path.allow = names.join(", ").replace("GET", "GET, HEAD");
         }
         // A path without a parameter wins over one whose parameter would take the same segment.
-        paths.sort_by_key(|path| path.after.is_some());
+        paths.sort_by_key(|path| path.pieces.len());
         Self { paths }
     }
 
     /// The route of this path and method.
     pub fn find(&self, method: &Method, path: &str) -> Match<'_> {
         let found = self.paths.iter().find_map(|candidate| Some((candidate, candidate.matches(path)?)));
-        let Some((found, parameter)) = found else { return Match::Nothing };
+        let Some((found, parameters)) = found else { return Match::Nothing };
         match found.routes.iter().find(|(_, route)| route.verb.answers(method)) {
-            Some(&(index, route)) => Match::Found(Found { index, table: found.table, route, parameter }),
+            Some(&(index, route)) => Match::Found(Found { index, table: found.table, route, parameters }),
             None => Match::WrongMethod(&found.allow),
         }
     }
 }
 
 impl Path {
-    /// Whether the path is this one; with the span of its parameter.
-    #[expect(clippy::option_option, reason = "no match, a match without a parameter, a match with one")]
-    fn matches(&self, path: &str) -> Option<Option<(usize, usize)>> {
-        let Some(after) = self.after else { return (path == self.before).then_some(None) };
-        let parameter = path.strip_prefix(self.before)?.strip_suffix(after)?;
-        let is_one_segment = !parameter.is_empty() && !parameter.contains('/');
-        let start = self.before.len();
-        is_one_segment.then_some(Some((start, start.saturating_add(parameter.len()))))
+    /// Whether the path is this one; with its parameters, each a segment.
+    fn matches(&self, path: &str) -> Option<Spans> {
+        let (first, others) = self.pieces.split_first()?;
+        let mut rest = path.strip_prefix(first)?;
+        let mut spans = Spans::default();
+        for (span, piece) in spans.iter_mut().zip(others) {
+            let start = path.len().saturating_sub(rest.len());
+            let length = rest.find('/').unwrap_or(rest.len());
+            *span = Some((start, start.saturating_add(length))).filter(|_| length > 0);
+            span.as_ref()?;
+            rest = rest.get(length..)?.strip_prefix(piece)?;
+        }
+        rest.is_empty().then_some(spans)
     }
 }
 
-fn take_apart(path: &'static str) -> (&'static str, Option<&'static str>) {
-    match path.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?.1))) {
-        Some((before, after)) => (before, Some(after)),
-        None => (path, None),
-    }
+/// `/a/{id}/b` is `/a/` and `/b`.
+fn take_apart(path: &'static str) -> Vec<&'static str> {
+    path.split('{')
+        .enumerate()
+        .map(|(place, piece)| match piece.split_once('}') {
+            Some((_, after)) if place > 0 => after,
+            _ => piece,
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -108,10 +117,11 @@ mod tests {
 
     fn find(method: &Method, path: &str) -> String {
         match Router::new(TABLES).find(method, path) {
-            Match::Found(Found { index, route, parameter, .. }) => {
+            Match::Found(Found { index, route, parameters, .. }) => {
                 assert_eq!((route.verb, route.path), (ROUTES[index].verb, ROUTES[index].path));
-                let parameter = parameter.map_or("", |(start, end)| &path[start..end]);
-                format!("{} {} {parameter}", route.verb.name(), route.path)
+                let parameters = parameters.iter().flatten().map(|&(start, end)| &path[start..end]);
+                let parameters = parameters.collect::<Vec<_>>().join(" ");
+                format!("{} {} {parameters}", route.verb.name(), route.path)
             }
             Match::WrongMethod(allow) => format!("allow {allow}"),
             Match::Nothing => "nothing".to_owned(),
@@ -127,6 +137,14 @@ mod tests {
     #[case(Method::DELETE, "/payment/pay_1", "allow GET, HEAD")]
     #[case(Method::PUT, "/me", "allow GET, HEAD, PATCH")]
     #[case(Method::OPTIONS, "/sessions/ses_1", "allow DELETE")]
+    #[case(
+        Method::GET,
+        "/webhooks/whk_1/deliveries/dlv_1",
+        "GET /webhooks/{id}/deliveries/{delivery} whk_1 dlv_1"
+    )]
+    #[case(Method::GET, "/webhooks//deliveries/dlv_1", "nothing")]
+    #[case(Method::GET, "/webhooks/whk_1/deliveries/", "nothing")]
+    #[case(Method::GET, "/webhooks/whk_1/deliveries/dlv_1/again", "nothing")]
     #[case(Method::GET, "/payment/", "nothing")]
     #[case(Method::GET, "/payment/a/b", "nothing")]
     #[case(Method::GET, "/me/", "nothing")]
@@ -139,10 +157,10 @@ mod tests {
     }
 
     #[test]
-    fn each_route_finds_itself_and_has_at_most_one_parameter() {
+    fn each_route_finds_itself_and_has_at_most_two_parameters() {
         for route in ROUTES {
-            assert!(route.path.matches('{').count() <= 1, "{}", route.path);
-            let path = route.path.replace("{id}", "x").replace("{code}", "x");
+            assert!(route.path.matches('{').count() <= Spans::default().len(), "{}", route.path);
+            let path = route.path.replace(['{', '}'], "");
             let method = Method::from_bytes(route.verb.name().as_bytes()).unwrap();
             assert!(find(&method, &path).starts_with(&format!("{} {} ", route.verb.name(), route.path)));
         }

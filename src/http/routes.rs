@@ -942,14 +942,14 @@ pub static ROUTES: &[Route] = &[
     },
     Route {
         verb: Verb::Get,
-        path: "/deliveries/{id}",
+        path: "/webhooks/{id}/deliveries/{delivery}",
         access: OWN,
         handler: handler!(webhooks::delivery),
         doc: webhooks::docs::DELIVERY,
     },
     Route {
         verb: Verb::Post,
-        path: "/deliveries/{id}/redeliver",
+        path: "/webhooks/{id}/deliveries/{delivery}/redeliver",
         access: OWN,
         handler: handler!(webhooks::redeliver),
         doc: webhooks::docs::REDELIVER,

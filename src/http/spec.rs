@@ -105,7 +105,7 @@ pub struct Asked {
 pub struct Route {
     /// The method.
     pub verb: Verb,
-    /// The path; a parameter is a whole segment in braces, at most one a path.
+    /// The path; a parameter is a whole segment in braces, at most two a path.
     pub path: &'static str,
     /// Who may call.
     pub access: Access,

@@ -139,12 +139,13 @@ pub(super) async fn deliveries(call: Call) -> Answer {
 }
 
 pub(super) async fn delivery(call: Call) -> Answer {
-    let record = call.teller().delivery(call.who()?, call.id()?).await?;
+    let record = call.teller().delivery(call.who()?, (call.id()?, call.part_id()?)).await?;
     Ok(reply::json(StatusCode::OK, &told_delivery(&record)?))
 }
 
 pub(super) async fn redeliver(call: Call) -> Answer {
-    let record = call.teller().redeliver(call.who()?, call.origin.clone(), call.id()?).await?;
+    let delivery = (call.id()?, call.part_id()?);
+    let record = call.teller().redeliver(call.who()?, call.origin.clone(), delivery).await?;
     Ok(reply::json(StatusCode::ACCEPTED, &told_delivery(&record)?))
 }
 

@@ -206,9 +206,14 @@ impl Teller {
     ///
     /// # Errors
     /// [`Refusal::WebhookNotFound`]; faults.
-    pub async fn delivery(&self, who: &Identity, id: DeliveryId) -> Result<Arc<Record>, TellerError> {
+    pub async fn delivery(
+        &self,
+        who: &Identity,
+        (webhook, id): (WebhookId, DeliveryId),
+    ) -> Result<Arc<Record>, TellerError> {
         let found = self.store.record(RecordKey::of::<Delivery>(id.uuid())).await?;
-        let kept = found.filter(|record| keeps(who, record.filing.owner));
+        let of_webhook = found.filter(|record| record.filing.parent == Some(webhook.uuid()));
+        let kept = of_webhook.filter(|record| keeps(who, record.filing.owner));
         kept.ok_or_else(|| Refusal::WebhookNotFound.into())
     }
 
@@ -220,16 +225,14 @@ impl Teller {
         &self,
         who: &Identity,
         origin: Origin,
-        id: DeliveryId,
+        (webhook, id): (WebhookId, DeliveryId),
     ) -> Result<Arc<Record>, TellerError> {
-        let record = self.delivery(who, id).await?;
-        let (Some(webhook), Some(delivery)) = (record.filing.parent, record.read::<Delivery>()) else {
-            return Err(Refusal::WebhookNotFound.into());
-        };
+        let record = self.delivery(who, (webhook, id)).await?;
+        let delivery = record.read::<Delivery>().ok_or(Refusal::WebhookNotFound)?;
         let keeper = Keeper { caller: who.caller, owner: record.filing.owner };
         let new = self.clock.uuid()?;
         let object = delivery.object;
-        let asked = Redeliver { keeper, delivery: id.uuid(), webhook, object, new };
+        let asked = Redeliver { keeper, delivery: id.uuid(), webhook: webhook.uuid(), object, new };
         let action = Action::Delivery(DeliveryCommand::Redeliver(asked));
         expect_record(self.execute(origin, action).await?.0)
     }

@@ -69,14 +69,15 @@ fn places() -> Vec<(String, MakeRequest)> {
     let mut places: Vec<(String, MakeRequest)> = Vec::new();
     for route in ROUTES.iter().filter(|route| !SPARED.contains(&route.path)) {
         let name = format!("{} {}", route.verb.name(), route.path);
-        if let Some((before, rest)) = route.path.split_once('{') {
-            let (_, after) = rest.split_once('}').unwrap();
+        for (parameter, _) in route.path.split('{').filter_map(|piece| piece.split_once('}')) {
+            let place = format!("{{{parameter}}}");
+            let put = move |text: &str| route.path.replace(&place, &encode(text)).replace(['{', '}'], "");
             places.push((
-                format!("{name}: the path"),
-                Box::new(move |text| request(route, &format!("{before}{}{after}", encode(text)), None)),
+                format!("{name}: {parameter} in the path"),
+                Box::new(move |text| request(route, &put(text), None)),
             ));
         }
-        let path = route.path.replace("{id}", "x").replace("{code}", "x");
+        let path = route.path.replace(['{', '}'], "");
         for field in route.doc.query {
             let path = path.clone();
             places.push((

@@ -65,7 +65,9 @@ fn amounts(received: &[Received]) -> Vec<Value> {
 
 fn send_again(user: &mut User, webhook: &str) {
     let delivery = user.list(&format!("{webhook}/deliveries"))[0]["id"].clone();
-    user.client.post_empty(&format!("/deliveries/{}/redeliver", delivery.as_str().unwrap())).expect(202);
+    user.client
+        .post_empty(&format!("{webhook}/deliveries/{}/redeliver", delivery.as_str().unwrap()))
+        .expect(202);
 }
 
 #[test]

@@ -98,7 +98,8 @@ fn a_webhook_is_made_tested_and_sent_again() {
     until("it was delivered", || ada.get(&delivered).text().contains("<th scope=\"row\">webhook.test"));
     assert!(ada.get(&format!("{address}?status=failed")).text().contains("No delivery is like that"));
     let page = ada.get(&address);
-    let delivery = format!("/console/deliveries/dlv_{}", id_behind(&page, "/console/deliveries/dlv_"));
+    let before = format!("{address}/deliveries/dlv_");
+    let delivery = format!("{before}{}", id_behind(&page, &before));
     let again = ada.fill(&address, &format!("{delivery}/redeliver"), &[]);
     assert_eq!(again.header("location"), Some(format!("{address}?note=again").as_str()), "{again}");
     let got = || receiver.received().iter().map(|one| one.json()["type"].clone()).collect::<Vec<Value>>();

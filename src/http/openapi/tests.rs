@@ -140,7 +140,7 @@ fn examples_show_what_calls_answer() {
     let webhook = answer("post", "/webhooks", "201");
     assert_eq!(webhook["url"], "https://shop.example/farthing");
     assert_eq!(webhook["events"], json!(["payment.*"]));
-    let delivery = answer("get", "/deliveries/{id}", "200");
+    let delivery = answer("get", "/webhooks/{id}/deliveries/{delivery}", "200");
     assert_eq!((&delivery["status"], &delivery["attempts"][0]["status"]), (&json!("delivered"), &json!(200)));
     for path in ["/webhooks/{id}/test", "/sandbox/events"] {
         let told = answer("post", path, "202");

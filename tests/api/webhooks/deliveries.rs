@@ -116,10 +116,11 @@ fn a_receiver_that_is_gone_is_switched_off_and_its_owner_told() {
     std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(gone.received().len(), 1);
     let failed = id(&deliveries(&mut ada, &made, "?status=failed")[0]);
-    ada.client.post_empty(&format!("/deliveries/{failed}/redeliver")).problem(409, "webhook_disabled");
+    let again = format!("/webhooks/{}/deliveries/{failed}/redeliver", id(&made));
+    ada.client.post_empty(&again).problem(409, "webhook_disabled");
     let on = Request::new("PATCH", &format!("/webhooks/{}", id(&made))).json(&json!({"enabled": true}));
     assert_eq!(ada.client.call(&on).expect(200).json()["disabled_reason"], json!(null));
-    ada.client.post_empty(&format!("/deliveries/{failed}/redeliver")).expect(202);
+    ada.client.post_empty(&again).expect(202);
     gone.wait_for(2);
 }
 
@@ -235,8 +236,15 @@ fn a_delivery_is_sent_again_by_itself_or_with_everything_since_a_time() {
     let first = receiver.wait_for(3);
     until("three delivered", || deliveries(&mut ada, &made, "?status=delivered").len() == 3);
     let delivery = &deliveries(&mut ada, &made, "")[0];
-    let path = format!("/deliveries/{}/redeliver", id(delivery));
+    let other = make(&mut ada, &receiver, &["webhook.disabled"]);
+    let of = |webhook: &Value| format!("/webhooks/{}/deliveries/{}", id(webhook), id(delivery));
+    let path = format!("{}/redeliver", of(&made));
     eve.client.post_empty(&path).problem(404, "not_found");
+    eve.client.get(&of(&made)).problem(404, "not_found");
+    // Another webhook of the same owner has it no more than somebody else has.
+    ada.client.post_empty(&format!("{}/redeliver", of(&other))).problem(404, "not_found");
+    ada.client.get(&of(&other)).problem(404, "not_found");
+    assert_eq!(ada.client.get(&of(&made)).expect(200).json()["id"], delivery["id"]);
     let again = ada.client.post_empty(&path).expect(202).json();
     assert_eq!((&again["event"], &again["status"]), (&delivery["event"], &json!("pending")));
     assert_eq!(receiver.wait_for(4)[3].id(), delivery["event"]);
