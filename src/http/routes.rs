@@ -624,6 +624,7 @@ pub static ROUTES: &[Route] = &[
                     "What is done about runs that were missed; \"run_once\" unless told.",
                 ),
             ],
+            idempotent: true,
             errors: &[Code::RecipientNotFound, Code::AccountFrozen],
             example: r#"{"amount": "25.00", "currency": "USD", "to": "ann@example.com", "at": "2030-01-01T09:00:00Z", "rrule": "FREQ=MONTHLY;BYMONTHDAY=1"}"#,
             ..plain(
@@ -631,8 +632,8 @@ pub static ROUTES: &[Route] = &[
                 "makeSchedule",
                 "Let a payment run by itself",
                 "Once, or by a rule. Each run happens exactly once. One that fails is in 'last' and in your security events; \
-                 the next runs all the same. This call takes no Idempotency-Key: where its answer was lost, look at \
-                 GET /schedules before you send it again.",
+                 the next runs all the same. A key that stands for a payment is refused; payments do not look at the keys \
+                 of schedules.",
                 &[Success { status: 201, content: Content::Json("Schedule"), about: "The schedule." }],
             )
         },

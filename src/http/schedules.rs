@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::extract::Cursor;
-use super::payments::recipient;
+use super::payments::{mark_replay, recipient};
 use super::problem::{Code, Problem};
 use super::reply::{self, List};
 use super::spec::Answer;
@@ -37,9 +37,10 @@ pub(super) async fn make(call: Call) -> Answer {
     let (at, rule) = (form.moment("at"), form.text("rrule"));
     let missed = form.word("missed").and_then(Missed::from_name).unwrap_or(Missed::RunOnce);
     let (money, at) = form.finish(money.zip(at))?;
-    let new = NewSchedule { to, money, memo, at, rule, missed };
-    let record = call.teller().make_schedule(call.who()?, call.origin.clone(), new).await?;
-    one(StatusCode::CREATED, &record)
+    let key = call.idempotency_key()?;
+    let new = NewSchedule { to, money, memo, at, rule, missed, key };
+    let (record, replayed) = call.teller().make_schedule(call.who()?, call.origin.clone(), new).await?;
+    Ok(mark_replay(one(StatusCode::CREATED, &record)?, replayed))
 }
 
 pub(super) async fn list(call: Call) -> Answer {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::chain::Hash;
 use super::{
     AccountKey, Action, Authority, Caller, CancelRequest, CashRequest, Command, Currency, Deadline, FindKey,
-    IdMap, IdempotencyKey, MakeRequest, Pay, PayMany, PaymentId, PaymentRequest, PaymentRequestId,
-    PaymentShape, Permission, RecordKey, RecordKind, ResetLink, Review, Schedule, SessionId, TokenHash, User,
-    UserId,
+    IdMap, IdempotencyKey, MakeRequest, MakeSchedule, Pay, PayMany, PaymentId, PaymentRequest,
+    PaymentRequestId, PaymentShape, Permission, RecordKey, RecordKind, ResetLink, Review, Schedule,
+    SessionId, TokenHash, User, UserId,
 };
 
 /// The rows that decisions need, gathered over a batch. May hold the same row twice.
@@ -121,11 +121,7 @@ impl Command {
             Action::Pay(pay) => add_payment(pay, needs),
             Action::PayMany(many) => add_payments(many, needs),
             Action::FindKey(find) => add_key(find, needs),
-            Action::MakeSchedule(make) => {
-                add_caller(&make.caller, needs);
-                needs.users.push(make.schedule.payee);
-                needs.records.push(RecordKey::of::<Schedule>(make.id.uuid()));
-            }
+            Action::MakeSchedule(make) => add_schedule(make, needs),
             Action::EndSchedule(end) => {
                 add_caller(&end.caller, needs);
                 needs.records.push(RecordKey::of::<Schedule>(end.schedule.uuid()));
@@ -208,6 +204,16 @@ fn add_payments(many: &PayMany, needs: &mut Needs) {
 fn add_key(find: &FindKey, needs: &mut Needs) {
     add_caller(&find.caller, needs);
     needs.keys.push((find.caller.user, find.key.clone()));
+}
+
+fn add_schedule(make: &MakeSchedule, needs: &mut Needs) {
+    add_caller(&make.caller, needs);
+    needs.users.push(make.schedule.payee);
+    needs.records.push(RecordKey::of::<Schedule>(make.id.uuid()));
+    if let Some(key) = &make.key {
+        needs.keys.push((make.caller.user, key.clone()));
+        needs.record_lookups.push(Schedule::lookup(make.caller.user, key));
+    }
 }
 
 fn add_payment(pay: &Pay, needs: &mut Needs) {

@@ -7,8 +7,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::chain::Hash;
 use super::feed::ToldParty;
-use super::{Caller, Money, PaymentId, Record, ScheduleId, Timestamp, UserId};
+use super::{
+    Caller, IdempotencyKey, Money, PaymentId, Record, RecordKind, ScheduleId, Stored, Timestamp, UserId,
+};
 
 /// A payment that runs by itself. The record's owner pays; the record is due at the next run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +38,9 @@ pub struct Schedule {
     pub last: Option<LastRun>,
     /// What ended it, if anything did.
     pub end: Option<ScheduleEnd>,
+    /// When it was to run first, where it was made under a key: what its key is answered with tells that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_due: Option<Timestamp>,
 }
 
 /// What is done about runs whose time passed while nothing ran.
@@ -122,6 +128,11 @@ pub enum ScheduleEnd {
 }
 
 impl Schedule {
+    /// What it is found by, where it was made under a key.
+    pub fn lookup(owner: UserId, key: &IdempotencyKey) -> (RecordKind, Hash) {
+        (Self::KIND, key.digest(owner))
+    }
+
     /// How it stands, in the words of the API.
     pub const fn status(&self) -> &'static str {
         match self.end {
@@ -167,6 +178,8 @@ pub struct MakeSchedule {
     pub due: Timestamp,
     /// What it is to be.
     pub schedule: Schedule,
+    /// The key under which the answer is repeated.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// Let a schedule run no more.

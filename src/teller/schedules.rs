@@ -9,8 +9,8 @@ use rrule::RRuleSet;
 use sha2::{Digest, Sha256};
 
 use crate::ledger::{
-    Action, EndSchedule, MakeSchedule, Memo, Missed, Money, Origin, PaymentId, Record, RecordKey, Reply,
-    RunSchedule, Schedule, ScheduleId, Stored, Timestamp,
+    Action, EndSchedule, IdempotencyKey, MakeSchedule, Memo, Missed, Money, Origin, PaymentId, Record,
+    RecordKey, Reply, RunSchedule, Schedule, ScheduleId, Stored, Timestamp,
 };
 use crate::store::{Order, Page, PageRequest, RecordQuery, StoreError};
 
@@ -46,6 +46,8 @@ pub struct NewSchedule {
     pub rule: Option<String>,
     /// What is done about missed runs.
     pub missed: Missed,
+    /// The key under which the answer is repeated.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// What is wrong with when a schedule is to run: a stable code and a sentence that names the cure.
@@ -141,19 +143,24 @@ fn read_rule(at: Timestamp, rule: &str) -> Result<RRuleSet, RuleFault> {
 }
 
 impl Teller {
-    /// Makes a schedule.
+    /// Makes a schedule; also says whether this is the first answer to its key, given again.
     ///
     /// # Errors
     /// `Refusal::RecipientNotFound`, `Refusal::SelfPayment`, `Refusal::AccountFrozen`,
-    /// [`TellerError::Schedule`]; faults of the store.
+    /// `Refusal::IdempotencyKeyReused`, [`TellerError::Schedule`]; faults of the store.
     pub async fn make_schedule(
         &self,
         who: &Identity,
         origin: Origin,
         new: NewSchedule,
-    ) -> Result<Arc<Record>, TellerError> {
-        let NewSchedule { to, money, memo, at, rule, missed } = new;
-        let due = first_run(at, rule.as_deref(), self.clock.now()).map_err(TellerError::Schedule)?;
+    ) -> Result<(Arc<Record>, bool), TellerError> {
+        let NewSchedule { to, money, memo, at, rule, missed, key } = new;
+        let due = match first_run(at, rule.as_deref(), self.clock.now()) {
+            Ok(due) => due,
+            // What was answered once is answered again, whatever time it is by now.
+            Err(_) if self.has_made_schedule(who, key.as_ref()).await? => at,
+            Err(fault) => return Err(TellerError::Schedule(fault)),
+        };
         let payee = self.payee(&to).await?;
         let schedule = Schedule {
             payee: payee.id,
@@ -167,10 +174,24 @@ impl Teller {
             runs: 0,
             last: None,
             end: None,
+            first_due: None,
         };
         let id = ScheduleId::new(self.clock.uuid()?);
-        let make = MakeSchedule { caller: who.caller, id, due, schedule };
-        self.changed_schedule(origin, Action::MakeSchedule(make)).await
+        let make = MakeSchedule { caller: who.caller, id, due, schedule, key };
+        match self.execute(origin, Action::MakeSchedule(make)).await? {
+            (Reply::Record(record), replayed) => Ok((record, replayed)),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
+    async fn has_made_schedule(
+        &self,
+        who: &Identity,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<bool, TellerError> {
+        let Some(key) = key else { return Ok(false) };
+        let (kind, lookup) = Schedule::lookup(who.user.id, key);
+        Ok(self.store.record_by_lookup(kind, lookup).await?.is_some())
     }
 
     /// Ends one of the caller's schedules. One that has ended stays as it is.
@@ -183,7 +204,11 @@ impl Teller {
         origin: Origin,
         schedule: ScheduleId,
     ) -> Result<Arc<Record>, TellerError> {
-        self.changed_schedule(origin, Action::EndSchedule(EndSchedule { caller: who.caller, schedule })).await
+        let end = EndSchedule { caller: who.caller, schedule };
+        match self.execute(origin, Action::EndSchedule(end)).await? {
+            (Reply::Record(record), _) => Ok(record),
+            (other, _) => Err(unexpected(&other)),
+        }
     }
 
     /// The caller's own schedules, newest first.
@@ -254,13 +279,6 @@ impl Teller {
         match self.execute(self.host_origin()?, Action::RunSchedule(run)).await {
             Ok(_) => Ok(()),
             Err(error) => Err(error),
-        }
-    }
-
-    async fn changed_schedule(&self, origin: Origin, action: Action) -> Result<Arc<Record>, TellerError> {
-        match self.execute(origin, action).await? {
-            (Reply::Record(record), _) => Ok(record),
-            (other, _) => Err(unexpected(&other)),
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::lists::{ids, rows};
 use crate::support::shape::{assert_fails, assert_id, assert_members, assert_time};
-use crate::support::{Request, Response, Server, User, found, until};
+use crate::support::{Request, Response, Server, User, at_once, found, until};
 
 const DAY: i64 = 86_400;
 
@@ -24,14 +24,19 @@ pub fn patient_server() -> Server {
     Server::builder().env("FARTHING_TOKENS_REFRESH_TTL_SECONDS", "31536000").start()
 }
 
-/// Schedules a payment an hour from now.
+/// Schedules a payment the day after tomorrow.
 fn schedule(user: &mut User, more: &Value) -> Response {
+    let body = body(user, more);
+    user.client.post("/schedules", &body)
+}
+
+fn body(user: &mut User, more: &Value) -> Value {
     let now = user.client.get("/statement?currency=USD").expect(200).str("created_at");
     // The next day at noon is more than an hour away whatever the time is.
     let at = format!("{}T12:00:00Z", next_day(&next_day(&now[..10])));
     let mut body = json!({"amount": "1.50", "currency": "USD", "description": "Rent", "at": at});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    user.client.post("/schedules", &body)
+    body
 }
 
 fn next_day(day: &str) -> String {
@@ -96,6 +101,54 @@ fn it_pays_once_at_its_time() {
         (&json!("1.50"), &json!("Rent"), &json!("R-1"))
     );
     assert_eq!(bob.balance("USD"), 100_150);
+    server.verify();
+}
+
+#[test]
+fn a_key_makes_one_schedule_whenever_and_however_often_it_is_sent() {
+    let server = patient_server();
+    let (mut ada, mut bob, mut admin) = (server.user("ada"), server.user("bob"), server.operator("admin"));
+    let body = body(&mut ada, &json!({"rrule": "FREQ=DAILY;COUNT=3", "missed": "run_all"}));
+    let ask = |body: &Value| Request::post("/schedules", body).key("rent");
+    let same = ask(&body);
+    let answers = at_once((0..20).map(|_| (server.client().with_token(&ada.token), &same)).collect());
+    let first = answers[0].text();
+    let is_first = |answer: &&Response| answer.header("idempotent-replayed").is_none();
+    assert_eq!(answers.iter().filter(is_first).count(), 1, "{answers:?}");
+    for answer in &answers {
+        assert_eq!((answer.status, answer.text()), (201, first.clone()));
+    }
+    assert_eq!(ada.list("/schedules").len(), 1);
+    bob.client.call(&same).expect(201);
+
+    // It is told as it was made, after its runs, its end and the time at which it could be made.
+    advance(&mut admin, 6 * DAY, &mut [&mut ada, &mut bob]);
+    let id = answers[0].str("id");
+    until("its end", || ada.client.get(&format!("/schedules/{id}")).expect(200).str("status") == "done");
+    let again = ada.client.call(&ask(&body)).expect(201);
+    assert_eq!((again.text(), again.header("idempotent-replayed")), (first, Some("true")));
+    assert_eq!((runs(&mut ada, &id), ada.list("/schedules").len()), (3, 1));
+
+    for (field, value) in [
+        ("amount", json!("1.51")),
+        ("currency", json!("EUR")),
+        ("to", json!(bob.id)),
+        ("description", json!("Food")),
+        ("reference", json!("R-1")),
+        ("at", json!("2020-01-01T00:00:00Z")),
+        ("rrule", json!("FREQ=DAILY;COUNT=4")),
+        ("missed", json!("skip")),
+    ] {
+        let mut other = body.clone();
+        other[field] = value;
+        let refused = ada.client.call(&ask(&other)).problem(422, "idempotency_key_reused");
+        assert_eq!(refused.json()["fields"], json!([field]));
+    }
+    assert_fails(&ada.client.call(&Request::post("/schedules", &body).key("too late")), &["at"]);
+    ada.pay_with_key("paid", &json!({"amount": "1", "currency": "USD"})).expect(201);
+    let another = self::body(&mut ada, &json!({}));
+    let refused = ada.client.call(&Request::post("/schedules", &another).key("paid"));
+    assert_eq!(refused.problem(422, "idempotency_key_reused").json()["fields"], json!(["call"]));
     server.verify();
 }
 

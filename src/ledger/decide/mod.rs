@@ -112,7 +112,7 @@ pub fn decide(rules: &Rules, set: &mut WorkingSet, command: &Command) -> Outcome
         Action::Pay(pay) => payments::pay(rules, set, command, pay),
         Action::PayMany(many) => bulk::pay_many(rules, set, command, many),
         Action::FindKey(find) => payments::find_key(set, find).into(),
-        Action::MakeSchedule(make) => schedules::make(rules, set, command, make).into(),
+        Action::MakeSchedule(make) => schedules::make(rules, set, command, make),
         Action::EndSchedule(end) => schedules::end(set, command, end).into(),
         Action::RunSchedule(run) => schedules::run(rules, set, command, run).into(),
         Action::MoveClock(moved) => sandbox::move_clock(rules, set, command, moved).into(),

@@ -5,27 +5,77 @@ use std::sync::Arc;
 use super::super::{
     Caller, Capture, Command, EndSchedule, EventDraft, EventKind, EventType, Filing, LastRun, MakeSchedule,
     Memo, Pay, Record, RecordKey, Refusal, Rules, RunOutcome, RunSchedule, Schedule, ScheduleEnd, ScheduleId,
-    SessionId, Shown, Timestamp, TokenHash, User, UserId, WorkingSet,
+    SessionId, Shown, TokenHash, User, UserId, WorkingSet,
 };
 use super::factors::Asked;
-use super::payments::{party, write_payment};
-use super::{Reply, caller_user};
+use super::payments::{answered, differing, party, stands_for_no_cash, write_payment};
+use super::{Outcome, Reply, caller_user};
 
-pub(super) fn make(
+pub(super) fn make(rules: &Rules, set: &mut WorkingSet, command: &Command, make: &MakeSchedule) -> Outcome {
+    let owner = match caller_user(set, &make.caller) {
+        Ok(user) => user,
+        Err(refusal) => return refusal.into(),
+    };
+    if let Some(answer) = made_before(set, owner.id, make) {
+        return answer;
+    }
+    new(rules, set, command, make, &owner).into()
+}
+
+fn new(
     rules: &Rules,
     set: &mut WorkingSet,
     command: &Command,
     make: &MakeSchedule,
+    owner: &User,
 ) -> Result<Reply, Refusal> {
-    let user = active_caller(set, &make.caller)?;
+    if owner.frozen {
+        return Err(Refusal::AccountFrozen);
+    }
     let payee = party(rules, set, make.schedule.payee).ok_or(Refusal::RecipientNotFound)?;
-    if payee.id == user.id {
+    if payee.id == owner.id {
         return Err(Refusal::SelfPayment);
     }
-    let schedule = Schedule { payee_name: payee.name, ..make.schedule.clone() };
-    let record = put(set, make.id, user.id, Some(make.due), &schedule)?;
+    let first_due = make.key.as_ref().map(|_| make.due);
+    let schedule = Schedule { payee_name: payee.name, first_due, ..make.schedule.clone() };
+    let lookup = make.key.as_ref().map(|key| Schedule::lookup(owner.id, key).1);
+    let filing = Filing { lookup, due_at: Some(make.due), ..Filing::under(owner.id) };
+    let record = put(set, make.id, filing, &schedule)?;
     tell(set, command, EventType::ScheduleCreated, &record, &schedule);
     Ok(Reply::Record(record))
+}
+
+/// What the key was answered with, if it was used: the schedule as it was made, whatever became of it since.
+fn made_before(set: &WorkingSet, owner: UserId, make: &MakeSchedule) -> Option<Outcome> {
+    let key = make.key.as_ref()?;
+    if answered(set, owner, Some(key)).is_some() || stands_for_no_cash(set, owner, Some(key)).is_err() {
+        return Some(Refusal::IdempotencyKeyReused { fields: vec!["call"] }.into());
+    }
+    let found = set.record_lookups.get(&Schedule::lookup(owner, key))?;
+    let (record, schedule) = set.stored::<Schedule>(found.id)?;
+    let fields = differences(&schedule, &make.schedule);
+    if !fields.is_empty() {
+        return Some(Refusal::IdempotencyKeyReused { fields }.into());
+    }
+    let filing = Filing { due_at: schedule.first_due, ..record.filing };
+    let first = Schedule { runs: 0, last: None, end: None, ..schedule };
+    let value = serde_json::to_string(&first).ok()?;
+    let result = Ok(Reply::Record(Arc::new(Record { filing, value, ..(*record).clone() })));
+    Some(Outcome { replayed: true, result })
+}
+
+fn differences(first: &Schedule, other: &Schedule) -> Vec<&'static str> {
+    let rule = |schedule: &Schedule| schedule.rule.as_deref().map(str::to_ascii_uppercase);
+    differing([
+        ("to", first.payee != other.payee),
+        ("amount", first.money.amount_minor() != other.money.amount_minor()),
+        ("currency", first.money.currency() != other.money.currency()),
+        ("description", first.description != other.description),
+        ("reference", first.reference != other.reference),
+        ("at", first.at != other.at),
+        ("rrule", rule(first) != rule(other)),
+        ("missed", first.missed != other.missed),
+    ])
 }
 
 pub(super) fn end(set: &mut WorkingSet, command: &Command, end: &EndSchedule) -> Result<Reply, Refusal> {
@@ -39,7 +89,7 @@ pub(super) fn end(set: &mut WorkingSet, command: &Command, end: &EndSchedule) ->
         return Ok(Reply::Record(record));
     }
     schedule.end = Some(ScheduleEnd::Cancelled);
-    let record = put(set, end.schedule, user.id, None, &schedule)?;
+    let record = put(set, end.schedule, Filing { due_at: None, ..record.filing }, &schedule)?;
     tell(set, command, EventType::ScheduleCancelled, &record, &schedule);
     Ok(Reply::Record(record))
 }
@@ -82,7 +132,7 @@ pub(super) fn run(
     if done.is_some() {
         schedule.end = Some(ScheduleEnd::Done);
     }
-    let record = put(set, run.schedule, owner, run.next, &schedule)?;
+    let record = put(set, run.schedule, Filing { due_at: run.next, ..record.filing }, &schedule)?;
     for kind in kind.into_iter().chain(done) {
         tell(set, command, kind, &record, &schedule);
     }
@@ -142,11 +192,10 @@ fn active_caller(set: &WorkingSet, caller: &Caller) -> Result<Arc<User>, Refusal
 fn put(
     set: &mut WorkingSet,
     id: ScheduleId,
-    owner: UserId,
-    due_at: Option<Timestamp>,
+    filing: Filing,
     schedule: &Schedule,
 ) -> Result<Arc<Record>, Refusal> {
-    set.put_record(id.uuid(), Filing { due_at, ..Filing::under(owner) }, schedule);
+    set.put_record(id.uuid(), filing, schedule);
     let record: Option<&Arc<Record>> = set.records.get(&RecordKey::of::<Schedule>(id.uuid()));
     record.cloned().ok_or(Refusal::ScheduleNotFound)
 }
