@@ -155,8 +155,6 @@ impl Command {
                 needs.users.push(cash.user);
                 needs.add_accounts([cash.user, UserId::CASH], cash.money.currency());
                 needs.keys.extend(cash.key.iter().map(|key| (cash.caller.user, key.clone())));
-                let lookup = cash.key.as_ref().map(|key| CashRequest::lookup(cash.caller.user, key));
-                needs.record_lookups.extend(lookup);
             }
             Action::DecideCash(decide) => {
                 add_caller(&decide.caller, needs);
