@@ -179,7 +179,8 @@ fn proofs(
 /// If the keys cannot sign.
 pub fn proof_settings(settings: &Settings, keys: &Keyring) -> Result<ProofSettings, Failure> {
     let signer = Signer::new(keys).map_err(|error| Failure::Database(error.to_string()))?;
-    Ok(ProofSettings { checkpoints: settings.checkpoint_file(), tree: settings.tree_file(), signer })
+    let (checkpoints, tree) = (settings.checkpoint_file(), settings.tree_file());
+    Ok(ProofSettings { checkpoints, tree, signer, mode: settings.server.mode })
 }
 
 fn runtime(workers: usize) -> Result<Runtime, Failure> {

@@ -137,7 +137,7 @@ struct Webhooks {
     newest: Option<u64>,
     read_at: Option<Instant>,
     of: HashMap<UserId, Vec<Wanted>>,
-    oldest: Option<Timestamp>,
+    oldest: Option<(Timestamp, Uuid)>,
 }
 
 /// What a webhook wants.
@@ -194,6 +194,9 @@ impl Rounds {
         }
         // Looked at after the page: a webhook that was made before one of its events is seen here.
         self.know_webhooks().await?;
+        if self.seen != Some(seen) {
+            return Ok(false);
+        }
         let mut piece = Piece { to: seen, deliveries: Vec::new(), bodies: HashMap::new() };
         for event in &events {
             let takers = self.takers(event);
@@ -229,7 +232,8 @@ impl Rounds {
     async fn hand_out(&mut self, piece: Piece) -> Result<bool, TellerError> {
         let Piece { to, deliveries, mut bodies } = piece;
         self.seen = None;
-        let command = DeliveryCommand::FanOut(FanOut { from: self.cursor, to, deliveries });
+        let Some((_, webhook)) = self.webhooks.oldest else { return Ok(false) };
+        let command = DeliveryCommand::FanOut(FanOut { from: self.cursor, to, webhook, deliveries });
         let Some(claimed) = self.courier.teller.deliver(command).await? else { return Ok(false) };
         self.cursor = Some(to);
         self.seen = Some(to);
@@ -241,7 +245,7 @@ impl Rounds {
     async fn begin(&mut self) -> Result<FeedPosition, TellerError> {
         self.cursor = self.courier.teller.fan_out_cursor().await?;
         let oldest = match self.webhooks.oldest {
-            Some(oldest) => self.courier.teller.feed_position(oldest).await?,
+            Some((oldest, _)) => self.courier.teller.feed_position(oldest).await?,
             None => FeedPosition::default(),
         };
         let cursor = self.cursor.unwrap_or_default();
@@ -271,8 +275,12 @@ impl Rounds {
                 continue;
             }
             let (id, since) = (record.key.id, record.created_at);
-            known.oldest = Some(known.oldest.map_or(since, |oldest| oldest.min(since)));
+            known.oldest = Some(known.oldest.map_or((since, id), |oldest| oldest.min((since, id))));
             known.of.entry(record.filing.owner).or_default().push(Wanted { id, since, webhook });
+        }
+        if known.oldest != self.webhooks.oldest {
+            // Others than before, maybe of another ledger, whose feed begins anew.
+            self.seen = None;
         }
         self.webhooks = known;
         Ok(())

@@ -129,6 +129,8 @@ pub struct FanOut {
     pub from: Option<FeedPosition>,
     /// Where it is to be.
     pub to: FeedPosition,
+    /// A webhook there is: a cursor of another ledger may stand where this one's does.
+    pub webhook: Uuid,
     /// What goes to whom.
     pub deliveries: Vec<NewDelivery>,
 }
@@ -243,7 +245,7 @@ impl DeliveryCommand {
     pub(super) fn add_needs(&self, needs: &mut Needs) {
         match self {
             Self::FanOut(fan_out) => {
-                needs.records.push(FeedCursor::FAN_OUT);
+                needs.records.extend([FeedCursor::FAN_OUT, RecordKey::of::<Webhook>(fan_out.webhook)]);
                 add_new(&fan_out.deliveries, needs);
             }
             Self::Claim(claims) => {

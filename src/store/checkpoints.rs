@@ -10,6 +10,9 @@ use std::ops::Bound;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
 use super::journal::{Head, Properties};
 use super::{LedgerName, Location, OpenError, VerifyReport, reader, verification};
 use crate::auth::sign::PublicKey;
@@ -77,14 +80,16 @@ impl CheckpointFile {
         Ok(())
     }
 
-    /// Gives the file, if there is one, another name that ends so.
+    /// Gives the file, if there is one, another name that ends so. Where there is one of that name, a node that shares this file
+    /// has done it, and what is here is new.
     ///
     /// # Errors
     /// The system's.
     pub fn move_aside(&self, ending: &str) -> io::Result<()> {
-        match std::fs::rename(&self.path, self.path.with_added_extension(ending)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            moved => moved,
+        let aside = self.path.with_added_extension(ending);
+        match renameat_with(CWD, &self.path, CWD, &aside, RenameFlags::NOREPLACE) {
+            Ok(()) | Err(Errno::NOENT | Errno::EXIST) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

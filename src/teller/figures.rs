@@ -3,7 +3,7 @@
 //! Nothing is counted while nobody looks, and nothing twice: a look reads what is new since the one before, a piece of
 //! [`PIECE`] rows (about a millisecond) before it answers and the rest beside it. The first look after a start has two weeks
 //! to count, some microseconds a row: until that is done the figures say that they are not complete. Each node counts for
-//! itself and keeps a few numbers for each hour and currency.
+//! itself and keeps a few numbers for each hour and currency; of another ledger that takes the place of this one it begins anew.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::ledger::{
     Currency, EventKind, SecurityEvent, SecurityEventId, Severity, Timestamp, Transaction, TransactionKind,
 };
 use crate::store::oversight::EventQuery;
-use crate::store::{JournalQuery, PageRequest};
+use crate::store::{JournalQuery, LedgerName, PageRequest};
 
 use super::{Teller, TellerError};
 
@@ -143,6 +143,8 @@ impl Figures {
 /// How far it was counted.
 #[derive(Debug, Default)]
 struct Counted {
+    /// Of which ledger.
+    ledger: Option<LedgerName>,
     figures: Figures,
     /// The last transaction that is counted; none before the first look.
     transaction: Option<u64>,
@@ -164,12 +166,6 @@ impl Counting {
 
     fn show(&self, figures: &Figures) {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(figures.clone());
-    }
-
-    /// Begins anew, as the ledger does.
-    pub(super) async fn begin_anew(&self) {
-        *self.counted.lock().await = Counted::default();
-        self.show(&Figures::default());
     }
 }
 
@@ -203,6 +199,11 @@ impl Teller {
 
     /// Counts the next rows; says whether there are more. What is complete is shown.
     async fn count_piece(&self, counted: &mut Counted) -> Result<bool, TellerError> {
+        let ledger = Some(self.store.name().await?);
+        if counted.ledger != ledger {
+            *counted = Counted { ledger, ..Counted::default() };
+            self.counting.show(&counted.figures);
+        }
         let now = self.clock.now();
         let since = Timestamp::from_millis(
             now.as_millis().div_euclid(HOUR_MS).saturating_sub(HOURS).saturating_mul(HOUR_MS),

@@ -3,7 +3,8 @@
 //!
 //! Nothing of this stands in the way of a payment: the journal's rows are read behind the commits, by a reader. Each
 //! node keeps a file of its own; what one signs holds for all, as they share journal and key. Before anything is
-//! signed, what was signed last must be found in the ledger: a ledger whose tail was cut is not opened.
+//! signed, what was signed last must be found in the ledger: a ledger whose tail was cut is not opened. Where a reset puts
+//! another sandbox in the place of this one, on whichever node, the proofs begin anew and what was signed is moved aside.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::TellerError;
 use crate::auth::sign::{PublicKey, Signer};
-use crate::ledger::{PaymentId, Timestamp, Transaction};
+use crate::ledger::{Mode, PaymentId, Timestamp, Transaction};
 use crate::proof::receipt::Row;
 use crate::proof::tree::{MissingLeaves, TILE, Tiles};
 use crate::proof::{Checkpoint, Position, Receipt, Statement, Tree};
@@ -34,6 +35,8 @@ pub struct ProofSettings {
     pub tree: PathBuf,
     /// What signs.
     pub signer: Signer,
+    /// Play money may begin anew.
+    pub mode: Mode,
 }
 
 /// Why the proofs of a ledger cannot go on.
@@ -73,6 +76,7 @@ pub struct ProofStatus {
 pub struct Proofs {
     store: Arc<dyn Store>,
     signer: Signer,
+    mode: Mode,
     file: CheckpointFile,
     tree_file: TreeFile,
     state: Mutex<State>,
@@ -95,7 +99,7 @@ impl Proofs {
     /// # Errors
     /// [`ProofFault::Contradiction`] if the ledger does not hold it.
     pub async fn open(store: Arc<dyn Store>, settings: ProofSettings) -> Result<Self, ProofFault> {
-        let ProofSettings { checkpoints, tree, signer } = settings;
+        let ProofSettings { checkpoints, tree, signer, mode } = settings;
         let file = CheckpointFile::new(checkpoints);
         let name = store.name().await?;
         let keys: Vec<PublicKey> = signer.all().iter().map(|(_, key)| *key).collect();
@@ -126,7 +130,7 @@ impl Proofs {
         };
         let state = Mutex::new(State { name, tree: None, kept_tiles: 0, written });
         let tree_file = TreeFile::new(tree);
-        Ok(Self { store, signer, file, tree_file, state, status: std::sync::Mutex::new(status) })
+        Ok(Self { store, signer, mode, file, tree_file, state, status: std::sync::Mutex::new(status) })
     }
 
     /// What is known, for metrics.
@@ -210,24 +214,27 @@ impl Proofs {
         Ok(Receipt::new(payment.to_string(), proved, Checkpoint::sign(&position, &self.signer)))
     }
 
-    /// Another ledger is in the place of this one: what proves this one is moved aside with it.
-    ///
-    /// # Errors
-    /// [`ProofFault::File`]; faults of the store.
-    pub async fn begin_anew(&self) -> Result<(), ProofFault> {
-        let mut state = self.state.lock().await;
+    /// Where the journal ends, with the tree caught up to there; none while there is nothing to sign.
+    async fn position(&self, state: &mut State) -> Result<Option<Position>, ProofFault> {
+        let found = self.position_of(state).await;
+        // Asked last: if the ledger is the same still, whatever was read before is of it.
+        let name = self.store.name().await?;
+        if name == state.name {
+            return found;
+        }
+        if self.mode != Mode::Sandbox {
+            return Err(ProofFault::Contradiction("this is not the ledger that was signed any more".into()));
+        }
         let path = self.file.path();
         let failed = |source| ProofFault::File { path: path.into(), source };
         self.file.move_aside(&state.name.ledger.to_string()).map_err(failed)?;
-        let name = self.store.name().await?;
         *state = State { name, tree: None, kept_tiles: 0, written: None };
         let mut status = self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *status = ProofStatus::default();
-        Ok(())
+        Ok(None)
     }
 
-    /// Where the journal ends, with the tree caught up to there; none while there is nothing to sign.
-    async fn position(&self, state: &mut State) -> Result<Option<Position>, ProofFault> {
+    async fn position_of(&self, state: &mut State) -> Result<Option<Position>, ProofFault> {
         let Some(head) = self.store.head(None).await? else { return Ok(None) };
         let transactions = number(head.transaction);
         if state.tree.is_none() {

@@ -38,10 +38,7 @@ impl Teller {
         if !self.store.begin_anew().await? {
             return Err(TellerError::ResetUnsupported);
         }
-        if let Some(proofs) = &self.proofs {
-            proofs.begin_anew().await?;
-        }
-        self.counting.begin_anew().await;
+        self.keep_proofs(false).await;
         Ok(())
     }
 

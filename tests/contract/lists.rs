@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use farthing::clock::Clock;
 use farthing::ledger::{
-    Action, Caller, Command, Currency, DeliveryCommand, MakeRequest, Money, Notice, Origin, PaymentRequestId,
-    RecordKey, RecordKind, Reply, RequestId, Timestamp,
+    Action, Caller, Command, Currency, DeliveryCommand, FanOut, FeedCursor, FeedPosition, MakeRequest, Money,
+    Notice, Origin, PaymentRequestId, RecordKey, RecordKind, Refusal, Reply, RequestId, Timestamp,
 };
 use farthing::store::{Order, PageRequest, RecordQuery, Store};
 use uuid::Uuid;
@@ -149,6 +149,31 @@ async fn sqlite_lists_stay_whole_while_records_arrive() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_lists_stay_whole_while_records_arrive() {
     tokio::spawn(lists_stay_whole(Place::database())).await.unwrap();
+}
+
+/// A cursor stands where it is moved from, and yet the feed that was read was another ledger's, as the webhook is.
+async fn a_feed_of_another_ledger_moves_no_cursor(place: Place) {
+    let store = place.open(&Clock::system()).await;
+    let (mut dice, _) = two_users(&*store).await;
+    let (origin, to) = (
+        Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None },
+        FeedPosition { transaction: 5_000, notice: 70 },
+    );
+    let fan_out = FanOut { from: None, to, webhook: dice.uuid(), deliveries: Vec::new() };
+    let action = Action::Delivery(DeliveryCommand::FanOut(fan_out));
+    let outcome = store.execute(Command { origin, action }).await.unwrap();
+    assert_eq!(outcome.result, Err(Refusal::Overtaken));
+    assert_eq!(store.record(FeedCursor::FAN_OUT).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_sqlite_a_feed_of_another_ledger_moves_no_cursor() {
+    a_feed_of_another_ledger_moves_no_cursor(Place::folder()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgres_a_feed_of_another_ledger_moves_no_cursor() {
+    a_feed_of_another_ledger_moves_no_cursor(Place::database()).await;
 }
 
 /// What was opened by one runtime answers another, and goes on when that one stands still.

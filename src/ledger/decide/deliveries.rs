@@ -82,7 +82,7 @@ fn replay_filing(owner: UserId, webhook: Uuid, now: Timestamp) -> Filing {
 fn fan_out(set: &mut WorkingSet, asked: &FanOut) -> Result<Reply, Refusal> {
     let key = FeedCursor::FAN_OUT;
     let cursor = set.stored::<FeedCursor>(key.id).map(|(_, cursor)| cursor.position);
-    if cursor != asked.from {
+    if cursor != asked.from || set.stored::<Webhook>(asked.webhook).is_none() {
         return Err(Refusal::Overtaken);
     }
     set.put_record(key.id, Filing::under(UserId::HOUSE), &FeedCursor { position: asked.to });
