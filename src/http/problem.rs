@@ -190,8 +190,8 @@ catalogue! {
         "Look at it with GET /requests/{id}; if it expired or was taken back, ask for a new one.";
     ResetUnsupported = "reset_unsupported", CONFLICT,
         "This ledger cannot begin anew",
-        "A sandbox begins anew where its ledger is embedded; this one is in a PostgreSQL database, which other nodes serve, too.",
-        "Make an empty database, and start the nodes on it.";
+        "A ledger in a PostgreSQL database is moved aside by the role that owns its tables, into a schema that it makes. 'detail' says what is missing for that.",
+        "Start the nodes with database.migration_url, the URL of that role, and let it make schemas in the database; or make an empty database, and start the nodes on that.";
     WebhookLimit = "webhook_limit", CONFLICT,
         "There are as many webhooks as there may be",
         "An owner may have a number of webhooks that the operator sets. The member 'most' says how many.",
@@ -551,7 +551,7 @@ impl From<TellerError> for Problem {
                 Self::internal(error.to_string())
             }
             TellerError::Schedule(fault) => Self::field(fault.field(), fault.code(), &fault.to_string()),
-            TellerError::ResetUnsupported => Self::new(Code::ResetUnsupported),
+            TellerError::ResetUnsupported(why) => Self::with_detail(Code::ResetUnsupported, why),
             TellerError::Store(fault) => fault.into(),
             TellerError::Random(_) => Self::new(Code::Unavailable).with_fault(error.to_string()),
         }

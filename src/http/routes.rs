@@ -714,8 +714,8 @@ pub static ROUTES: &[Route] = &[
                 Tag::System,
                 "resetSandbox",
                 "Begin anew",
-                "An empty ledger takes the place of this one, which is moved aside in the data folder as it is. Nobody is \
-                 known to the new one: make its first admin on the host.",
+                "An empty ledger takes the place of this one, on every node. The old one is moved aside as it is: in the data \
+                 folder, or into a schema of its database. Nobody is known to the new one: make its first admin on the host.",
                 NO_CONTENT,
             )
         },

@@ -39,8 +39,8 @@ pub use transfer::TransferError;
 use crate::ledger::chain::Hash;
 use crate::ledger::{
     AccountKind, Balance, Command, Currency, Mode, Network, Outcome, PaymentId, PaymentState, Record,
-    RecordKey, RecordKind, Rules, SecurityEvent, Session, Timestamp, TokenHash, Transaction, TransactionId,
-    User, UserId,
+    RecordKey, RecordKind, Rules, SecurityEvent, Session, SessionId, Timestamp, TokenHash, Transaction,
+    TransactionId, User, UserId,
 };
 
 /// A future that an engine answers with.
@@ -363,9 +363,9 @@ pub trait Store: oversight::Oversight {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
-    /// Puts an empty ledger in the place of this one, which is moved aside as it is; says no where an engine cannot.
-    fn begin_anew(&self) -> Answer<'_, bool> {
-        Box::pin(std::future::ready(Ok(false)))
+    /// Puts an empty ledger in the place of the session's, which is moved aside as it is; says why where that cannot be done.
+    fn begin_anew(&self, _by: SessionId) -> Answer<'_, Result<(), String>> {
+        Box::pin(std::future::ready(Ok(Err("This ledger is kept nowhere.".into()))))
     }
 
     /// How the store is.

@@ -95,9 +95,9 @@ pub enum TellerError {
     /// A schedule that would run at no time that is allowed.
     #[error("the schedule {0}")]
     Schedule(RuleFault),
-    /// This ledger is not one that can begin anew.
-    #[error("this ledger cannot begin anew")]
-    ResetUnsupported,
+    /// This ledger is not one that can begin anew, and this is why.
+    #[error("this ledger cannot begin anew: {0}")]
+    ResetUnsupported(String),
     /// No randomness.
     #[error("{0}")]
     Random(#[from] RandomError),

@@ -30,14 +30,12 @@ impl Teller {
     /// operator is made on the host.
     ///
     /// # Errors
-    /// [`Refusal::SandboxOnly`], [`Refusal::AccountFrozen`]; [`TellerError::ResetUnsupported`] where the ledger is not
-    /// embedded; faults of the store.
+    /// [`Refusal::SandboxOnly`], [`Refusal::AccountFrozen`]; [`TellerError::ResetUnsupported`] where the database does not let
+    /// it; faults of the store.
     pub async fn reset_sandbox(&self, who: &Identity) -> Result<(), TellerError> {
         self.check_sandbox(who)?;
-        tracing::warn!(user = %who.user.id, "the sandbox is reset: an empty ledger takes the place of this one");
-        if !self.store.begin_anew().await? {
-            return Err(TellerError::ResetUnsupported);
-        }
+        self.store.begin_anew(who.caller.session).await?.map_err(TellerError::ResetUnsupported)?;
+        tracing::warn!(user = %who.user.id, "the sandbox was reset: an empty ledger has taken the place of the one before");
         self.keep_proofs(false).await;
         Ok(())
     }

@@ -155,6 +155,27 @@ fn the_figures_count_what_is_new_since_somebody_looked() {
     assert!(!page.contains("Unusual"), "{page}");
 }
 
+#[test]
+fn the_figures_begin_anew_with_the_ledger() {
+    let server = Server::start();
+    let mut admin = server.operator("admin");
+    for (round, payments) in [3, 2].into_iter().enumerate() {
+        let (root, mut ada) = (User::operator(&server, "root", "admin"), server.user("ada"));
+        let mut browser = Browser::new(&server);
+        assert_eq!(browser.log_in(&root.email, PASSWORD).status, 303);
+        for number in 0..payments {
+            let reference = number.to_string();
+            let body = serde_json::json!({"amount": "1.25", "currency": "USD", "reference": reference});
+            ada.pay(&body).expect(201);
+        }
+        let page = browser.get("/console/desk/overview").text();
+        assert!(page.contains(&format!("most: {payments}<")), "round {round}: {page}");
+        if round == 0 {
+            admin.client.post("/sandbox/reset", &serde_json::json!({})).expect(204);
+        }
+    }
+}
+
 /// A form of the desk that anybody could be made to send does nothing without its token.
 #[test]
 fn no_form_of_the_desk_counts_without_its_token() {

@@ -18,5 +18,6 @@ mod moves;
 mod nodes;
 mod plans;
 mod recalled;
+mod reset;
 mod rights;
 mod tls;

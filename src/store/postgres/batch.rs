@@ -155,7 +155,7 @@ async fn let_go(client: Object, fault: &Fault) {
     }
 }
 
-async fn in_time<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Fault> {
+pub(super) async fn in_time<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Fault> {
     tokio::time::timeout(limit, work)
         .await
         .map_err(|_| Fault::Transient("the database did not answer in time".into()))

@@ -3,7 +3,7 @@
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
-use crate::store::StoreError;
+use crate::store::{OpenError, StoreError};
 
 /// Constraints that two nodes can run into at once: the batch is loaded anew and then finds the other's row.
 const RACED: [&str; 7] = [
@@ -62,6 +62,12 @@ impl From<PoolError> for Fault {
             }
             other => Self::Transient(other.to_string()),
         }
+    }
+}
+
+impl From<OpenError> for Fault {
+    fn from(error: OpenError) -> Self {
+        Self::Refused(error.to_string())
     }
 }
 

@@ -14,7 +14,7 @@ use super::rows::get;
 /// A statement for each guard.
 const GUARDS: &str = include_str!("guards.sql");
 /// What triggers call.
-const FUNCTIONS: [&str; 2] = ["refuse_change", "check_entries"];
+pub(super) const FUNCTIONS: [&str; 2] = ["refuse_change", "check_entries"];
 /// Tables that are only appended to.
 const JOURNAL: [&str; 4] = ["transactions", "entries", "security_events", "blocks"];
 

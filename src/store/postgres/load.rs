@@ -22,6 +22,9 @@ use crate::ledger::{
     Shown, Timestamp, Transaction, TransactionId, UserId, WorkingSet,
 };
 
+/// Begins a batch's transaction; nothing else of the ledger's is touched before the table of the chain's head. So a reset,
+/// which takes that table from everybody, never meets a batch that holds others.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; LOCK TABLE chain IN ACCESS SHARE MODE";
 /// Where [`statements::LOAD`] tells, after a session and a user, whose is held, how much; the transaction's number; the time;
 /// where the journal ends.
 const HOLDER: usize = SESSION_COLUMNS + USER_COLUMNS;
@@ -182,7 +185,7 @@ pub(super) async fn load(
         recent,
     ) = tokio::join! {
         biased;
-        client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),
+        client.batch_execute(BEGIN),
         query(client, lock_nobody, statements::LOCK_USERS, [&wanted.locked_users, &tokens]),
         query(client, r.is_empty(), statements::LOCK_RECORDS, [&r.kinds, &r.ids, &r.lookup_kinds, &r.lookups]),
         query(client, wallets.is_empty() || !no_payments, statements::LOCK_WALLETS, [wallets]),

@@ -1,8 +1,9 @@
 //! Migrations: numbered files, forward only, each in one transaction. Nodes that start together wait for each other at
 //! the table of what was applied.
 
-use deadpool_postgres::Object;
+use deadpool_postgres::{GenericClient, Object};
 
+use super::connect::{self, PostgresSettings};
 use super::fault::describe;
 use crate::store::OpenError;
 
@@ -20,6 +21,8 @@ pub(super) const MIGRATIONS: [(i32, &str); 10] = [
     (10, include_str!("migrations/0010_lists_by_owner.sql")),
 ];
 
+/// Makes the table of what was applied.
+pub(super) const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version integer PRIMARY KEY)";
 /// What nodes that start together wait for each other at.
 const LOCK: &str = "LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE";
 
@@ -32,9 +35,7 @@ pub(super) async fn apply(connection: &mut Object) -> Result<(), OpenError> {
         return Ok(());
     }
     // Two that make the table at the same moment: one gets an error, and finds it made.
-    let _ = connection
-        .batch_execute("CREATE TABLE IF NOT EXISTS schema_migrations (version integer PRIMARY KEY)")
-        .await;
+    let _ = connection.batch_execute(TABLE).await;
     let transaction = connection.transaction().await.map_err(unusable)?;
     transaction.batch_execute(LOCK).await.map_err(unusable)?;
     let row = transaction
@@ -43,14 +44,17 @@ pub(super) async fn apply(connection: &mut Object) -> Result<(), OpenError> {
         .map_err(unusable)?;
     let version: i32 = row.try_get(0).map_err(unusable)?;
     refuse_newer(version)?;
-    for (number, sql) in MIGRATIONS.iter().filter(|(number, _)| *number > version) {
-        transaction.batch_execute(sql).await.map_err(unusable)?;
-        transaction
-            .execute("INSERT INTO schema_migrations (version) VALUES ($1)", &[number])
-            .await
-            .map_err(unusable)?;
-    }
+    make(&transaction, version).await.map_err(unusable)?;
     transaction.commit().await.map_err(unusable)
+}
+
+/// Runs the files after the one of that number.
+pub(super) async fn make(client: &impl GenericClient, version: i32) -> Result<(), tokio_postgres::Error> {
+    for (number, sql) in MIGRATIONS.iter().filter(|(number, _)| *number > version) {
+        client.batch_execute(sql).await?;
+        client.execute("INSERT INTO schema_migrations (version) VALUES ($1)", &[number]).await?;
+    }
+    Ok(())
 }
 
 /// Refuses a database that has no ledger of this program's schema.
@@ -68,22 +72,31 @@ pub(super) async fn check(connection: &Object) -> Result<(), OpenError> {
     }
 }
 
+/// The role that serves, if another one makes the tables.
+pub(super) fn serving_role(settings: &PostgresSettings) -> Result<Option<String>, OpenError> {
+    if settings.migration_url.is_some() { connect::user_of(&settings.url) } else { Ok(None) }
+}
+
 /// Lets the serving role use the tables, and no more: it can add to the journal and never change it.
-pub(super) async fn grant(connection: &mut Object, role: &str) -> Result<(), OpenError> {
+pub(super) fn rights(role: &str) -> String {
     let role = format!("\"{}\"", role.replace('"', "\"\""));
-    let sql = format!(
+    format!(
         "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}; \
          GRANT INSERT ON properties, users, sessions, spent_tokens, accounts, transactions, entries, security_events, \
          blocks, batches, throttle_news, records TO {role}; \
          GRANT UPDATE ON properties, users, sessions, accounts, chain, records TO {role}; \
          GRANT DELETE ON properties, batches, throttle_news, records TO {role};"
-    );
+    )
+}
+
+/// Gives the serving role its [`rights`].
+pub(super) async fn grant(connection: &mut Object, role: &str) -> Result<(), OpenError> {
     let unusable = |error: tokio_postgres::Error| {
         OpenError::Unusable(format!("cannot grant the serving role its rights: {}", describe(&error)))
     };
     let transaction = connection.transaction().await.map_err(unusable)?;
     // Two that grant at the same moment: one would get an error.
-    for statement in [LOCK, &sql] {
+    for statement in [LOCK, &rights(role)] {
         transaction.batch_execute(statement).await.map_err(unusable)?;
     }
     transaction.commit().await.map_err(unusable)

@@ -9,8 +9,8 @@
 //! - `news`: what the nodes' throttles tell each other;
 //! - `lookups` and `reads`: everything that only looks, point reads gathered as well; `seen`: what of it the door may use
 //!   again where a batch looks at it anew;
-//! - `connect` and `migrate`: TLS, pools, durability, the schema and who may do what in it; `guards`: whether what guards
-//!   the tables is in force.
+//! - `connect`, `migrate` and `properties`: TLS, pools, durability, the schema and who may do what in it, what the ledger is;
+//!   `guards`: whether what guards the tables is in force; `reset`: an empty ledger in the place of one of play money.
 //!
 //! Nothing that decides is remembered between batches without asking what came since: what another node committed counts
 //! from the next one on. What `seen` remembers decides nothing: whoever the door lets a payment through by, the batch loads
@@ -30,8 +30,10 @@ mod migrate;
 mod news;
 mod oversight;
 mod pasts;
+mod properties;
 mod reads;
 mod records;
+mod reset;
 mod rows;
 mod save;
 mod seen;
@@ -39,14 +41,15 @@ mod statements;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Pool;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio_postgres::types::Oid;
 use uuid::Uuid;
 
 use super::journal::Head;
@@ -55,13 +58,12 @@ use super::{
     RecordQuery, Status, Store, StoreError, WalletQuery,
 };
 use crate::auth::keyring::Fingerprints;
-use crate::auth::ledger_key::KeyFingerprint;
 use crate::auth::throttle::ThrottleNews;
 use crate::clock::Clock;
 use crate::ledger::chain::Hash;
 use crate::ledger::{
-    Command, Mode, Network, Outcome, PaymentId, PaymentState, Record, RecordKey, RecordKind, Rules,
-    SecurityEvent, Session, Timestamp, TokenHash, TransactionId, User, UserId,
+    Command, Network, Outcome, PaymentId, PaymentState, Record, RecordKey, RecordKind, Rules, SecurityEvent,
+    Session, SessionId, Timestamp, TokenHash, TransactionId, User, UserId,
 };
 use crate::telemetry::{Telemetry, Traced};
 pub use connect::PostgresSettings;
@@ -74,9 +76,6 @@ use reads::SessionAndUser;
 use save::Committed;
 use seen::Seen;
 
-/// Why a ledger that is being moved in is not served.
-const MOVING: &str =
-    "a ledger is being moved here and is not whole yet; run 'farthing migrate' again to its end";
 /// Commands that may wait before more are turned away.
 const QUEUE: usize = 8_192;
 /// How often the database is asked whether it can be used, and where the journal ends.
@@ -104,12 +103,16 @@ struct Gauges {
     sequence: AtomicU64,
     blocks: AtomicU64,
     queued: AtomicU64,
+    /// The table that tells where the journal ends: another one when another ledger has taken the place of this one.
+    home: AtomicU32,
 }
 
 /// A node's part of a ledger on PostgreSQL.
 #[derive(Debug)]
 pub struct PostgresStore {
     shared: Arc<Shared>,
+    settings: PostgresSettings,
+    keys: Fingerprints,
     commands: std::sync::Mutex<Option<mpsc::Sender<Waiting>>>,
     lanes: std::sync::Mutex<Vec<JoinHandle<()>>>,
     probe: JoinHandle<()>,
@@ -136,13 +139,15 @@ impl PostgresStore {
         clock: Clock,
         telemetry: Option<Telemetry>,
     ) -> Result<Self, OpenError> {
-        prepare(settings, &keys.into(), &rules, &clock).await?;
+        let keys = keys.into();
+        prepare(settings, &keys, &rules, &clock).await?;
         let (writers, readers) = (connect::writers(settings)?, connect::readers(settings)?);
         let gauges = Gauges::default();
         let runtime = Handle::current();
         let shared = Arc::new(Shared { writers, readers, runtime, rules, clock, gauges, telemetry });
-        let (head, writable) =
+        let (head, home, writable) =
             reads::head(&shared).await.map_err(|fault| OpenError::Unusable(fault.to_string()))?;
+        shared.gauges.home.store(home, Ordering::Relaxed);
         shared.saw(&head);
         shared.gauges.ready.store(writable, Ordering::Relaxed);
         let (commands, queue) = mpsc::channel(QUEUE);
@@ -153,6 +158,8 @@ impl PostgresStore {
         let node = shared.clock.uuid().map_err(|error| OpenError::Unusable(error.to_string()))?;
         Ok(Self {
             node,
+            settings: settings.clone(),
+            keys,
             heard: Mutex::default(),
             commands: std::sync::Mutex::new(Some(commands)),
             lanes: std::sync::Mutex::new(lanes),
@@ -240,9 +247,7 @@ async fn prepare(
     let timeout_ms = settings.statement_timeout_ms;
     let mut owner = connect::connect(owner_url(settings), 0).await?;
     migrate::apply(&mut owner).await?;
-    if settings.migration_url.is_some()
-        && let Some(role) = connect::user_of(&settings.url)?
-    {
+    if let Some(role) = migrate::serving_role(settings)? {
         migrate::grant(&mut owner, &role).await?;
     }
     drop(owner);
@@ -254,57 +259,7 @@ async fn prepare(
              database.url a role of its own"
         );
     }
-    settle_properties(&serving, keys, rules, clock).await
-}
-
-/// Writes what the ledger is when it is made; refuses to serve it as something else later.
-async fn settle_properties(
-    connection: &Object,
-    keys: &Fingerprints,
-    rules: &Rules,
-    clock: &Clock,
-) -> Result<(), OpenError> {
-    let is_moving = connection
-        .query_opt("SELECT 1 FROM properties WHERE name = $1", &[&journal::MIGRATION])
-        .await
-        .map_err(|error| OpenError::Unusable(describe(&error)))?;
-    if is_moving.is_some() {
-        return Err(OpenError::Unusable(MOVING.into()));
-    }
-    let ledger = clock.uuid().map_err(|error| OpenError::Unusable(error.to_string()))?;
-    // One statement: of nodes that make the ledger at the same moment one writes all of it, and the others read that.
-    let insert = "INSERT INTO properties (name, value) VALUES ('key_fingerprint', $1), ('made_at', $2), ('mode', $3), \
-                  ('ledger_id', $4) ON CONFLICT (name) DO NOTHING";
-    let (fingerprint, made_at) = (keys.newest().to_string(), clock.now().as_millis().to_string());
-    connection
-        .execute(insert, &[&fingerprint, &made_at, &rules.mode.name(), &ledger.to_string()])
-        .await
-        .map_err(|error| OpenError::Unusable(describe(&error)))?;
-    let made = KeyFingerprint::parse(&property(connection, "key_fingerprint").await?);
-    let made =
-        made.ok_or_else(|| OpenError::Unusable("the ledger's key_fingerprint is not readable".into()))?;
-    if !keys.has(made) {
-        return Err(OpenError::Key { made, given: keys.newest() });
-    }
-    if made != keys.newest() {
-        // The keys were rotated: the ledger follows, so that no node with an older file opens it.
-        let sql = "UPDATE properties SET value = $2 WHERE name = 'key_fingerprint' AND value = $1";
-        connection
-            .execute(sql, &[&made.to_string(), &fingerprint])
-            .await
-            .map_err(|error| OpenError::Unusable(describe(&error)))?;
-    }
-    match Mode::from_name(&property(connection, "mode").await?) {
-        Some(made) if made == rules.mode => Ok(()),
-        Some(made) => Err(OpenError::Mode { made, asked: rules.mode }),
-        None => Err(OpenError::Unusable("the ledger's mode is not readable".into())),
-    }
-}
-
-async fn property(connection: &Object, name: &str) -> Result<String, OpenError> {
-    let unusable = |error: tokio_postgres::Error| OpenError::Unusable(describe(&error));
-    let sql = "SELECT value FROM properties WHERE name = $1";
-    connection.query_one(sql, &[&name]).await.map_err(unusable)?.try_get(0).map_err(unusable)
+    properties::settle(&serving, keys, rules, clock).await
 }
 
 /// Asks the database again and again whether it can be used, and where the journal ends.
@@ -315,7 +270,8 @@ async fn probe(shared: Arc<Shared>) {
         ticks.tick().await;
         let was_ready = shared.gauges.ready.load(Ordering::Relaxed);
         let is_ready = match reads::head(&shared).await {
-            Ok((head, writable)) => {
+            Ok((head, home, writable)) => {
+                shared.found(home);
                 shared.saw(&head);
                 if !writable {
                     // Connected to a leader that was; the next connections find the one that is.
@@ -444,6 +400,10 @@ impl Store for PostgresStore {
         })
     }
 
+    fn begin_anew(&self, by: SessionId) -> Answer<'_, Result<(), String>> {
+        Self::read(reset::begin_anew(&self.shared, &self.settings, &self.keys, by))
+    }
+
     fn status(&self) -> Status {
         let gauges = &self.shared.gauges;
         Status {
@@ -484,10 +444,19 @@ impl Shared {
         self.clock.not_before(head.at);
         self.gauges.saw(head);
     }
+
+    /// Takes note of which table tells where the journal ends.
+    fn found(&self, home: Oid) {
+        if self.gauges.home.swap(home, Ordering::Relaxed) != home {
+            tracing::warn!("an empty ledger has taken the place of the one that was served");
+            self.gauges.sequence.store(0, Ordering::Relaxed);
+            self.gauges.blocks.store(0, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Gauges {
-    /// Another node may have been further already: figures only grow.
+    /// Another node may have been further already: figures of one ledger only grow.
     fn saw(&self, head: &Committed) {
         self.sequence.fetch_max(u64::try_from(head.last_transaction).unwrap_or_default(), Ordering::Relaxed);
         self.blocks.fetch_max(u64::try_from(head.block).unwrap_or_default(), Ordering::Relaxed);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Object;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{Oid, ToSql};
 use uuid::Uuid;
 
 use super::fault::Fault;
@@ -246,13 +246,14 @@ pub(super) async fn events(
     Ok(cut(found.iter().map(rows::event).collect::<Result<_, _>>()?, page.limit))
 }
 
-/// Where the journal ends, and whether the server takes writes. Asked also while the database is away.
-pub(super) async fn head(shared: &Shared) -> Result<(super::save::Committed, bool), Fault> {
+/// Where the journal ends, in which table that is told, and whether the server takes writes. Asked also while the database is
+/// away.
+pub(super) async fn head(shared: &Shared) -> Result<(super::save::Committed, Oid, bool), Fault> {
     let asked = tokio::time::timeout(PATIENCE, query_again(shared, statements::HEAD, &[]));
     let found = asked.await.map_err(|_| Fault::Transient("the database did not answer in time".into()))??;
     let row = found.first().ok_or_else(|| Fault::Damaged("the chain has no head".into()))?;
-    let is_read_only: bool = get(row, 3)?;
-    Ok((super::save::committed_of(row)?, !is_read_only))
+    let is_read_only: bool = get(row, 4)?;
+    Ok((super::save::committed_of(row)?, get(row, 3)?, !is_read_only))
 }
 
 /// Which ledger it is, and which of its lives.

@@ -263,7 +263,7 @@ fn before_commit(error: tokio_postgres::Error) -> Fault {
 }
 
 /// Of what a COMMIT reports, only a constraint (class 23) or a conflict (class 40) is sure to have rolled back.
-fn at_commit(error: tokio_postgres::Error) -> Fault {
+pub(super) fn at_commit(error: tokio_postgres::Error) -> Fault {
     match error.code().and_then(|state| state.code().get(..2)) {
         Some("23" | "40") => Fault::from(error),
         _ => Fault::Unknown(describe(&error)),

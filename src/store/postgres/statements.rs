@@ -465,7 +465,7 @@ pub(super) const IMPORT_TOKENS: &str = "INSERT INTO spent_tokens (hash, session_
      SELECT * FROM unnest($1::bytea[], $2::uuid[]) ON CONFLICT (hash) DO NOTHING";
 pub(super) const SESSIONS_AFTER: &str =
     concat!("SELECT ", session_columns!(), " FROM sessions s WHERE s.id > $1 ORDER BY s.id LIMIT $2");
-pub(super) const HEAD: &str = "SELECT c.block, c.last_transaction, c.at, \
+pub(super) const HEAD: &str = "SELECT c.block, c.last_transaction, c.at, c.tableoid, \
      pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' FROM chain c";
 /// The block with that number, or the last one before.
 pub(super) const BLOCK: &str = "SELECT no, last_transaction, last_event, at, hash FROM blocks \

@@ -56,7 +56,7 @@ use crate::clock::Clock;
 use crate::ledger::chain::Hash;
 use crate::ledger::{
     Command, Network, Outcome, PaymentId, PaymentState, Record, RecordKey, RecordKind, Rules, SecurityEvent,
-    Session, Timestamp, TokenHash, TransactionId, User, UserId,
+    Session, SessionId, Timestamp, TokenHash, TransactionId, User, UserId,
 };
 
 use crate::telemetry::{Telemetry, Traced};
@@ -278,7 +278,7 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| records::due(connection, kind, until, limit))
     }
 
-    fn begin_anew(&self) -> Answer<'_, bool> {
+    fn begin_anew(&self, _by: SessionId) -> Answer<'_, Result<(), String>> {
         let (answer, answered) = oneshot::channel();
         let earlier = self.shared.anew.lock().unwrap_or_else(PoisonError::into_inner).replace(answer);
         // Of two who ask at once, the earlier one is told that its outcome is not known.
@@ -287,7 +287,7 @@ impl Store for SqliteStore {
             let lost = |_| Err(StoreError::OutcomeUnknown("the writer ended before it answered".into()));
             answered.await.unwrap_or_else(lost)?;
             self.readers.reopen();
-            Ok(true)
+            Ok(Ok(()))
         })
     }
 
