@@ -3,7 +3,8 @@
 //!
 //! **Round trips: two** for a batch of any size (one to lock and load, one to write and commit), three if it holds an
 //! idempotency key that is repeated, or that comes from somebody who may move cash. What must hold: the chain's head is locked last, by a statement that is sent together with the
-//! COMMIT, so that no other node waits for this one's network.
+//! COMMIT, so that no other node waits for this one's network. Where somebody waits for the next batch, its BEGIN goes
+//! along with the COMMIT: each message that is answered by itself wakes the node once more.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use super::fault::Fault;
 use super::load::{self, LoadTime, Wanted};
 use super::pasts::Pasts;
-use super::save::{self, Committed, Loaded};
+use super::save::{self, Committed, Loaded, Then};
 use super::{Shared, connect, statements};
 use crate::ledger::{Command, Mode, Outcome, Reply, SecurityEvent, Timestamp, WorkingSet, decide};
 use crate::telemetry::log_security;
@@ -49,19 +50,36 @@ pub(super) struct Done {
     pub(super) commit: Duration,
 }
 
+/// What a lane keeps from batch to batch.
+#[derive(Default)]
+pub(super) struct Lane {
+    pasts: Pasts,
+    /// A connection whose next transaction has begun.
+    begun: Option<Object>,
+}
+
+impl Lane {
+    /// Ends what was begun for a next batch that does not come yet.
+    pub(super) async fn rest(&mut self) {
+        if let Some(client) = self.begun.take() {
+            roll_back(client).await;
+        }
+    }
+}
+
 /// Runs the commands as one batch. On a fault nothing of it happened, unless it is [`Fault::Unknown`].
-pub(super) async fn run(shared: &Shared, commands: &[Command], pasts: &mut Pasts) -> Result<Done, Fault> {
+pub(super) async fn run(shared: &Shared, commands: &[Command], lane: &mut Lane) -> Result<Done, Fault> {
     let began = Instant::now();
     let is_late = || began.elapsed() >= PATIENCE;
     let wanted = Wanted::by(commands);
     let mut tries = 0_u32;
     loop {
         let batch = shared.clock.uuid().map_err(|error| Fault::Transient(error.to_string()))?;
-        let fault = match Box::pin(attempt(shared, batch, commands, (&wanted, &mut *pasts), began)).await {
+        let fault = match Box::pin(attempt(shared, batch, commands, (&wanted, &mut *lane), began)).await {
             Attempt::Done(done) => return Ok(done),
             Attempt::Lost(decided, told) => match resolve(shared, batch).await {
                 Resolved::Committed(committed) => {
-                    return Ok(finish(shared, *decided, committed, Duration::ZERO, pasts));
+                    return Ok(finish(shared, *decided, committed, Duration::ZERO, &mut lane.pasts));
                 }
                 Resolved::Never => Fault::Transient(told),
                 Resolved::NotKnown => return Err(Fault::Unknown(told)),
@@ -98,16 +116,23 @@ async fn attempt(
     shared: &Shared,
     batch: Uuid,
     commands: &[Command],
-    (wanted, pasts): (&Wanted, &mut Pasts),
+    (wanted, lane): (&Wanted, &mut Lane),
     began: Instant,
 ) -> Attempt {
     let left = || PATIENCE.saturating_sub(began.elapsed());
-    let client = match in_time(left(), connect::take(&shared.writers, &shared.runtime)).await {
-        Ok(Ok(client)) => client,
-        Ok(Err(fault)) | Err(fault) => return Attempt::Failed(fault),
+    let Lane { pasts, begun } = lane;
+    let kept = begun.take().filter(|client| !client.is_closed());
+    let has_begun = kept.is_some();
+    let client = match kept {
+        Some(client) => client,
+        None => match in_time(left(), connect::take(&shared.writers, &shared.runtime)).await {
+            Ok(Ok(client)) => client,
+            Ok(Err(fault)) | Err(fault) => return Attempt::Failed(fault),
+        },
     };
     pasts.over(Object::metrics(&client).created);
     let time = LoadTime {
+        has_begun,
         fixed_ms: given_time(shared),
         duplicate_window_ms: shared.rules.duplicate_window_ms,
         assesses_risk: shared.rules.risk.enabled,
@@ -132,10 +157,14 @@ async fn attempt(
         return Attempt::Done(Done { outcomes, commit: Duration::ZERO });
     }
     let began = Instant::now();
-    let written = in_time(WRITE_LIMIT, Box::pin(save::write(&client, batch, &set, &loaded))).await;
+    let then = if shared.gauges.queued.load(Ordering::Relaxed) > 0 { Then::Begin } else { Then::Rest };
+    let written = in_time(WRITE_LIMIT, Box::pin(save::write(&client, batch, (&set, &loaded), then))).await;
     let decided = Decided { outcomes, set };
     match written {
-        Ok(Ok(committed)) => Attempt::Done(finish(shared, decided, committed, began.elapsed(), pasts)),
+        Ok(Ok(committed)) => {
+            *begun = Some(client).filter(|_| then == Then::Begin);
+            Attempt::Done(finish(shared, decided, committed, began.elapsed(), pasts))
+        }
         Ok(Err(Fault::Unknown(told))) | Err(Fault::Transient(told)) => {
             drop(Object::take(client));
             Attempt::Lost(Box::new(decided), told)

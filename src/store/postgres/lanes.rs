@@ -7,9 +7,8 @@ use std::time::Instant;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::batch::Done;
+use super::batch::{Done, Lane};
 use super::fault::Fault;
-use super::pasts::Pasts;
 use super::{Shared, batch};
 use crate::ledger::{Command, Outcome};
 use crate::store::StoreError;
@@ -27,12 +26,17 @@ pub(super) struct Waiting {
 
 /// Runs batches until every sender is gone and the queue is empty.
 pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
-    let mut pasts = Pasts::default();
+    let mut lane = Lane::default();
     loop {
         let mut waiting = Vec::new();
-        if queue.lock().await.recv_many(&mut waiting, MAX_BATCH).await == 0 {
+        let mut queue = queue.lock().await;
+        if queue.is_empty() {
+            lane.rest().await;
+        }
+        if queue.recv_many(&mut waiting, MAX_BATCH).await == 0 {
             return;
         }
+        drop(queue);
         shared.gauges.taken(waiting.len());
         let (mut commands, mut answers, mut traced) = (Vec::new(), Vec::new(), Vec::new());
         for Waiting { command, answer, traced: by } in waiting {
@@ -41,7 +45,7 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Mutex<mpsc::Receiver<Wai
             traced.push(by);
         }
         if shared.gauges.ready.load(Ordering::Relaxed) {
-            run_halving(&shared, &commands, answers, &traced, &mut pasts).await;
+            run_halving(&shared, &commands, answers, &traced, &mut lane).await;
         } else {
             // What waited for a batch that failed does not wait for as long again.
             for answer in answers {
@@ -58,7 +62,7 @@ async fn run_halving(
     commands: &[Command],
     answers: Vec<oneshot::Sender<Result<Outcome, StoreError>>>,
     traced: &[Option<Traced>],
-    pasts: &mut Pasts,
+    lane: &mut Lane,
 ) {
     let mut answers: Vec<_> = answers.into_iter().map(Some).collect();
     let mut pieces: Vec<Range<usize>> = Vec::new();
@@ -66,7 +70,7 @@ async fn run_halving(
     while let Some(piece) = pieces.pop() {
         let Some(part) = commands.get(piece.clone()) else { continue };
         let began = Instant::now();
-        let results: Vec<Result<Outcome, StoreError>> = match batch::run(shared, part, pasts).await {
+        let results: Vec<Result<Outcome, StoreError>> = match batch::run(shared, part, lane).await {
             Ok(Done { outcomes, commit }) => {
                 if let Some(traces) = shared.telemetry.as_ref().and_then(Telemetry::traces) {
                     let times = BatchTimes { began, ended: Instant::now(), commit, commands: part.len() };

@@ -22,9 +22,6 @@ use crate::ledger::{
     Shown, Timestamp, Transaction, TransactionId, UserId, WorkingSet,
 };
 
-/// Begins a batch's transaction; nothing else of the ledger's is touched before the table of the chain's head. So a reset,
-/// which takes that table from everybody, never meets a batch that holds others.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; LOCK TABLE chain IN ACCESS SHARE MODE";
 /// Where [`statements::LOAD`] tells, after a session and a user, whose is held, how much; the transaction's number; the time;
 /// where the journal ends.
 const HOLDER: usize = SESSION_COLUMNS + USER_COLUMNS;
@@ -137,6 +134,8 @@ pub(super) fn account_id(key: &AccountKey) -> Uuid {
 /// The settings of a load that do not come from its commands.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LoadTime {
+    /// Whether the transaction has begun.
+    pub(super) has_begun: bool,
     /// A test's time; none for the database's.
     pub(super) fixed_ms: Option<i64>,
     /// For how long an equal payment is taken for a repeat.
@@ -185,7 +184,7 @@ pub(super) async fn load(
         recent,
     ) = tokio::join! {
         biased;
-        client.batch_execute(BEGIN),
+        begin(client, time.has_begun),
         query(client, lock_nobody, statements::LOCK_USERS, [&wanted.locked_users, &tokens]),
         query(client, r.is_empty(), statements::LOCK_RECORDS, [&r.kinds, &r.ids, &r.lookup_kinds, &r.lookups]),
         query(client, wallets.is_empty() || !no_payments, statements::LOCK_WALLETS, [wallets]),
@@ -232,6 +231,10 @@ pub(super) async fn load(
     take_recent(needs, &recent?, time, &mut set)?;
     take_given_again(client, &given_again, &needs.cash_by_key(&set.users), &mut set).await?;
     Ok(set)
+}
+
+async fn begin(client: &ClientWrapper, has_begun: bool) -> Result<(), tokio_postgres::Error> {
+    if has_begun { Ok(()) } else { client.batch_execute(statements::BEGIN).await }
 }
 
 /// Takes what [`statements::LOAD`] found; the numbers of transactions whose keys are given again are for the caller.

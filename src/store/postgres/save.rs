@@ -158,6 +158,15 @@ impl Loaded {
     }
 }
 
+/// What the connection is for once the batch is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Nobody waits.
+    Rest,
+    /// The next batch, whose transaction begins.
+    Begin,
+}
+
 /// Writes the difference and commits it.
 ///
 /// A fault that came before the COMMIT was sent, or that the server reported, leaves nothing behind; one that lost the
@@ -165,8 +174,8 @@ impl Loaded {
 pub(super) async fn write(
     client: &ClientWrapper,
     batch: Uuid,
-    set: &WorkingSet,
-    loaded: &Loaded,
+    (set, loaded): (&WorkingSet, &Loaded),
+    then: Then,
 ) -> Result<Option<Committed>, Fault> {
     let columns = Columns::of(set, loaded)?;
     let rows = digest(set);
@@ -214,7 +223,10 @@ pub(super) async fn write(
             [&new.ids, &new.emails, &new.folded, &new.names, &new.hashes, &new.roles, &new.frozen, &new.created, &new.changed, &new.long]),
         run(client, events.ids.is_empty(), statements::ADD_EVENTS,
             [&events.ids, &events.kinds, &events.severities, &events.users, &events.ips, &events.agents, &events.requests, &events.details]),
-        client.batch_execute("COMMIT"),
+        client.batch_execute(match then {
+            Then::Rest => statements::COMMIT,
+            Then::Begin => statements::COMMIT_AND_BEGIN,
+        }),
     };
     // The first statement that the server refused says why nothing was committed.
     let written = [
@@ -262,10 +274,11 @@ fn before_commit(error: tokio_postgres::Error) -> Fault {
     if error.code().is_some() { Fault::from(error) } else { Fault::Unknown(describe(&error)) }
 }
 
-/// Of what a COMMIT reports, only a constraint (class 23) or a conflict (class 40) is sure to have rolled back.
+/// Of what a COMMIT reports, only a constraint (class 23) is sure to have rolled back: a conflict may be the next
+/// transaction's, which begins along with it.
 pub(super) fn at_commit(error: tokio_postgres::Error) -> Fault {
     match error.code().and_then(|state| state.code().get(..2)) {
-        Some("23" | "40") => Fault::from(error),
+        Some("23") => Fault::from(error),
         _ => Fault::Unknown(describe(&error)),
     }
 }
