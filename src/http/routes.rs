@@ -1046,7 +1046,8 @@ pub static ROUTES: &[Route] = &[
                 Tag::Operators,
                 "approveCash",
                 "Let cash through",
-                "For another operator than the one who asked; with too little in the wallet a withdrawal still waits.",
+                "For another operator than the one who asked. While the user is frozen it still waits, and so does a \
+                 withdrawal with too little in the wallet.",
                 &[Success { status: 201, content: Content::Json("Cash"), about: "The movement." }],
             )
         },

@@ -158,6 +158,7 @@ impl Command {
             }
             Action::DecideCash(decide) => {
                 add_caller(&decide.caller, needs);
+                needs.users.push(decide.user);
                 needs.records.push(RecordKey::of::<CashRequest>(decide.transaction.uuid()));
                 needs.add_accounts([decide.user, UserId::CASH], decide.currency);
             }

@@ -116,6 +116,33 @@ fn above_the_amount_a_second_operator_lets_it_through() {
 }
 
 #[test]
+fn cash_of_a_user_who_was_frozen_meanwhile_still_waits() {
+    let server = Server::builder().env("FARTHING_SECURITY_FOUR_EYES_ABOVE", "100").start();
+    let (mut ada, mut cashier) = (server.user("ada"), server.operator("cashier"));
+    let (mut support, mut admin) = (server.operator("support"), server.operator("admin"));
+    let mut wait =
+        |what: &str, key: &str| order(&mut cashier, what, &ada, "150.00", key).expect(202).str("id");
+    let (first, second) = (wait("deposits", "in"), wait("withdrawals", "out"));
+    let mut freeze = |frozen: bool| {
+        let body = json!({"frozen": frozen});
+        support
+            .client
+            .call(&Request::new("PATCH", &format!("/admin/users/{}", ada.id)).json(&body))
+            .expect(200);
+    };
+    freeze(true);
+    let mut decide =
+        |id: &str, what: &str| admin.client.post(&format!("/admin/cash/{id}/{what}"), &json!({}));
+    decide(&first, "approve").problem(403, "account_frozen");
+    decide(&second, "approve").problem(403, "account_frozen");
+    decide(&second, "reject").expect(204);
+    freeze(false);
+    decide(&first, "approve").expect(201);
+    assert_eq!(ada.balance("EUR"), 15_000);
+    server.verify();
+}
+
+#[test]
 fn the_key_of_cash_that_waits_is_used_up_for_every_other_call() {
     let server = Server::builder().env("FARTHING_SECURITY_FOUR_EYES_ABOVE", "100").start();
     let (ada, mut cashier, mut admin) =

@@ -59,6 +59,10 @@ pub(super) fn decide(
     if operator.id == request.asked_by || operator.id == request.user {
         return Err(Refusal::PermissionDenied);
     }
+    // Frozen since it was asked for: it still waits, and may be stopped.
+    if asked.approved && set.users.get(&request.user).is_some_and(|user| user.frozen) {
+        return Err(Refusal::AccountFrozen);
+    }
     if request.decided.is_some() {
         return Err(Refusal::CashRequestDecided);
     }
