@@ -10,7 +10,7 @@ use farthing::ledger::{
 };
 
 use super::random::Random;
-use super::{Dice, GRANT_MINOR, command, make_user, rules};
+use super::{Dice, GRANT_MINOR, command, make_user, rules, stay_logged_in};
 
 const USERS: usize = 5;
 const STEPS: u32 = 20_000;
@@ -203,11 +203,7 @@ impl World {
     }
 
     fn decide(&mut self, action: Action) -> Outcome {
-        // Sessions do not end here; that they do is in the test beside this one.
-        for caller in &self.callers {
-            let session = std::sync::Arc::make_mut(self.set.sessions.get_mut(&caller.session).unwrap());
-            session.access_expires_at = self.set.now.plus_millis(1);
-        }
+        stay_logged_in(&mut self.set, &self.callers);
         let command = command(&mut self.dice, action);
         decide(&rules(), &mut self.set, &command)
     }
