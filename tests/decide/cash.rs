@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use farthing::ledger::{
     AccountKey, Action, Authority, Caller, Capture, Cash, CashDirection, CashRequest, ChangeUser, Currency,
-    DecideCash, FindKey, IdempotencyKey, Memo, Money, Notice, Outcome, Pay, PaymentId, Refusal, Reply, Role,
-    Rules, Shown, Stored, Timestamp, TransactionId, UserId, WorkingSet, decide,
+    DecideCash, FindKey, IdempotencyKey, Memo, Money, Notice, Outcome, Pay, PaymentId, Refusal, Reply, Rules,
+    Shown, Stored, Timestamp, TransactionId, UserId, WorkingSet, decide,
 };
 use uuid::Uuid;
 

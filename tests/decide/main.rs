@@ -16,6 +16,8 @@ mod cash_book;
 mod life;
 mod model;
 mod order;
+mod schedules;
+mod timetable;
 mod world;
 
 use farthing::ledger::{
@@ -84,7 +86,8 @@ fn command(dice: &mut Dice, action: Action) -> Command {
     Command { origin: Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None }, action }
 }
 
-fn make_user(rules: &Rules, set: &mut WorkingSet, dice: &mut Dice, number: usize) -> Caller {
+/// Somebody who makes an account and logs in.
+fn newcomer(dice: &mut Dice, number: usize) -> (Caller, [Action; 2]) {
     let (user, session) = (UserId::new(dice.uuid()), SessionId::new(dice.uuid()));
     let password = PasswordHash::from_phc("*".into()).of_length(true);
     let register = Register {
@@ -106,11 +109,17 @@ fn make_user(rules: &Rules, set: &mut WorkingSet, dice: &mut Dice, number: usize
         lifetime: Lifetime::Refreshed,
         is_new_address: false,
     };
-    for action in [Action::Register(register), Action::OpenSession(open)] {
+    let caller = Caller { user, session, access: tokens.access };
+    (caller, [Action::Register(register), Action::OpenSession(open)])
+}
+
+fn make_user(rules: &Rules, set: &mut WorkingSet, dice: &mut Dice, number: usize) -> Caller {
+    let (caller, actions) = newcomer(dice, number);
+    for action in actions {
         let command = command(dice, action);
         assert!(decide(rules, set, &command).result.is_ok());
     }
-    Caller { user, session, access: tokens.access }
+    caller
 }
 
 /// Sessions do not end where a test is about other things; that they do is in the test of a million commands.
