@@ -1,5 +1,6 @@
 //! Random commands, and what they have made so far.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use farthing::ledger::{
@@ -8,12 +9,25 @@ use farthing::ledger::{
     Expire, Hold, IdempotencyKey, LapseRequest, Lifetime, MakeApiKey, MakeRequest, MakeResetLink, Memo,
     Money, OpenSession, Origin, Outcome, PasswordHash, Pay, PayRequested, PaymentId, PaymentRequestId, Proof,
     RefreshSession, Register, RemoveFactor, Rename, Reply, RequestId, ResetFactor, ResetPassword, Role,
-    RotateApiKey, SessionId, Settle, Settlement, Shown, Stage, TokenHash, TokenPair, Topup, TopupMethod,
-    TransactionId, TransactionKind, UserId,
+    RotateApiKey, SessionId, Settle, Settlement, Shown, Stage, Timestamp, TokenHash, TokenPair, Topup,
+    TopupMethod, TransactionId, TransactionKind, UserId,
 };
 use uuid::Uuid;
 
+use super::beside::{self, Beside};
 use super::random::Random;
+
+/// As what people come.
+const ROLES: [Role; 8] = [
+    Role::Support,
+    Role::Cashier,
+    Role::Customer,
+    Role::Customer,
+    Role::Customer,
+    Role::Customer,
+    Role::Customer,
+    Role::Customer,
+];
 
 /// What the commands are drawn with.
 pub struct Dice(pub Random);
@@ -56,15 +70,34 @@ pub struct World {
     pub payments: Vec<(PaymentId, [UserId; 2])>,
     /// Payments under review, with the request that each pays.
     pub reviews: Vec<(PaymentId, Option<PaymentRequestId>)>,
-    /// Callers who may look at them.
-    pub operators: Vec<Caller>,
-    /// How many were let through, and how many were stopped.
-    pub reviewed: [u32; 2],
-    /// How many later steps of payments were made.
-    pub steps: u32,
+    /// Those of the callers whose sessions count, …
+    pub live: Vec<Caller>,
+    /// … and those of these who work for the operator.
+    pub operators: Vec<(Caller, Role)>,
+    /// API keys, with who made each.
+    pub keys: Vec<(SessionId, Caller)>,
+    /// What was made beside payments.
+    pub beside: Beside,
+    /// About what time it is.
+    pub now: Timestamp,
+    /// How often something came of each kind of command.
+    pub done: BTreeMap<String, u32>,
 }
 
 impl World {
+    /// Somebody whose session counts, if anybody's does; now and then somebody else.
+    fn caller(&self, dice: &mut Dice) -> Option<Caller> {
+        let lately = &self.live[self.live.len().saturating_sub(16)..];
+        dice.pick(lately).filter(|_| dice.below(8) > 0).or_else(|| dice.pick(&self.callers))
+    }
+
+    /// Somebody of one of these roles, or now and then whoever asks.
+    pub fn operator(&self, dice: &mut Dice, roles: &[Role], caller: Caller) -> Caller {
+        let found = self.operators.iter().filter(|(_, role)| roles.contains(role));
+        let found: Vec<Caller> = found.map(|(caller, _)| *caller).collect();
+        dice.pick(&found).filter(|_| dice.below(6) > 0).unwrap_or(caller)
+    }
+
     fn request_of(&self, payment: PaymentId) -> Option<PaymentRequestId> {
         self.reviews.iter().find(|(id, _)| *id == payment).and_then(|(_, request)| *request)
     }
@@ -92,7 +125,7 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
         ip: Some(address(dice.below(6), dice.below(2))),
         user_agent: None,
     };
-    let caller = dice.pick(&world.callers).unwrap_or(Caller {
+    let caller = world.caller(dice).unwrap_or(Caller {
         user: UserId::new(dice.uuid()),
         session: SessionId::new(dice.uuid()),
         access: dice.hash(),
@@ -104,14 +137,14 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
     let money = Money::from_minor(minor, currency).unwrap();
     let user = dice.pick(&world.users).unwrap_or(UserId::HOUSE);
     let tokens = TokenPair { access: dice.hash(), refresh: dice.hash() };
-    let action = match dice.below(100) {
+    let action = match dice.below(125) {
         0..8 => Action::Register(Register {
             user: UserId::new(dice.uuid()),
             grant: TransactionId::new(dice.uuid()),
             email: Email::parse(&format!("User{}@Example.com", dice.below(60))).unwrap(),
             name: (dice.below(2) == 0).then(|| format!("Name {}", dice.below(100))),
             password: password(0),
-            role: if dice.below(8) == 0 { Role::Support } else { Role::Customer },
+            role: dice.pick(&ROLES).unwrap(),
         }),
         8..18 => Action::OpenSession(OpenSession {
             shown: Shown::Nothing,
@@ -137,7 +170,7 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
             let (verified, new) = (password(dice.below(2)), password(dice.below(2)));
             Action::ChangePassword(ChangePassword { shown: Shown::Nothing, caller, verified, new })
         }
-        26 => operation(dice, world, caller, user),
+        26 | 41 | 42 => operation(dice, world, caller, user),
         27 => {
             // Now and then an old one, or one of somebody else's.
             let newest = world.reset_links.last().copied();
@@ -151,7 +184,7 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
             let method = dice.pick(&TopupMethod::ALL).unwrap_or(TopupMethod::Ok);
             Action::Topup(Topup { caller, transaction: TransactionId::new(dice.uuid()), money, method, key })
         }
-        40..43 => {
+        40 => {
             Action::Note(vec![EventDraft::new(EventKind::AuthzFail, Some(user)).with("permission", "test")])
         }
         43..46 => {
@@ -164,6 +197,7 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
         }
         46..62 => settle(dice, world, caller, key),
         62..66 => request(dice, world, caller, money, key),
+        100..125 => beside::command(dice, world, caller, money, key),
         _ => {
             let memo = Memo {
                 description: dice.pick(&["", "lunch", "'; DROP TABLE users; --"]).unwrap_or_default().into(),
@@ -171,7 +205,7 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
                 metadata: dice.pick(&["", "{\"a\":\"b\"}"]).unwrap_or_default().into(),
             };
             let payee = if dice.below(4) == 0 { UserId::HOUSE } else { user };
-            let capture = dice.pick(&[Capture::Automatic, Capture::Automatic, Capture::Manual]).unwrap();
+            let capture = dice.pick(&[Capture::Automatic, Capture::Manual]).unwrap();
             Action::Pay(Pay {
                 caller,
                 payment: PaymentId::new(dice.uuid()),
@@ -190,15 +224,20 @@ pub fn command(dice: &mut Dice, world: &World) -> Command {
 /// What an operator does to a user.
 fn operation(dice: &mut Dice, world: &World, caller: Caller, user: UserId) -> Action {
     let by = authority(dice, caller);
+    // Mostly the same few, so that a factor which was begun is confirmed and removed.
+    let first = world.live.first().filter(|_| dice.below(3) > 0);
+    let with_factor = first.copied().unwrap_or(caller);
     match dice.below(9) {
-        4 => Action::BeginFactor(BeginFactor { caller, seed: format!("seed {}", dice.below(2)) }),
+        4 => {
+            Action::BeginFactor(BeginFactor { caller: with_factor, seed: format!("seed {}", dice.below(2)) })
+        }
         5 => Action::ConfirmFactor(ConfirmFactor {
-            caller,
+            caller: with_factor,
             seed: format!("seed {}", dice.below(2)),
             step: dice.below(20),
             recovery: vec![[1; 32], [2; 32]],
         }),
-        6 => Action::RemoveFactor(RemoveFactor { caller, verified: password(dice.below(2)) }),
+        6 => Action::RemoveFactor(RemoveFactor { caller: with_factor, verified: password(dice.below(2)) }),
         7 => Action::MakeApiKey(MakeApiKey {
             caller,
             id: SessionId::new(dice.uuid()),
@@ -207,14 +246,18 @@ fn operation(dice: &mut Dice, world: &World, caller: Caller, user: UserId) -> Ac
             expires_in_ms: dice.pick(&[None, Some(60_000)]).flatten(),
             shown: shown(dice),
         }),
-        8 => Action::RotateApiKey(RotateApiKey {
-            caller,
-            old: dice.pick(&world.callers).unwrap_or(caller).session,
-            id: SessionId::new(dice.uuid()),
-            token: dice.hash(),
-            overlap_ms: 30_000,
-            shown: shown(dice),
-        }),
+        8 => {
+            let newest = world.keys.last().copied().filter(|_| dice.below(4) > 0);
+            let (old, caller) = newest.unwrap_or((caller.session, caller));
+            Action::RotateApiKey(RotateApiKey {
+                caller,
+                old,
+                id: SessionId::new(dice.uuid()),
+                token: dice.hash(),
+                overlap_ms: 30_000,
+                shown: shown(dice),
+            })
+        }
         0 => Action::EndUserSessions(EndUserSessions { by, user }),
         1 => {
             let role = dice.pick(&[Role::Admin, Role::Support, Role::Customer]);
@@ -226,10 +269,12 @@ fn operation(dice: &mut Dice, world: &World, caller: Caller, user: UserId) -> Ac
     }
 }
 
-/// A payment made lately, so that most of them are at hand.
+/// A payment made lately, so that most of them are at hand; mostly one whose payee is there.
 fn payment(dice: &mut Dice, world: &World) -> PaymentId {
-    let lately = world.payments.len().saturating_sub(30);
-    let payment = dice.pick(&world.payments[lately..]);
+    let lately = &world.payments[world.payments.len().saturating_sub(30)..];
+    let is_there = |(_, [_, to]): &&(PaymentId, [UserId; 2])| world.live.iter().any(|live| live.user == *to);
+    let with_payee: Vec<_> = lately.iter().filter(is_there).copied().collect();
+    let payment = dice.pick(&with_payee).filter(|_| dice.below(4) > 0).or_else(|| dice.pick(lately));
     payment.map_or_else(|| PaymentId::new(dice.uuid()), |(payment, _)| payment)
 }
 
@@ -274,7 +319,7 @@ fn settle(dice: &mut Dice, world: &World, caller: Caller, key: Option<Idempotenc
         let note = dice.pick(&["well", "no"]).unwrap().to_owned();
         let approves = dice.below(2) == 0;
         return Action::Settle(Settle {
-            caller: dice.pick(&world.operators).unwrap_or(caller),
+            caller: world.operator(dice, &[Role::Support, Role::Admin], caller),
             payment,
             request,
             step: TransactionId::new(dice.uuid()),
@@ -292,7 +337,7 @@ fn settle(dice: &mut Dice, world: &World, caller: Caller, key: Option<Idempotenc
     // Mostly somebody who is a party to it, so that something comes of it.
     let sides = world.payments.iter().find(|(id, _)| *id == payment).map(|(_, sides)| *sides);
     let party = sides.map(|[from, to]| if dice.below(5) == 0 { from } else { to });
-    let by_party = world.callers.iter().rev().find(|caller| Some(caller.user) == party).copied();
+    let by_party = world.live.iter().rev().find(|caller| Some(caller.user) == party).copied();
     Action::Settle(Settle {
         caller: by_party.unwrap_or(caller),
         payment,
@@ -318,17 +363,21 @@ fn authority(dice: &mut Dice, caller: Caller) -> Authority {
 }
 
 pub fn learn(world: &mut World, command: &Command, outcome: &Outcome) {
+    beside::learn(&mut world.beside, &command.action, outcome);
+    if outcome.result.is_ok() {
+        *world.done.entry(name_of(&command.action)).or_default() += 1;
+    }
     match (&outcome.result, &command.action) {
         (Ok(Reply::User(user)), Action::Register(_)) => world.users.push(user.id),
         (Ok(Reply::User(user)), Action::MakeResetLink(made)) => {
             world.reset_links.push((user.id, made.secret));
         }
-        (Ok(Reply::Session(session, user)), _) => {
+        (Ok(Reply::Session(session, user)), action) => {
+            if let Action::MakeApiKey(made) = action {
+                world.keys.push((session.id, made.caller));
+            }
             let caller = Caller { user: user.id, session: session.id, access: session.access };
             world.callers.push(caller);
-            if user.role == Role::Support {
-                world.operators.push(caller);
-            }
             world.refresh_tokens.push(session.refresh);
         }
         (Ok(Reply::Transaction(transaction)), _) => {
@@ -347,13 +396,18 @@ pub fn learn(world: &mut World, command: &Command, outcome: &Outcome) {
         }
         (Ok(Reply::Step { step, .. }), _) => {
             world.transactions.push(step.id);
-            match step.kind {
-                TransactionKind::Approval => world.reviewed[0] += 1,
-                TransactionKind::Rejection => world.reviewed[1] += 1,
-                _ => {}
-            }
-            world.steps += 1;
         }
         _ => {}
     }
+}
+
+/// The kind of a command; of a step, and of what is asked about webhooks and deliveries, which.
+fn name_of(action: &Action) -> String {
+    let told = match action {
+        Action::Settle(settle) => format!("{:?}", settle.settlement.step()),
+        Action::Webhook(asked) => format!("Webhook{asked:?}"),
+        Action::Delivery(asked) => format!("Delivery{asked:?}"),
+        other => format!("{other:?}"),
+    };
+    told.chars().take_while(|letter| letter.is_alphanumeric()).collect()
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use farthing::ledger::{
-    Currency, EventKind, MovementType, RecordKey, RecordKind, ResetLink, Role, Severity, Timestamp, UserId,
+    CashRequest, Currency, EventKind, FeedCursor, MovementType, RecordKey, RecordKind, ResetLink, Role,
+    Severity, Timestamp, UserId, WebhookList, lane,
 };
 use farthing::store::oversight::{EventQuery, TransactionQuery, UserQuery};
 use farthing::store::{
@@ -168,8 +169,54 @@ async fn every_record(store: &dyn Store, world: &World, limit: usize) -> String 
         }
     }
     let until = Timestamp::from_millis(1_800_002_000_000);
-    for kind in [kind, RecordKind::Deadline] {
+    let due = [RecordKind::Schedule, RecordKind::Delivery, RecordKind::Replay];
+    for kind in [kind, RecordKind::Deadline].into_iter().chain(due) {
         seen += &format!("{:?}\n", store.due_records(kind, until, limit).await.unwrap());
+    }
+    seen + &beside_payments(store, world, limit).await
+}
+
+/// Cash that waits, schedules, webhooks and their deliveries, with what they keep, in the lists that clients and the courier
+/// see, and by key.
+async fn beside_payments(store: &dyn Store, world: &World, limit: usize) -> String {
+    let mut seen = String::new();
+    let of = |kind, owner, parent| (kind, owner, parent);
+    let some = [world.users.first(), world.users.last(), Some(&UserId::HOUSE)];
+    let mut lists = vec![
+        of(RecordKind::CashRequest, None, Some(CashRequest::WAITING)),
+        of(RecordKind::Webhook, None, None),
+    ];
+    for owner in some.into_iter().flatten().copied().map(Some) {
+        lists.extend(
+            [RecordKind::Schedule, RecordKind::Webhook, RecordKind::Delivery]
+                .map(|kind| of(kind, owner, None)),
+        );
+    }
+    let webhooks = world.beside.webhooks.iter().rev().take(8);
+    lists.extend(webhooks.map(|(webhook, _)| of(RecordKind::Delivery, None, Some(*webhook))));
+    for (kind, owner, parent) in lists {
+        for order in [Order::NewestFirst, Order::OldestFirst] {
+            let mut page = PageRequest { after: None, limit };
+            loop {
+                let found = store.records(RecordQuery { kind, owner, parent, order, page }).await.unwrap();
+                seen.extend(found.rows.iter().map(|(_, record)| format!("{record:?} {}\n", record.value)));
+                page.after = found.next;
+                if page.after.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+    let lists = world.users.iter().map(|user| RecordKey::of::<WebhookList>(user.uuid()));
+    let cash = world.beside.cash.iter().map(|(cash, ..)| RecordKey::of::<CashRequest>(cash.uuid()));
+    for key in lists.chain(cash).chain([FeedCursor::FAN_OUT]) {
+        let found = store.record(key).await.unwrap();
+        seen += &format!("{:?}\n", found.map(|record| record.value.clone()));
+    }
+    for new in world.beside.deliveries.iter().rev().take(20) {
+        let waits =
+            store.record_by_lookup(RecordKind::Delivery, lane(new.webhook, new.object)).await.unwrap();
+        seen += &format!("{waits:?}\n");
     }
     seen
 }
