@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::support::stories::{self, PLOTS, Person, Story};
-use crate::support::{Client, Random, Server, count};
+use crate::support::cast::Cast;
+use crate::support::stories::{ALL_PLOTS, FOUR_EYES, Story};
+use crate::support::{Random, Server, count};
 use crate::world::{Load, World};
 
 const LOAD: Load = Load { clients: 16, attempts: 100_000, goes_on: false };
@@ -44,53 +45,22 @@ fn no_acknowledged_payment_is_lost_and_none_happens_twice() {
     assert!(paid > 0 && unknown > 0, "the kills hit nothing: {paid} paid, {unknown} unknown");
 }
 
-/// Goes on with a story and begins others, until the server is gone: what was begun, the last of it perhaps not over.
-fn tell(
-    mut begun: Vec<Story>,
-    people: &[Person],
-    number: usize,
-    client: &mut Client,
-    random: &mut Random,
-) -> Vec<Story> {
-    loop {
-        if begun.last().is_none_or(Story::is_over) {
-            let (payer, payee) = (&people[number], &people[(number + 1) % people.len()]);
-            let plot = PLOTS[random.below(PLOTS.len())];
-            begun.push(Story::new(format!("{number}/{}", begun.len()), plot, payer, payee));
-        }
-        let story = begun.last_mut().unwrap();
-        let Ok(answer) = client.send(&story.next()) else { return begun };
-        if !story.take(&answer) {
-            return begun;
-        }
-        if random.one_in(4) {
-            story.check_again(client);
-        }
-    }
-}
-
 #[test]
-fn no_step_of_a_payment_is_lost_and_none_happens_twice() {
+fn no_step_of_a_payment_or_of_cash_is_lost_and_none_happens_twice() {
     let mut random = Random::new(Random::seed_of_this_run());
-    let mut server = Server::builder().with_lasting_tokens().start();
-    let people = stories::people(&server, 8);
-    let mut told: Vec<Vec<Story>> = people.iter().map(|_| Vec::new()).collect();
+    let mut server = Server::builder().env(FOUR_EYES.0, FOUR_EYES.1).start();
+    let cast = Cast::new(&server, 8);
+    let mut told: Vec<Vec<Story>> = vec![Vec::new(); 8];
     let mut cut = 0;
-    for _ in 0..count(15, 2_000) {
+    for round in 0..count(15, 2_000) {
         let delay = Duration::from_millis(random.between(50, 500));
-        told = std::thread::scope(|scope| {
-            let threads: Vec<_> = told
-                .drain(..)
-                .enumerate()
-                .map(|(number, begun)| {
-                    let (people, mut client) = (&people, server.client());
-                    let mut random = Random::new(random.next());
-                    scope.spawn(move || tell(begun, people, number, &mut client, &mut random))
-                })
-                .collect();
+        if round % 3 == 2 {
+            // The worker has much to release when it is killed.
+            cast.let_holds_lapse(&server);
+        }
+        cast.tell_while(&[server.address()], &ALL_PLOTS, &mut told, &mut random, |_| {
             std::thread::sleep(delay);
             server.signal("KILL");
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         server.wait(Duration::from_secs(10)).expect("killed");
         server.start_again();
@@ -104,19 +74,9 @@ fn no_step_of_a_payment_is_lost_and_none_happens_twice() {
             }
         }
     }
-    let mut client = server.client();
-    for story in told.iter_mut().filter_map(|stories| stories.last_mut()) {
-        while !story.is_over() {
-            let answer = client.call(&story.next());
-            assert!(story.take(&answer), "{answer}");
-        }
-    }
-    let all = told.concat();
-    for story in &all {
-        story.audit(&mut client);
-    }
-    stories::audit_balances(&server, &people, &all);
+    cast.finish(&server, &mut told);
     server.verify();
-    println!("{} stories told to their end, {cut} of them cut off by a kill", all.len());
-    assert!(all.len() > people.len() && cut > 0, "the kills hit nothing");
+    let of = |plot| told.iter().flatten().filter(|story| story.plot == plot).count();
+    println!("{:?} stories told to their end, {cut} of them cut off by a kill", ALL_PLOTS.map(of));
+    assert!(ALL_PLOTS.map(of).iter().all(|many| *many > 0) && cut > 0, "the kills hit nothing");
 }

@@ -1,22 +1,27 @@
-//! Connections cut around the COMMIT; PostgreSQL, one of its backends, and a node killed under load.
+//! Connections cut around the COMMIT; PostgreSQL, one of its backends, and a node killed, while payments, cash and schedules go on
+//! in steps.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde_json::json;
-
-use crate::book::{Book, pay_while};
+use crate::support::cast::Cast;
 use crate::support::postgres::{Postgres, Stop};
 use crate::support::proxy::Proxy;
-use crate::support::{Random, Request, Server, User, count, until};
+use crate::support::stories::{ALL_PLOTS, FOUR_EYES, Story};
+use crate::support::{Random, Request, Server, count, until};
 
-/// Sixteen users, each with enough for the longest run.
-fn users(server: &Server) -> Vec<User> {
-    let rich = |number: usize| {
-        let mut user = server.user(&format!("payer{number}"));
-        user.client.post("/topup", &json!({"amount": "1000000", "currency": "USD"})).expect(201);
-        user
-    };
-    (0..16).map(rich).collect()
+/// As many people as tell stories at once.
+const PEOPLE: usize = 8;
+
+fn nothing_told() -> Vec<Vec<Story>> {
+    vec![Vec::new(); PEOPLE]
+}
+
+/// How many stories there are of each plot; of each there must be some.
+fn check_told(told: &[Vec<Story>]) {
+    let of = |plot| told.iter().flatten().filter(|story| story.plot == plot).count();
+    println!("{:?} stories told to their end", ALL_PLOTS.map(of));
+    assert!(ALL_PLOTS.map(of).iter().all(|many| *many > 0), "some plot was never told");
 }
 
 #[test]
@@ -25,21 +30,22 @@ fn a_commit_whose_answer_is_lost_happens_once() {
     let database = Postgres::shared().database();
     let proxy = Proxy::start(Postgres::shared().address(), seed);
     let server = Server::embedded()
-        .with_lasting_tokens()
+        .env(FOUR_EYES.0, FOUR_EYES.1)
         .env("FARTHING_DATABASE_URL", &database.url_at(proxy.address()))
         .env("FARTHING_DATABASE_MIGRATION_URL", &database.migration_url())
         .start();
-    let users = users(&server);
+    let (cast, mut told) = (Cast::new(&server, PEOPLE), nothing_told());
     proxy.cut_one_in(5);
     let wanted = count(200, 10_000);
-    let book = pay_while(&users, &[server.address()], seed, |_| {
+    cast.tell_while(&[server.address()], &ALL_PLOTS, &mut told, &mut Random::new(seed), |_| {
         while proxy.count() < wanted {
             std::thread::sleep(Duration::from_millis(10));
         }
         proxy.cut_one_in(0);
     });
-    println!("{} payments, {:?}, {} faults told", book.acknowledged(), proxy.cuts, book.faults);
-    book.check(&database);
+    cast.finish(&server, &mut told);
+    println!("{:?}", proxy.cuts);
+    check_told(&told);
     server.verify();
 }
 
@@ -50,15 +56,16 @@ fn postgres_and_its_backends_may_be_killed() {
     let database = postgres.database();
     let url = database.url();
     let server = Server::embedded()
-        .with_lasting_tokens()
+        .env(FOUR_EYES.0, FOUR_EYES.1)
         .env("FARTHING_DATABASE_URL", &url)
         .env("FARTHING_DATABASE_MIGRATION_URL", &database.migration_url())
         .start();
-    let users = users(&server);
-    let book = pay_while(&users, &[server.address()], random.next(), |book| {
+    let (cast, mut told) = (Cast::new(&server, PEOPLE), nothing_told());
+    let mut seeds = Random::new(random.next());
+    cast.tell_while(&[server.address()], &ALL_PLOTS, &mut told, &mut seeds, |answered| {
         for round in 0..count(4, 2_000) {
             std::thread::sleep(Duration::from_millis(random.between(100, 500)));
-            // Payments may have gone on once more before it noticed that a backend was killed.
+            // Stories may have gone on once more before it noticed that a backend was killed.
             until("PostgreSQL has recovered", || postgres.accepts());
             match round % 4 {
                 0 => {
@@ -75,7 +82,7 @@ fn postgres_and_its_backends_may_be_killed() {
                     until("the node is not ready", || server.client().get("/readyz").status == 503);
                     server
                         .client()
-                        .call(&Request::get("/me").bearer(&users[0].token))
+                        .call(&Request::get("/me").bearer(&cast.people[0].token))
                         .problem(503, "unavailable");
                     postgres.start();
                 }
@@ -85,12 +92,12 @@ fn postgres_and_its_backends_may_be_killed() {
                 }
             }
             server.wait_until_ready();
-            let before = book.lock().unwrap().acknowledged();
-            until("payments go on", || book.lock().unwrap().acknowledged() > before);
+            let before = answered.load(Ordering::Relaxed);
+            until("stories go on", || answered.load(Ordering::Relaxed) > before);
         }
     });
-    println!("{} payments, {} faults told", book.acknowledged(), book.faults);
-    book.check(&database);
+    cast.finish(&server, &mut told);
+    check_told(&told);
     server.verify();
 }
 
@@ -98,27 +105,26 @@ fn postgres_and_its_backends_may_be_killed() {
 fn a_node_may_be_killed_under_load() {
     let mut random = Random::new(Random::seed_of_this_run());
     let database = Postgres::shared().database();
-    let mut server = Server::embedded().with_lasting_tokens().database(database).start();
-    let other = Server::embedded().with_lasting_tokens().database(server.shared_database().unwrap());
+    let with = |name, value| Server::embedded().env(name, value);
+    let mut server = with(FOUR_EYES.0, FOUR_EYES.1).database(database).start();
+    let other = with(FOUR_EYES.0, FOUR_EYES.1).database(server.shared_database().unwrap());
     let other = other.data(server.data()).start();
-    let users = users(&server);
-    let mut whole = Book::default();
+    let (cast, mut told) = (Cast::new(&server, PEOPLE), nothing_told());
     for _ in 0..count(5, 2_000) {
         let nodes = [server.address(), other.address()];
-        let seed = random.next();
         let delay = Duration::from_millis(random.between(50, 400));
-        let book = pay_while(&users, &nodes, seed, |book| {
-            until("payments are made", || book.lock().unwrap().acknowledged() > 0);
+        let mut seeds = Random::new(random.next());
+        cast.tell_while(&nodes, &ALL_PLOTS, &mut told, &mut seeds, |answered| {
+            until("something is answered", || answered.load(Ordering::Relaxed) > 0);
             std::thread::sleep(delay);
             server.kill();
             // The other node goes on, and answers for what this one left.
-            let before = book.lock().unwrap().acknowledged();
-            until("the other node goes on", || book.lock().unwrap().acknowledged() > before + 16);
+            let before = answered.load(Ordering::Relaxed);
+            until("the other node goes on", || answered.load(Ordering::Relaxed) > before + 16);
         });
-        whole.absorb(book);
         server.start_again();
     }
-    println!("{} payments, {} faults told", whole.acknowledged(), whole.faults);
-    whole.check(other.database().unwrap());
+    cast.finish(&other, &mut told);
+    check_told(&told);
     other.verify();
 }

@@ -12,7 +12,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod book;
 mod faults;
 mod moves;
 mod nodes;

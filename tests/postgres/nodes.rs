@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::support::cast::Cast;
 use crate::support::postgres::Postgres;
 use crate::support::server::Builder;
 use crate::support::stories::{self, PLOTS, Story};
@@ -256,13 +257,11 @@ fn failures_on_one_node_count_on_the_other() {
 #[test]
 fn each_step_of_a_payment_that_both_nodes_are_asked_for_happens_once() {
     let (one, two) = two();
-    let people = stories::people(&one, 6);
+    let cast = Cast::new(&one, 6);
     let told: Vec<Story> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..24)
             .map(|number| {
-                let (payer, payee) = (&people[number % 6], &people[(number + 1) % 6]);
-                let mut story =
-                    Story::new(format!("story {number}"), PLOTS[number % PLOTS.len()], payer, payee);
+                let mut story = cast.story(format!("story {number}"), PLOTS[number % PLOTS.len()], number);
                 let nodes = [&one, &two];
                 scope.spawn(move || {
                     while !story.is_over() {
@@ -288,7 +287,7 @@ fn each_step_of_a_payment_that_both_nodes_are_asked_for_happens_once() {
     for story in &told {
         story.audit(&mut two.client());
     }
-    stories::audit_balances(&two, &people, &told);
+    cast.audit_balances(&two, &[told]);
     one.verify();
 }
 

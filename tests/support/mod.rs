@@ -19,6 +19,7 @@
     reason = "test code: a wrong assumption must stop the test, and no test binary uses all of this"
 )]
 
+pub mod cast;
 mod client;
 pub mod damage;
 pub mod factor;
