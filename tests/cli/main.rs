@@ -10,6 +10,7 @@ mod backup;
 mod bench;
 mod key_file;
 mod listen;
+mod memory;
 mod migrate;
 mod pepper;
 mod proofs;
