@@ -77,7 +77,7 @@ fn export(folder: &Path, args: &[&str]) -> (usize, u64) {
         if read == 0 {
             break;
         }
-        lines += piece[..read].iter().filter(|byte| **byte == b'\n').count();
+        lines += piece[..read].split(|byte| *byte == b'\n').count() - 1;
     }
     assert!(child.wait().unwrap().success());
     (lines, peak)

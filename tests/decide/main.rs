@@ -13,9 +13,11 @@ mod random;
 
 mod cash;
 mod cash_book;
+mod deliveries;
 mod life;
 mod model;
 mod order;
+mod post;
 mod schedules;
 mod timetable;
 mod world;

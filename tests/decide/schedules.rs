@@ -56,8 +56,9 @@ struct World {
 }
 
 fn teller(store: &Arc<MemoryStore>, clock: &Clock, rules: &Rules) -> Teller {
+    let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(store);
     Teller::new(TellerParts {
-        store: Arc::clone(store) as Arc<dyn Store>,
+        store,
         clock: clock.clone(),
         rules: rules.clone(),
         hasher: Hasher::start(1, 1, Pepper::default(), clock.clone()).unwrap(),
