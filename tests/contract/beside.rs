@@ -140,12 +140,15 @@ fn schedule(dice: &mut Dice, world: &World, caller: Caller, payee: UserId, money
             runs: 0,
             last: None,
             end: None,
+            first_due: None,
         };
+        let key = IdempotencyKey::parse(&format!("rent-{}", dice.below(20))).ok();
         return Action::MakeSchedule(MakeSchedule {
             caller,
             id: ScheduleId::new(dice.uuid()),
             due,
             schedule,
+            key: key.filter(|_| dice.below(4) == 0),
         });
     };
     if dice.below(4) == 0 {
@@ -227,7 +230,9 @@ fn delivery(dice: &mut Dice, world: &World, caller: Caller) -> DeliveryCommand {
             let mut to = from.unwrap_or_default();
             to.transaction += 1 + dice.below(4);
             to.notice += dice.below(2);
-            DeliveryCommand::FanOut(FanOut { from, to, deliveries: new_deliveries(dice, world, caller) })
+            let deliveries = new_deliveries(dice, world, caller);
+            let (webhook, _) = beside.webhook(dice, caller);
+            DeliveryCommand::FanOut(FanOut { from, to, webhook, deliveries })
         }
         5..8 => {
             let claim = |new: NewDelivery| {

@@ -21,7 +21,7 @@ use super::random::Random;
 const ROLES: [Role; 8] = [
     Role::Support,
     Role::Cashier,
-    Role::Customer,
+    Role::Admin,
     Role::Customer,
     Role::Customer,
     Role::Customer,

@@ -213,6 +213,11 @@ impl World {
         if count == 0 {
             return "yes";
         }
+        // A courier that knows no webhook hands nothing out.
+        let of_webhooks = |record: &&std::sync::Arc<Record>| record.key.kind == RecordKind::Webhook;
+        let Some(webhook) = self.set.records.values().find(of_webhooks).map(|record| record.key.id) else {
+            return "yes";
+        };
         let mut deliveries = Vec::new();
         for told in &feed[from..from + count] {
             for webhook in self.takers(&told.event) {
@@ -229,7 +234,8 @@ impl World {
         }
         let ids = deliveries.iter().map(|new| new.id).collect();
         let position = |events: usize| events.checked_sub(1).map(|last| feed[last].position);
-        let fan_out = FanOut { from: position(from), to: position(from + count).unwrap(), deliveries };
+        let fan_out =
+            FanOut { from: position(from), to: position(from + count).unwrap(), webhook, deliveries };
         let handed = self.sum().handed;
         let expected = if handed == from { "yes" } else { "overtaken" };
         let what = What::Handed { events: count, ids };

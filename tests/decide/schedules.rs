@@ -137,9 +137,10 @@ impl World {
             at: Timestamp::from_millis(at),
             rule: (days > 1).then(|| format!("FREQ=DAILY;COUNT={days}")),
             missed,
+            key: None,
         };
         let origin = command(&mut self.dice, Action::Note(Vec::new())).origin;
-        let made = self.tellers[0].make_schedule(&who, origin, new).await;
+        let made = self.tellers[0].make_schedule(&who, origin, new).await.map(|(record, _)| record);
         let expected = match (sum.is_frozen(owner), payee == owner) {
             (true, _) => "frozen",
             (false, true) => "self",

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::fault::Fault;
 use super::load::{self, LoadTime, Wanted};
 use super::pasts::Pasts;
-use super::save::{self, Committed, Loaded, Then};
+use super::save::{self, Committed, Loaded};
 use super::{Shared, connect, statements};
 use crate::ledger::{Command, Mode, Outcome, Reply, SecurityEvent, Timestamp, WorkingSet, decide};
 use crate::telemetry::log_security;
@@ -36,6 +36,17 @@ const ROLLBACK_LIMIT: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE_MS: u64 = 200;
 /// How often a batch may lose a race for a unique name before a command is suspected.
 const RACES: u32 = 8;
+
+macro_rules! begin {
+    () => {
+        "BEGIN ISOLATION LEVEL READ COMMITTED; LOCK TABLE chain IN ACCESS SHARE MODE"
+    };
+}
+
+/// Begins a batch's transaction; nothing else of the ledger's is touched before the table of the chain's head. So a reset,
+/// which takes that table from everybody, never meets a batch that holds others.
+pub(super) const BEGIN: &str = begin!();
+const COMMIT_AND_BEGIN: &str = concat!("COMMIT; ", begin!());
 
 /// What a batch decided, before it is known whether it was committed.
 struct Decided {
@@ -157,12 +168,13 @@ async fn attempt(
         return Attempt::Done(Done { outcomes, commit: Duration::ZERO });
     }
     let began = Instant::now();
-    let then = if shared.gauges.queued.load(Ordering::Relaxed) > 0 { Then::Begin } else { Then::Rest };
-    let written = in_time(WRITE_LIMIT, Box::pin(save::write(&client, batch, (&set, &loaded), then))).await;
+    let somebody_waits = shared.gauges.queued.load(Ordering::Relaxed) > 0;
+    let commit = if somebody_waits { COMMIT_AND_BEGIN } else { "COMMIT" };
+    let written = in_time(WRITE_LIMIT, Box::pin(save::write(&client, batch, (&set, &loaded), commit))).await;
     let decided = Decided { outcomes, set };
     match written {
         Ok(Ok(committed)) => {
-            *begun = Some(client).filter(|_| then == Then::Begin);
+            *begun = Some(client).filter(|_| somebody_waits);
             Attempt::Done(finish(shared, decided, committed, began.elapsed(), pasts))
         }
         Ok(Err(Fault::Unknown(told))) | Err(Fault::Transient(told)) => {

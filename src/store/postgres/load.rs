@@ -11,6 +11,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::batch::BEGIN;
 use super::fault::Fault;
 use super::pasts::{Pasts, Way};
 use super::records;
@@ -234,7 +235,7 @@ pub(super) async fn load(
 }
 
 async fn begin(client: &ClientWrapper, has_begun: bool) -> Result<(), tokio_postgres::Error> {
-    if has_begun { Ok(()) } else { client.batch_execute(statements::BEGIN).await }
+    if has_begun { Ok(()) } else { client.batch_execute(BEGIN).await }
 }
 
 /// Takes what [`statements::LOAD`] found; the numbers of transactions whose keys are given again are for the caller.

@@ -158,16 +158,7 @@ impl Loaded {
     }
 }
 
-/// What the connection is for once the batch is committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Then {
-    /// Nobody waits.
-    Rest,
-    /// The next batch, whose transaction begins.
-    Begin,
-}
-
-/// Writes the difference and commits it.
+/// Writes the difference and commits it, by that statement.
 ///
 /// A fault that came before the COMMIT was sent, or that the server reported, leaves nothing behind; one that lost the
 /// answer is [`Fault::Unknown`].
@@ -175,7 +166,7 @@ pub(super) async fn write(
     client: &ClientWrapper,
     batch: Uuid,
     (set, loaded): (&WorkingSet, &Loaded),
-    then: Then,
+    commit: &str,
 ) -> Result<Option<Committed>, Fault> {
     let columns = Columns::of(set, loaded)?;
     let rows = digest(set);
@@ -223,10 +214,7 @@ pub(super) async fn write(
             [&new.ids, &new.emails, &new.folded, &new.names, &new.hashes, &new.roles, &new.frozen, &new.created, &new.changed, &new.long]),
         run(client, events.ids.is_empty(), statements::ADD_EVENTS,
             [&events.ids, &events.kinds, &events.severities, &events.users, &events.ips, &events.agents, &events.requests, &events.details]),
-        client.batch_execute(match then {
-            Then::Rest => statements::COMMIT,
-            Then::Begin => statements::COMMIT_AND_BEGIN,
-        }),
+        client.batch_execute(commit),
     };
     // The first statement that the server refused says why nothing was committed.
     let written = [

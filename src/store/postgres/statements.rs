@@ -91,24 +91,12 @@ macro_rules! record_arrays {
     };
 }
 
-macro_rules! begin {
-    () => {
-        "BEGIN ISOLATION LEVEL READ COMMITTED; LOCK TABLE chain IN ACCESS SHARE MODE"
-    };
-}
-
 /// The database's time in milliseconds, or the one given.
 macro_rules! now_ms {
     () => {
         "coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
     };
 }
-
-/// Begins a batch's transaction; nothing else of the ledger's is touched before the table of the chain's head. So a reset,
-/// which takes that table from everybody, never meets a batch that holds others.
-pub(super) const BEGIN: &str = begin!();
-pub(super) const COMMIT: &str = "COMMIT";
-pub(super) const COMMIT_AND_BEGIN: &str = concat!("COMMIT; ", begin!());
 
 // Load. The first takes the locks in the order of ids; whatever follows sees what earlier batches committed.
 pub(super) const LOCK_USERS: &str = "SELECT u.id FROM users u WHERE u.id IN ( \
