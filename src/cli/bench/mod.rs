@@ -34,8 +34,8 @@ use server::{Folder, Server};
 use steps::{Step, Steps};
 use webhooks::Endpoints;
 
-/// How long to run before anything counts.
-const WARM_UP: Duration = Duration::from_secs(1);
+/// How long to run before anything counts: until the servers have seen most of those who pay.
+const WARM_UP: Duration = Duration::from_secs(3);
 /// Pages of the long history that are asked for at random.
 const PAGES: usize = 1_000;
 
