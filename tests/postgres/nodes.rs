@@ -74,6 +74,26 @@ fn a_hundred_identical_requests_pay_once() {
 }
 
 #[test]
+fn no_transaction_stays_open_while_nobody_asks() {
+    let server = Server::embedded().database(Postgres::shared().database());
+    let node = server.env("FARTHING_DATABASE_WRITERS", "3").start();
+    let (database, ada) = (node.shared_database().unwrap(), node.user("ada"));
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                AND state = 'idle in transaction' AND state_change < clock_timestamp() - interval '1 second'";
+    for round in 0..5 {
+        let pay = |number| {
+            let request = Request::post("/payment", &json!({"amount": "0.01", "currency": "USD"}));
+            request.bearer(&ada.token).key(&format!("{round} {number}"))
+        };
+        let asked: Vec<Request> = (0..24).map(pay).collect();
+        let answers = at_once([&node, &node], &asked);
+        assert!(answers.iter().all(|answer| answer.status == 201), "{answers:?}");
+        std::thread::sleep(std::time::Duration::from_millis(1_300));
+        assert_eq!(database.query(open).unwrap(), "0");
+    }
+}
+
+#[test]
 fn nobody_spends_on_two_nodes_what_they_have_once() {
     let (one, two) = two();
     let ada = one.user("ada");

@@ -29,10 +29,15 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Mutex<mpsc::Receiver<Wai
     let mut lane = Lane::default();
     loop {
         let mut waiting = Vec::new();
-        let mut queue = queue.lock().await;
-        if queue.is_empty() {
-            lane.rest().await;
-        }
+        let mut queue = match queue.try_lock() {
+            Ok(queue) if !queue.is_empty() => queue,
+            // Nobody is there, or another lane waits for whoever comes.
+            other => {
+                drop(other);
+                lane.rest().await;
+                queue.lock().await
+            }
+        };
         if queue.recv_many(&mut waiting, MAX_BATCH).await == 0 {
             return;
         }
