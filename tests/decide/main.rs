@@ -84,6 +84,19 @@ fn rules() -> Rules {
     }
 }
 
+/// Runs a test with these seeds and with a fresh one, all at the same time.
+fn with_seeds(seeds: &[u64], run: impl Fn(u64) + Sync) {
+    let (fresh, run) = (Random::seed_of_this_run(), &run);
+    std::thread::scope(|scope| {
+        for seed in seeds.iter().copied().chain([fresh]) {
+            scope.spawn(move || {
+                println!("seed {seed}");
+                run(seed);
+            });
+        }
+    });
+}
+
 fn command(dice: &mut Dice, action: Action) -> Command {
     Command { origin: Origin { request: RequestId::new(dice.uuid()), ip: None, user_agent: None }, action }
 }
