@@ -55,8 +55,8 @@ use crate::auth::seal::{SealFault, Sealer};
 use crate::auth::throttle::{Limited, Throttle};
 use crate::clock::{Clock, RandomError};
 use crate::ledger::{
-    Action, Command, EventDraft, EventKind, Origin, Outcome, Refusal, Reply, RequestId, Rules, Timestamp,
-    User,
+    Action, Command, EventDraft, EventKind, Origin, Outcome, Record, Refusal, Reply, RequestId, Rules,
+    Timestamp, User,
 };
 use crate::store::{Status, Store, StoreError};
 use crate::webhook::TargetRules;
@@ -299,6 +299,13 @@ impl Teller {
 /// The decision answers each command with its own kind of reply; another is a bug of ours, told as a fault.
 fn unexpected(reply: &Reply) -> TellerError {
     TellerError::Store(StoreError::Damaged(format!("unexpected reply {reply:?}")))
+}
+
+fn expect_record(reply: Reply) -> Result<Arc<Record>, TellerError> {
+    match reply {
+        Reply::Record(record) => Ok(record),
+        other => Err(unexpected(&other)),
+    }
 }
 
 fn expect_user(reply: Reply) -> Result<Arc<User>, TellerError> {

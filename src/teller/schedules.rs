@@ -10,11 +10,11 @@ use sha2::{Digest, Sha256};
 
 use crate::ledger::{
     Action, EndSchedule, IdempotencyKey, MakeSchedule, Memo, Missed, Money, Origin, PaymentId, Record,
-    RecordKey, Reply, RunSchedule, Schedule, ScheduleId, Stored, Timestamp,
+    RecordKey, RunSchedule, Schedule, ScheduleId, Stored, Timestamp,
 };
 use crate::store::{Order, Page, PageRequest, RecordQuery, StoreError};
 
-use super::{Identity, Recipient, Teller, TellerError, unexpected};
+use super::{Identity, Recipient, Teller, TellerError, expect_record};
 
 /// The most runs that a rule may have; it ends with the last of them.
 const MAX_RUNS: usize = 10_000;
@@ -178,10 +178,8 @@ impl Teller {
         };
         let id = ScheduleId::new(self.clock.uuid()?);
         let make = MakeSchedule { caller: who.caller, id, due, schedule, key };
-        match self.execute(origin, Action::MakeSchedule(make)).await? {
-            (Reply::Record(record), replayed) => Ok((record, replayed)),
-            (other, _) => Err(unexpected(&other)),
-        }
+        let (reply, replayed) = self.execute(origin, Action::MakeSchedule(make)).await?;
+        Ok((expect_record(reply)?, replayed))
     }
 
     async fn has_made_schedule(
@@ -205,10 +203,7 @@ impl Teller {
         schedule: ScheduleId,
     ) -> Result<Arc<Record>, TellerError> {
         let end = EndSchedule { caller: who.caller, schedule };
-        match self.execute(origin, Action::EndSchedule(end)).await? {
-            (Reply::Record(record), _) => Ok(record),
-            (other, _) => Err(unexpected(&other)),
-        }
+        expect_record(self.execute(origin, Action::EndSchedule(end)).await?.0)
     }
 
     /// The caller's own schedules, newest first.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Identity, Teller, TellerError, unexpected};
+use super::{Identity, Teller, TellerError, expect_record, unexpected};
 use crate::auth::permission::Permission;
 use crate::auth::seal::{self, SecretKind};
 use crate::ledger::{
@@ -322,11 +322,4 @@ fn passes(record: &Record, filter: DeliveryFilter) -> bool {
     let Some(delivery) = record.read::<Delivery>() else { return false };
     filter.state.is_none_or(|state| delivery.state == state)
         && filter.kind.is_none_or(|kind| delivery.name == kind.name())
-}
-
-fn expect_record(reply: Reply) -> Result<Arc<Record>, TellerError> {
-    match reply {
-        Reply::Record(record) => Ok(record),
-        other => Err(unexpected(&other)),
-    }
 }

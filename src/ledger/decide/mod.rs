@@ -172,3 +172,8 @@ fn caller_user(set: &WorkingSet, caller: &Caller) -> Result<Arc<User>, Refusal> 
     check_session(session, caller, set.now)?;
     set.users.get(&caller.user).cloned().ok_or(Refusal::TokenInvalid)
 }
+
+/// Whoever may move money: not while they are frozen.
+fn active(user: Arc<User>) -> Result<Arc<User>, Refusal> {
+    if user.frozen { Err(Refusal::AccountFrozen) } else { Ok(user) }
+}

@@ -13,7 +13,7 @@ use super::super::{
 };
 use super::factors::Asked;
 use super::payments::{answered, check_payment, replay, stands_for_no_cash, write_payment};
-use super::{Outcome, Reply, caller_user, caller_with};
+use super::{Outcome, Reply, active, caller_user, caller_with};
 
 pub(super) fn make(
     rules: &Rules,
@@ -124,10 +124,6 @@ pub(super) fn reopen(
         put(set, command, EventType::RequestReopened, (id, request), to)?;
     }
     Ok(())
-}
-
-fn active(user: Arc<User>) -> Result<Arc<User>, Refusal> {
-    if user.frozen { Err(Refusal::AccountFrozen) } else { Ok(user) }
 }
 
 /// Writes a request and tells its maker. It is due when its time is over, until that is told.

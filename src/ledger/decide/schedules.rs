@@ -9,7 +9,7 @@ use super::super::{
 };
 use super::factors::Asked;
 use super::payments::{answered, differing, party, stands_for_no_cash, write_payment};
-use super::{Outcome, Reply, caller_user};
+use super::{Outcome, Reply, active, caller_user};
 
 pub(super) fn make(rules: &Rules, set: &mut WorkingSet, command: &Command, make: &MakeSchedule) -> Outcome {
     let owner = match caller_user(set, &make.caller) {
@@ -19,7 +19,7 @@ pub(super) fn make(rules: &Rules, set: &mut WorkingSet, command: &Command, make:
     if let Some(answer) = made_before(set, owner.id, make) {
         return answer;
     }
-    new(rules, set, command, make, &owner).into()
+    new(rules, set, command, make, owner).into()
 }
 
 fn new(
@@ -27,11 +27,9 @@ fn new(
     set: &mut WorkingSet,
     command: &Command,
     make: &MakeSchedule,
-    owner: &User,
+    owner: Arc<User>,
 ) -> Result<Reply, Refusal> {
-    if owner.frozen {
-        return Err(Refusal::AccountFrozen);
-    }
+    let owner = active(owner)?;
     let payee = party(rules, set, make.schedule.payee).ok_or(Refusal::RecipientNotFound)?;
     if payee.id == owner.id {
         return Err(Refusal::SelfPayment);
@@ -48,8 +46,11 @@ fn new(
 /// What the key was answered with, if it was used: the schedule as it was made, whatever became of it since.
 fn made_before(set: &WorkingSet, owner: UserId, make: &MakeSchedule) -> Option<Outcome> {
     let key = make.key.as_ref()?;
-    if answered(set, owner, Some(key)).is_some() || stands_for_no_cash(set, owner, Some(key)).is_err() {
+    if answered(set, owner, Some(key)).is_some() {
         return Some(Refusal::IdempotencyKeyReused { fields: vec!["call"] }.into());
+    }
+    if let Err(refusal) = stands_for_no_cash(set, owner, Some(key)) {
+        return Some(refusal.into());
     }
     let found = set.record_lookups.get(&Schedule::lookup(owner, key))?;
     let (record, schedule) = set.stored::<Schedule>(found.id)?;
@@ -79,7 +80,7 @@ fn differences(first: &Schedule, other: &Schedule) -> Vec<&'static str> {
 }
 
 pub(super) fn end(set: &mut WorkingSet, command: &Command, end: &EndSchedule) -> Result<Reply, Refusal> {
-    let user = active_caller(set, &end.caller)?;
+    let user = active(caller_user(set, &end.caller)?)?;
     let (record, mut schedule) =
         set.stored::<Schedule>(end.schedule.uuid()).ok_or(Refusal::ScheduleNotFound)?;
     if record.filing.owner != user.id {
@@ -182,11 +183,6 @@ fn payment_of(run: &RunSchedule, owner: UserId, schedule: &Schedule) -> Pay {
         capture: Capture::Automatic,
         key: None,
     }
-}
-
-fn active_caller(set: &WorkingSet, caller: &Caller) -> Result<Arc<User>, Refusal> {
-    let user = caller_user(set, caller)?;
-    if user.frozen { Err(Refusal::AccountFrozen) } else { Ok(user) }
 }
 
 fn put(
