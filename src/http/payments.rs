@@ -15,8 +15,8 @@ use super::search;
 use super::spec::Answer;
 use super::views::{PaymentView, RefundView};
 use crate::ledger::{
-    Capture, Hold, IdempotencyKey, Memo, PaymentRequestId, PaymentStatus, Refusal, Settlement, Stage,
-    Transaction,
+    Capture, Hold, IdempotencyKey, Memo, MovementType, PaymentRequestId, PaymentStatus, Refusal, Settlement,
+    Stage, Transaction,
 };
 use crate::store::{Page, PageRequest};
 use crate::telemetry::PaymentOutcome;
@@ -200,10 +200,15 @@ fn outcome(paid: &Result<teller::Answer, TellerError>) -> PaymentOutcome {
 pub(super) async fn list(call: Call) -> Answer {
     let mut query = call.query();
     let page = PageRequest { limit: query.limit(), after: query.after() };
+    let kind = query.word("type").and_then(MovementType::from_name);
     let search = search::read(&mut query);
     let pairs = query.pairs();
     query.finish(())?;
-    let page = call.teller().payments(call.who()?, page, search).await?;
+    let who = call.who()?;
+    let page = match kind {
+        None | Some(MovementType::Payment) => call.teller().payments(who, page, search).await?,
+        Some(_) => Page { rows: Vec::new(), next: None },
+    };
     Ok(show_page(&page, "/payments", &pairs))
 }
 

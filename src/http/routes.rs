@@ -6,7 +6,6 @@ use super::problem::Code;
 use super::search::{self, searched};
 use super::spec::{Access, Content, Doc, Field, Kind, Permission, Route, Success, Tag, Verb};
 use super::statements::{self, FILES, FORMATS};
-use super::transactions::TYPES;
 use super::wallets::METHODS;
 use super::{
     activity, cash, events, payments, requests, sandbox, schedules, sessions, system, transactions, users,
@@ -387,12 +386,13 @@ pub static ROUTES: &[Route] = &[
         access: OWN,
         handler: handler!(payments::list),
         doc: Doc {
-            query: searched![LIMIT, AFTER, search::CURRENCY, search::STATUS, search::DIRECTION,],
+            query: searched![LIMIT, AFTER, search::CURRENCY, search::TYPE, search::STATUS, search::DIRECTION,],
             ..plain(
                 Tag::Payments,
                 "payments",
                 "List your payments",
-                "From either side, newest first; declined ones are listed for their payer alone.",
+                "From either side, newest first; declined ones are listed for their payer alone. It is searched as \
+                 GET /transactions is, and whatever it lists is of type payment.",
                 &[ok(Content::List("Payment"), "A page of payments.")],
             )
         },
@@ -744,14 +744,7 @@ pub static ROUTES: &[Route] = &[
         access: OWN,
         handler: handler!(transactions::list),
         doc: Doc {
-            query: searched![
-                LIMIT,
-                AFTER,
-                search::CURRENCY,
-                Field::optional("type", Kind::OneOf(TYPES), "Only this type."),
-                search::STATUS,
-                search::DIRECTION,
-            ],
+            query: searched![LIMIT, AFTER, search::CURRENCY, search::TYPE, search::STATUS, search::DIRECTION,],
             ..plain(
                 Tag::Wallets,
                 "transactions",

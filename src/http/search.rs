@@ -2,12 +2,13 @@
 
 use super::extract::Query;
 use super::spec::{Field, Kind};
-use super::transactions::STATUSES;
+use super::transactions::{STATUSES, TYPES};
 use crate::ledger::{Money, PaymentStatus};
 use crate::store::HistoryFilter;
 use crate::teller::Search;
 
 pub(crate) const CURRENCY: Field = Field::optional("currency", Kind::Currency, "Only this currency.");
+pub(crate) const TYPE: Field = Field::optional("type", Kind::OneOf(TYPES), "Only this type.");
 pub(crate) const STATUS: Field = Field::optional("status", Kind::OneOf(STATUSES), "Only this status.");
 pub(crate) const FROM: Field = Field::optional("from", Kind::Moment, "At or after this time or date (UTC).");
 pub(crate) const TO: Field =

@@ -124,6 +124,11 @@ impl Checkpoint {
         }
     }
 
+    /// The id of the ledger that it is of.
+    pub fn ledger(&self) -> &str {
+        &self.ledger
+    }
+
     /// Whether it is of that ledger.
     pub fn is_of(&self, ledger: Uuid) -> bool {
         self.ledger == ledger.to_string()

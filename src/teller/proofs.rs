@@ -4,7 +4,8 @@
 //! Nothing of this stands in the way of a payment: the journal's rows are read behind the commits, by a reader. Each
 //! node keeps a file of its own; what one signs holds for all, as they share journal and key. Before anything is
 //! signed, what was signed last must be found in the ledger: a ledger whose tail was cut is not opened. Where a reset puts
-//! another sandbox in the place of this one, on whichever node, the proofs begin anew and what was signed is moved aside.
+//! another sandbox in the place of this one, on whichever node and while this one runs or not, the proofs begin anew and
+//! what was signed is moved aside.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -102,17 +103,15 @@ impl Proofs {
         let ProofSettings { checkpoints, tree, signer, mode } = settings;
         let file = CheckpointFile::new(checkpoints);
         let name = store.name().await?;
-        let keys: Vec<PublicKey> = signer.all().iter().map(|(_, key)| *key).collect();
-        let lines = file.read().map_err(|source| ProofFault::File { path: file.path().into(), source })?;
-        let mut written: Option<Checkpoint> = None;
-        for (number, line) in lines {
-            let checked = line.and_then(|checkpoint| checkpoint.check(&keys).map(|()| checkpoint));
-            let checkpoint = checked.map_err(|fault| {
-                ProofFault::Contradiction(format!("line {number} of {}: {fault}", file.path().display()))
-            })?;
-            if written.as_ref().is_none_or(|last| order(last) <= order(&checkpoint)) {
-                written = Some(checkpoint);
-            }
+        let mut written = last_signed(&file, &signer)?;
+        if let Some(other) = written.as_ref().filter(|last| mode == Mode::Sandbox && !last.is_of(name.ledger))
+        {
+            move_aside(&file, other.ledger())?;
+            tracing::warn!(
+                "the checkpoints of another sandbox, {}, were moved aside: this one has begun anew",
+                other.ledger()
+            );
+            written = last_signed(&file, &signer)?;
         }
         if let Some(last) = &written {
             let head = store.head(Some(last.blocks())).await?;
@@ -225,9 +224,7 @@ impl Proofs {
         if self.mode != Mode::Sandbox {
             return Err(ProofFault::Contradiction("this is not the ledger that was signed any more".into()));
         }
-        let path = self.file.path();
-        let failed = |source| ProofFault::File { path: path.into(), source };
-        self.file.move_aside(&state.name.ledger.to_string()).map_err(failed)?;
+        move_aside(&self.file, &state.name.ledger.to_string())?;
         *state = State { name, tree: None, kept_tiles: 0, written: None };
         let mut status = self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *status = ProofStatus::default();
@@ -321,6 +318,27 @@ impl From<ProofFault> for TellerError {
             other => Self::Store(StoreError::Damaged(other.to_string())),
         }
     }
+}
+
+/// What was signed last, as far as the file tells; every line must be by these keys.
+fn last_signed(file: &CheckpointFile, signer: &Signer) -> Result<Option<Checkpoint>, ProofFault> {
+    let keys: Vec<PublicKey> = signer.all().iter().map(|(_, key)| *key).collect();
+    let lines = file.read().map_err(|source| ProofFault::File { path: file.path().into(), source })?;
+    let mut written: Option<Checkpoint> = None;
+    for (number, line) in lines {
+        let checked = line.and_then(|checkpoint| checkpoint.check(&keys).map(|()| checkpoint));
+        let checkpoint = checked.map_err(|fault| {
+            ProofFault::Contradiction(format!("line {number} of {}: {fault}", file.path().display()))
+        })?;
+        if written.as_ref().is_none_or(|last| order(last) <= order(&checkpoint)) {
+            written = Some(checkpoint);
+        }
+    }
+    Ok(written)
+}
+
+fn move_aside(file: &CheckpointFile, ledger: &str) -> Result<(), ProofFault> {
+    file.move_aside(ledger).map_err(|source| ProofFault::File { path: file.path().into(), source })
 }
 
 fn order(checkpoint: &Checkpoint) -> (u64, u64) {

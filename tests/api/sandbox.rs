@@ -1,6 +1,7 @@
 //! `POST /sandbox/clock`, `POST /sandbox/reset`.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -90,6 +91,44 @@ fn a_reset_begins_anew_and_keeps_the_old_ledger_aside() {
     Aside::of(&server, 2, folder.path()).0.verify();
 }
 
+#[test]
+fn whoever_was_down_in_a_reset_starts_with_the_new_ledger() {
+    let mut server = Server::start();
+    server.user("ada").pay(&json!({"amount": "1", "currency": "USD"})).expect(201);
+    // A stop signs what there is.
+    server.terminate();
+    let signed = fs::read_to_string(server.data().join("checkpoints")).unwrap();
+    server.start_again();
+    server.operator("admin").client.post("/sandbox/reset", &json!({})).expect(204);
+    server.kill();
+    // The checkpoints as a node has them that did not see it.
+    for file in asides(&server) {
+        fs::remove_file(file).unwrap();
+    }
+    fs::write(server.data().join("checkpoints"), &signed).unwrap();
+    server.start_again();
+    assert!(server.log().contains("moved aside"), "{}", server.log());
+    let mut again = server.user("ada");
+    assert_eq!(again.balance("USD"), 100_000);
+    let asides = asides(&server);
+    assert_eq!(asides.len(), 1, "{asides:?}");
+    assert_eq!(fs::read_to_string(&asides[0]).unwrap(), signed);
+    server.terminate();
+    let new = fs::read_to_string(server.data().join("checkpoints")).unwrap();
+    assert!(!new.contains(asides[0].extension().unwrap().to_str().unwrap()), "{new}");
+    server.verify();
+}
+
+/// The files of checkpoints that were moved aside.
+fn asides(server: &Server) -> Vec<PathBuf> {
+    let files = fs::read_dir(server.data()).unwrap().map(|file| file.unwrap().path());
+    files
+        .filter(|file| {
+            file.file_stem().is_some_and(|stem| stem == "checkpoints") && file.extension().is_some()
+        })
+        .collect()
+}
+
 /// The ledger that the reset of that number moved aside, for commands.
 struct Aside(Server);
 
@@ -100,7 +139,7 @@ impl Aside {
             return Self(Server::embedded().env("FARTHING_DATABASE_URL", &url).data(folder).stopped());
         }
         let file = server.data().join(format!("farthing-reset-{number}.db"));
-        std::fs::copy(file, folder.join("farthing.db")).unwrap();
+        fs::copy(file, folder.join("farthing.db")).unwrap();
         Self(Server::embedded().data(folder).stopped())
     }
 }

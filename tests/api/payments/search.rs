@@ -48,11 +48,14 @@ fn payments_are_found_by_everything_that_is_known_of_them() {
         ("to=2001-01-01", &[]),
     ];
     for (query, expected) in table {
-        for list in ["payments", "transactions"] {
-            let kind = if list == "transactions" { "type=payment&" } else { "" };
-            let found = ada.list(&format!("/{list}?{kind}{query}"));
-            assert_eq!(amounts(&found), expected, "{list} {query}");
+        for list in ["payments?", "payments?type=payment&", "transactions?type=payment&"] {
+            let found = ada.list(&format!("/{list}{query}"));
+            assert_eq!(amounts(&found), expected, "{list}{query}");
         }
+    }
+    for other in ["topup", "deposit", "withdrawal", "refund", "grant"] {
+        let found = ada.list(&format!("/payments?type={other}"));
+        assert!(found.is_empty(), "whatever is listed is a payment: {found:?}");
     }
     let mut admin = server.operator("admin");
     for query in
@@ -108,6 +111,7 @@ fn what_cannot_be_searched_for_is_named() {
         ("counterparty=somebody", "counterparty"),
         ("metadata_value=4", "metadata_key"),
         ("status=good", "status"),
+        ("type=gift", "type"),
     ] {
         assert_fails(&ada.client.get(&format!("/payments?{query}")), &[field]);
         assert_fails(&ada.client.get(&format!("/transactions?{query}")), &[field]);
