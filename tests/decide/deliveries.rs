@@ -1,18 +1,21 @@
 //! Random webhooks and what is sent to them, by two couriers, against a naive model. After each step what happened was told
 //! once and in its order, and there is one delivery, as the model says it stands, of each event to each webhook that wants it.
 
-use std::collections::BTreeSet;
+mod resend;
+
+use std::collections::{BTreeSet, HashSet};
+use std::mem::{Discriminant, discriminant};
 
 use farthing::ledger::{
     Action, Authority, Caller, Capture, ChangeUser, Claim, Currency, Delivery, DeliveryCommand, EventSource,
-    EventType, FanOut, FeedPosition, Keeper, Memo, Money, NewDelivery, NewSecret, Notice, Outcome, Pay,
-    PaymentId, Record, RecordKey, RecordKind, Redeliver, Refusal, Rename, Reply, Role, Rules, SettleDelivery,
+    EventType, FanOut, FeedPosition, Keeper, Memo, Mode, Money, NewDelivery, NewSecret, Notice, Outcome, Pay,
+    PaymentId, Record, RecordKey, RecordKind, Refusal, Rename, Replay, Reply, Role, Rules, SettleDelivery,
     Shown, Timestamp, TryResult, UserId, Webhook, WebhookCommand, WebhookDraft, WebhookId, WebhookPatch,
     WebhookRules, WebhookState, WorkingSet, decide,
 };
 use uuid::Uuid;
 
-use super::post::{Event, Happened, LEASE, MOST, Post, Sum, WAITS, What};
+use super::post::{Event, Happened, Hook, KINDS, LEASE, MOST, Post, Resending, Sum, WAITS, What};
 use super::random::Random;
 use super::{Dice, command, make_user, rules, stay_logged_in, with_seeds};
 
@@ -32,6 +35,7 @@ fn said(outcome: &Outcome) -> &'static str {
         Err(Refusal::WebhookLimit { .. }) => "too many",
         Err(Refusal::WebhookDisabled) => "disabled",
         Err(Refusal::Overtaken) => "overtaken",
+        Err(Refusal::SandboxOnly) => "sandbox only",
         Err(other) => panic!("{other:?}"),
     }
 }
@@ -53,6 +57,10 @@ struct World {
     begun: [usize; 2],
     /// How many events each courier believes to be handed out.
     couriers: [usize; 2],
+    /// What was sent again last, as a courier knew it before.
+    resent: Option<Resending>,
+    /// Of which kinds of things something came.
+    came: HashSet<Discriminant<What>>,
 }
 
 impl World {
@@ -67,7 +75,8 @@ impl World {
         let promote = Action::ChangeUser(ChangeUser { by, user, role: Some(Role::Admin), frozen: None });
         decide(&rules, &mut set, &command(&mut dice, promote)).result.unwrap();
         let begun = [set.changes.transactions.len(), notices(&set).count()];
-        Self { dice, rules, set, callers, list: Vec::new(), begun, couriers: [0; 2] }
+        let (list, came) = (Vec::new(), HashSet::new());
+        Self { dice, rules, set, callers, list, begun, couriers: [0; 2], resent: None, came }
     }
 
     fn sum(&self) -> Sum {
@@ -85,15 +94,21 @@ impl World {
         let outcome = self.decide(action);
         assert_eq!(said(&outcome), expected, "{what:?}: {outcome:?}");
         if expected == "yes" {
-            let (at, before) = (self.set.now.as_millis(), self.sum().posts);
+            let (at, before, kind) = (self.set.now.as_millis(), self.sum(), discriminant(&what));
+            let is_only_begun = matches!(what, What::Replaying { .. });
             self.list.push(Happened { at, what });
+            let sum = self.sum();
+            let is_same =
+                (&before.events, &before.hooks, &before.posts) == (&sum.events, &sum.hooks, &sum.posts);
+            if is_only_begun || !is_same {
+                self.came.insert(kind);
+            }
             if let Ok(Reply::Claimed(claimed)) = outcome.result {
                 // To be tried are those whose turn has come, and no others.
                 let is_claimed = |post: &&Post| {
-                    let until = post.due.filter(|_| post.state == "pending" && !before.contains(*post));
+                    let until = post.due.filter(|_| post.state == "pending" && !before.posts.contains(*post));
                     until == Some(at + LEASE) || until == Some(at + CLAIM)
                 };
-                let sum = self.sum();
                 let expected: BTreeSet<Uuid> =
                     sum.posts.iter().filter(is_claimed).map(|post| post.id).collect();
                 assert_eq!(claimed.into_iter().collect::<BTreeSet<_>>(), expected);
@@ -110,14 +125,16 @@ impl World {
         let pause = self.dice.pick(&[1, 1, 6_000, 40_000, 70_000]);
         let pause = if self.dice.below(60) == 0 { 31 * 86_400_000 } else { pause };
         self.set.now = self.set.now.plus_millis(pause);
-        match self.dice.below(24) {
+        match self.dice.below(28) {
             0..3 => self.make(),
             3 | 4 => self.change(),
             5..8 => self.happen(),
             8..14 => self.hand_out(),
             14..17 => self.claim(),
             17..22 => self.attempt(),
-            22 => self.again(),
+            22 | 23 => self.again(),
+            24 => self.begin_replay(),
+            25 | 26 => self.go_on_with_replay(),
             _ => {
                 let keys = self.sum().posts.iter().map(|post| RecordKey::of::<Delivery>(post.id)).collect();
                 self.expect(Action::Delivery(DeliveryCommand::Purge(keys)), "yes", What::Purged)
@@ -128,14 +145,14 @@ impl World {
     fn make(&mut self) -> &'static str {
         let caller = self.somebody();
         let owner = if self.dice.below(3) == 0 { UserId::HOUSE } else { caller.user };
-        let (id, events) =
-            (self.dice.uuid(), self.dice.pick(&["*", "payment.*", "user.updated", "webhook.*"]));
+        let (id, secret) = (self.dice.uuid(), self.dice.next());
+        let events = self.dice.pick(&["*", "payment.*", "user.updated", "webhook.*"]);
         let draft = WebhookDraft {
             url: "https://example.com/".into(),
             events: vec![events.into()],
             description: String::new(),
             scheme: "v1".into(),
-            secret: NewSecret { sealed: "sealed".into(), public_key: None },
+            secret: new_secret(secret),
         };
         let sum = self.sum();
         let has = sum.hooks.iter().filter(|hook| hook.owner == owner.uuid() && !hook.deleted).count();
@@ -149,31 +166,37 @@ impl World {
         };
         let create =
             WebhookCommand::Create { keeper: Keeper { caller, owner }, id: WebhookId::new(id), draft };
-        self.expect(
-            Action::Webhook(create),
-            expected,
-            What::Made { webhook: id, owner: owner.uuid(), events },
-        )
+        let what = What::Made { webhook: id, owner: owner.uuid(), events, secret };
+        self.expect(Action::Webhook(create), expected, what)
     }
 
-    /// Changes, tests or deletes a webhook; now and then one of somebody else's.
-    fn change(&mut self) -> &'static str {
+    /// One of the newest webhooks, somebody who asks for something about it, and what is to be said; now and then it is
+    /// somebody else's.
+    fn some_hook(&mut self) -> Option<(Hook, Keeper, &'static str)> {
         let hooks = self.sum().hooks;
-        if hooks.is_empty() {
-            return "yes";
-        }
         let lately = &hooks[hooks.len().saturating_sub(6)..];
-        let hook = lately[usize::try_from(self.dice.next() % 6).unwrap() % lately.len()].clone();
+        let index = usize::try_from(self.dice.next() % 6).unwrap().checked_rem(lately.len())?;
+        let hook = lately[index].clone();
         let owner = UserId::new(hook.owner);
         let caller = self.callers.iter().find(|caller| caller.user == owner).copied();
         let caller = caller.filter(|_| self.dice.below(5) > 0).unwrap_or(self.callers[ADMIN]);
         let keeper = Keeper { caller, owner: if self.dice.below(8) == 0 { caller.user } else { owner } };
         let may = keeper.owner == owner && (owner == caller.user || owner == UserId::HOUSE) && !hook.deleted;
-        let expected = if may { "yes" } else { "not found" };
+        Some((hook, keeper, if may { "yes" } else { "not found" }))
+    }
+
+    /// Changes or tests a webhook, gives it another secret or deletes it.
+    fn change(&mut self) -> &'static str {
+        let Some((hook, keeper, expected)) = self.some_hook() else { return "yes" };
         let (webhook, id) = (hook.id, WebhookId::new(hook.id));
-        let (asked, what) = match self.dice.below(8) {
+        let (asked, what) = match self.dice.below(10) {
             0 => (WebhookCommand::Delete { keeper, id }, What::Deleted { webhook }),
             1 => (WebhookCommand::Test { keeper, id }, What::Tested { webhook }),
+            2 | 3 => {
+                let (secret, keep) = (self.dice.next(), self.dice.pick(&[0, 60_000, 86_400_000]));
+                let rotate = WebhookCommand::Rotate { keeper, id, secret: new_secret(secret), keep_ms: keep };
+                (rotate, What::Rotated { webhook, secret, keep })
+            }
             _ => {
                 let enabled = self.dice.pick(&[None, Some(true), Some(true), Some(false)]);
                 let events = self.dice.pick(&[None, Some("*"), Some("payment.*")]);
@@ -185,7 +208,24 @@ impl World {
         self.expect(Action::Webhook(asked), expected, what)
     }
 
+    /// Tells what did not happen; a ledger with real money refuses that.
+    fn trigger(&mut self) -> &'static str {
+        let (caller, object) = (self.somebody(), self.dice.uuid());
+        let name = self.dice.pick(&["payment.succeeded", "refund.succeeded", "user.updated", "webhook.test"]);
+        let kind = EventType::from_name(name).unwrap();
+        let trigger = WebhookCommand::Trigger { caller, kind, object, data: serde_json::json!({}) };
+        self.rules.mode = self.dice.pick(&[Mode::Sandbox, Mode::Sandbox, Mode::Live]);
+        let expected = if self.rules.mode == Mode::Sandbox { "yes" } else { "sandbox only" };
+        let what = What::Triggered { user: caller.user.uuid(), name, object };
+        self.expect(Action::Webhook(trigger), expected, what);
+        self.rules.mode = Mode::Sandbox;
+        expected
+    }
+
     fn happen(&mut self) -> &'static str {
+        if self.dice.below(6) == 0 {
+            return self.trigger();
+        }
         let (caller, other) = (self.somebody(), self.somebody());
         if caller.user == other.user {
             let rename = Action::Rename(Rename { caller, name: Some("Ann".into()) });
@@ -219,23 +259,14 @@ impl World {
             return "yes";
         };
         let mut deliveries = Vec::new();
-        for told in &feed[from..from + count] {
+        for (number, told) in feed.iter().enumerate().skip(from).take(count) {
             for webhook in self.takers(&told.event) {
-                deliveries.push(NewDelivery {
-                    id: self.dice.uuid(),
-                    webhook,
-                    event: self.dice.uuid(),
-                    name: told.event.name.into(),
-                    source: told.source,
-                    object: told.event.object,
-                    again: false,
-                });
+                deliveries.push(self.new_delivery(webhook, number, told));
             }
         }
         let ids = deliveries.iter().map(|new| new.id).collect();
-        let position = |events: usize| events.checked_sub(1).map(|last| feed[last].position);
-        let fan_out =
-            FanOut { from: position(from), to: position(from + count).unwrap(), webhook, deliveries };
+        let to = place(&feed, from + count);
+        let fan_out = FanOut { from: (from > 0).then(|| place(&feed, from)), to, webhook, deliveries };
         let handed = self.sum().handed;
         let expected = if handed == from { "yes" } else { "overtaken" };
         let what = What::Handed { events: count, ids };
@@ -247,21 +278,27 @@ impl World {
 
     /// Who gets an event, by what is stored.
     fn takers(&self, event: &Event) -> Vec<Uuid> {
-        let kind = EventType::from_name(event.name).unwrap();
         let stored = self.set.records.values().filter_map(|record| Some((record, record.read::<Webhook>()?)));
         let takes = |(record, webhook): &(&std::sync::Arc<Record>, Webhook)| {
-            let owner = record.filing.owner;
-            let is_concerned = event.concerns.contains(&owner.uuid()) || owner == UserId::HOUSE;
-            let wants = event.only.map_or_else(|| webhook.wants(kind), |only| only == record.key.id);
             webhook.state == WebhookState::Enabled
-                && is_concerned
-                && wants
+                && selects(record, webhook, event)
                 && event.at >= record.created_at.as_millis()
         };
         let mut takers: Vec<_> =
             stored.filter(takes).map(|(record, _)| (record.created_at, record.key.id)).collect();
         takers.sort_unstable();
         takers.into_iter().map(|(_, id)| id).collect()
+    }
+
+    fn new_delivery(
+        &mut self,
+        webhook: Uuid,
+        number: usize,
+        Told { event, source, .. }: &Told,
+    ) -> NewDelivery {
+        let (id, event_id) = (self.dice.uuid(), Uuid::from_u128(u128::try_from(number).unwrap()));
+        let (name, source, object) = (event.name.into(), *source, event.object);
+        NewDelivery { id, webhook, event: event_id, name, source, object, again: false }
     }
 
     fn delivery(&self, id: Uuid) -> Option<Delivery> {
@@ -302,31 +339,6 @@ impl World {
         self.expect(settle, "yes", What::Tried { delivery, number, status })
     }
 
-    fn again(&mut self) -> &'static str {
-        let Some(post) = self.some_posts().pop() else { return "yes" };
-        let sum = self.sum();
-        let hook = sum.hooks.iter().find(|hook| hook.id == post.webhook).unwrap();
-        let (owner, new) = (UserId::new(hook.owner), self.dice.uuid());
-        let caller = self.callers.iter().find(|caller| caller.user == owner).unwrap_or(&self.callers[ADMIN]);
-        let asked = Redeliver {
-            keeper: Keeper { caller: *caller, owner },
-            delivery: post.id,
-            webhook: post.webhook,
-            object: post.object,
-            new,
-        };
-        let expected = match (hook.deleted, hook.enabled) {
-            (true, _) => "not found",
-            (false, false) => "disabled",
-            (false, true) => "yes",
-        };
-        self.expect(
-            Action::Delivery(DeliveryCommand::Redeliver(asked)),
-            expected,
-            What::Again { of: post.id, new },
-        )
-    }
-
     /// What was told since the beginning: rows of the journal and notices, in the order of their times.
     fn feed(&self) -> Vec<Told> {
         let rows = (1..).zip(&self.set.changes.transactions).skip(self.begun[0]).map(|(number, row)| {
@@ -356,8 +368,9 @@ impl World {
     }
 
     fn check(&self) {
-        let sum = self.sum();
-        let mut told: Vec<Event> = self.feed().into_iter().map(|told| told.event).collect();
+        let (sum, feed) = (self.sum(), self.feed());
+        self.check_replays(&sum, &feed);
+        let mut told: Vec<Event> = feed.into_iter().map(|told| told.event).collect();
         let mut expected = sum.events;
         for event in told.iter_mut().chain(&mut expected) {
             event.concerns.sort_unstable();
@@ -370,16 +383,36 @@ impl World {
             posts
         };
         assert_eq!(sorted(found.collect()), sorted(sum.posts));
-        let gets = |id: &Uuid| {
-            let webhook = self.set.records.get(&RecordKey::of::<Webhook>(*id));
-            webhook
-                .and_then(|record| record.read::<Webhook>())
-                .map(|webhook| webhook.state == WebhookState::Enabled)
-        };
         for hook in &sum.hooks {
-            assert_eq!(gets(&hook.id), (!hook.deleted).then_some(hook.enabled));
+            let webhook = self.set.records.get(&RecordKey::of::<Webhook>(hook.id));
+            let webhook = webhook.and_then(|record| record.read::<Webhook>());
+            let found = webhook.map(|webhook| {
+                let retired = webhook.retired.filter(|retired| self.set.now < retired.until);
+                let secrets = std::iter::once(webhook.secret).chain(retired.map(|retired| retired.secret));
+                (webhook.state == WebhookState::Enabled, secrets.collect(), webhook.public_key)
+            });
+            let secrets: Vec<_> = hook.signing(self.set.now.as_millis()).iter().map(u64::to_string).collect();
+            let public_key = new_secret(hook.secret).public_key;
+            assert_eq!(found, (!hook.deleted).then_some((hook.enabled, secrets, public_key)));
         }
     }
+}
+
+/// A secret and what its signatures are verified with.
+fn new_secret(number: u64) -> NewSecret {
+    NewSecret { sealed: number.to_string(), public_key: Some(format!("of {number}")) }
+}
+
+/// Where a feed is after so many events.
+fn place(feed: &[Told], events: usize) -> FeedPosition {
+    events.checked_sub(1).map_or_else(FeedPosition::default, |last| feed[last].position)
+}
+
+/// Whether a webhook is to see an event, by what is stored.
+fn selects(record: &Record, webhook: &Webhook, event: &Event) -> bool {
+    let (kind, owner) = (EventType::from_name(event.name).unwrap(), record.filing.owner);
+    let is_concerned = event.concerns.contains(&owner.uuid()) || owner == UserId::HOUSE;
+    is_concerned && event.only.map_or_else(|| webhook.wants(kind), |only| only == record.key.id)
 }
 
 fn notices(set: &WorkingSet) -> impl Iterator<Item = &std::sync::Arc<Record>> {
@@ -392,6 +425,8 @@ fn found(record: &Record) -> Post {
     Post {
         id: record.key.id,
         webhook: record.filing.parent.unwrap(),
+        event: usize::try_from(delivery.event.as_u128()).unwrap(),
+        again: delivery.again,
         name: EventType::from_name(&delivery.name).unwrap().name(),
         object: delivery.object,
         state: delivery.state.name(),
@@ -404,22 +439,28 @@ fn found(record: &Record) -> Post {
 #[test]
 fn webhooks_and_their_deliveries_agree_with_the_naive_model() {
     with_seeds(&[1], |seed| {
-        let (mut random, mut answers, mut states) = (Random::new(seed), BTreeSet::new(), BTreeSet::new());
+        let (mut random, mut came) = (Random::new(seed), HashSet::new());
+        let (mut answers, mut states) = (BTreeSet::new(), BTreeSet::new());
         for _ in 0..WORLDS {
             let mut world = World::new(random.next());
             for _ in 0..STEPS {
                 answers.insert(world.step());
                 world.check();
-                let sum = world.sum();
+                let (sum, now) = (world.sum(), world.set.now.as_millis());
                 states.extend(sum.posts.iter().map(|post| post.state));
                 states.extend(
                     sum.events.iter().map(|event| event.name).filter(|name| *name == "webhook.disabled"),
                 );
+                states.extend(
+                    sum.hooks.iter().filter(|hook| hook.signing(now).len() > 1).map(|_| "two secrets"),
+                );
             }
+            came.extend(world.came);
         }
-        let all = ["disabled", "not found", "overtaken", "too many", "yes"];
+        let all = ["disabled", "not found", "overtaken", "sandbox only", "too many", "yes"];
         assert!(answers.iter().eq(&all), "{answers:?}");
-        let all = ["canceled", "delivered", "failed", "pending", "webhook.disabled"];
+        let all = ["canceled", "delivered", "failed", "pending", "two secrets", "webhook.disabled"];
         assert!(states.iter().eq(&all), "{states:?}");
+        assert_eq!(came.len(), KINDS, "nothing came of some kind of thing: {came:?}");
     });
 }

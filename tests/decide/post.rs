@@ -29,15 +29,28 @@ pub enum What {
     Renamed {
         user: Uuid,
     },
+    /// Told though it did not happen.
+    Triggered {
+        user: Uuid,
+        name: &'static str,
+        object: Uuid,
+    },
     Made {
         webhook: Uuid,
         owner: Uuid,
         events: &'static str,
+        secret: u64,
     },
     Changed {
         webhook: Uuid,
         events: Option<&'static str>,
         enabled: Option<bool>,
+    },
+    /// Another secret; the one before signs, too, for so long.
+    Rotated {
+        webhook: Uuid,
+        secret: u64,
+        keep: i64,
     },
     Tested {
         webhook: Uuid,
@@ -63,8 +76,24 @@ pub enum What {
         of: Uuid,
         new: Uuid,
     },
+    /// From one event on and before another, everything is to be sent again.
+    Replaying {
+        replay: Uuid,
+        webhook: Uuid,
+        from: usize,
+        end: usize,
+    },
+    /// It was, before that event; each delivery has an id.
+    Resent {
+        replay: Uuid,
+        to: usize,
+        ids: Vec<Uuid>,
+    },
     Purged,
 }
+
+/// How many kinds of things happen.
+pub const KINDS: usize = 15;
 
 /// An event: its name, what it is about, whom it concerns, when it happened, and the only webhook that gets it.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +105,7 @@ pub struct Event {
     pub only: Option<Uuid>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Hook {
     pub id: Uuid,
     pub owner: Uuid,
@@ -85,12 +114,26 @@ pub struct Hook {
     pub enabled: bool,
     pub deleted: bool,
     success: Option<i64>,
+    pub secret: u64,
+    /// What was the secret before, each with the time until when it was to be kept.
+    old_secrets: Vec<(u64, i64)>,
+}
+
+impl Hook {
+    /// What signs at that time: the secret, and the one before it while that is kept.
+    pub fn signing(&self, at: i64) -> Vec<u64> {
+        let old = self.old_secrets.last().filter(|(_, until)| at < *until);
+        [self.secret].into_iter().chain(old.map(|(secret, _)| *secret)).collect()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Post {
     pub id: Uuid,
     pub webhook: Uuid,
+    /// Which of the events, from 0.
+    pub event: usize,
+    pub again: bool,
     pub name: &'static str,
     pub object: Uuid,
     pub state: &'static str,
@@ -99,12 +142,22 @@ pub struct Post {
     pub made_at: i64,
 }
 
+/// What is sent again: the events from one on and before another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Resending {
+    pub id: Uuid,
+    pub webhook: Uuid,
+    pub from: usize,
+    pub end: usize,
+}
+
 /// What all of it comes to.
 #[derive(Debug, Default)]
 pub struct Sum {
     pub events: Vec<Event>,
     pub hooks: Vec<Hook>,
     pub posts: Vec<Post>,
+    pub replays: Vec<Resending>,
     /// How many events were handed out.
     pub handed: usize,
     house: Uuid,
@@ -126,8 +179,9 @@ impl Sum {
                 self.tell(at, "payment.succeeded", *payment, sides.to_vec(), None);
             }
             What::Renamed { user } => self.tell(at, "user.updated", *user, vec![*user], None),
-            What::Made { webhook, owner, events } => {
-                let (id, owner, events) = (*webhook, *owner, *events);
+            What::Triggered { user, name, object } => self.tell(at, name, *object, vec![*user], None),
+            What::Made { webhook, owner, events, secret } => {
+                let (id, owner, events, secret) = (*webhook, *owner, *events, *secret);
                 self.hooks.push(Hook {
                     id,
                     owner,
@@ -136,6 +190,8 @@ impl Sum {
                     enabled: true,
                     deleted: false,
                     success: None,
+                    secret,
+                    old_secrets: Vec::new(),
                 });
                 self.tell_hook(at, "webhook.created", id);
             }
@@ -145,6 +201,12 @@ impl Sum {
                 hook.enabled = enabled.unwrap_or(hook.enabled);
                 self.tell_hook(at, "webhook.updated", *webhook);
             }
+            What::Rotated { webhook, secret, keep } => {
+                let hook = self.hook(*webhook);
+                hook.old_secrets.push((hook.secret, at + keep));
+                hook.secret = *secret;
+                self.tell_hook(at, "webhook.updated", *webhook);
+            }
             What::Tested { webhook } => self.tell_hook(at, "webhook.test", *webhook),
             What::Deleted { webhook } => {
                 self.hook(*webhook).deleted = true;
@@ -152,9 +214,10 @@ impl Sum {
             }
             What::Handed { events, ids } => {
                 let mut ids = ids.iter().copied();
-                for (event, webhook) in self.due_to_be_handed(*events) {
-                    let Event { name, object, .. } = event;
-                    self.post(ids.next().unwrap(), webhook, (name, object), at, at + LEASE);
+                for event in self.handed..self.handed + events {
+                    for webhook in self.takers(event) {
+                        self.post(self.fresh(ids.next().unwrap(), webhook, event, at));
+                    }
                 }
                 assert_eq!(ids.next(), None, "a delivery of nothing");
                 self.handed += events;
@@ -173,9 +236,14 @@ impl Sum {
             }
             What::Tried { delivery, number, status } => self.tried(at, *delivery, *number, *status),
             What::Again { of, new } => {
-                let Post { webhook, name, object, .. } = self.find(*of).clone();
-                self.post(*new, webhook, (name, object), at, at);
+                let Post { webhook, event, .. } = *self.find(*of);
+                let post = self.fresh(*new, webhook, event, at);
+                self.post(Post { again: true, due: Some(at), ..post });
             }
+            What::Replaying { replay, webhook, from, end } => {
+                self.replays.push(Resending { id: *replay, webhook: *webhook, from: *from, end: *end });
+            }
+            What::Resent { replay, to, ids } => self.resent(at, *replay, *to, ids),
             What::Purged => {
                 self.posts.retain(|post| post.state == "pending" || post.due.is_none_or(|due| due > at));
             }
@@ -204,29 +272,53 @@ impl Sum {
         self.hooks.iter().any(|hook| hook.id == id && hook.enabled && !hook.deleted)
     }
 
-    /// The next events, each with every webhook that is to get it: its owner's business, or the house's, not older than
-    /// the webhook, and of a type that it wants.
-    pub fn due_to_be_handed(&self, events: usize) -> Vec<(Event, Uuid)> {
-        let next = &self.events[self.handed..self.handed + events];
-        let takers = |event: &Event| {
-            let takes = |hook: &&Hook| {
-                let is_concerned = event.concerns.contains(&hook.owner) || hook.owner == self.house;
-                let is_wanted = match event.only {
-                    Some(only) => only == hook.id,
-                    None => hook.events == "*" || event.name.starts_with(hook.events.trim_end_matches('*')),
-                };
-                self.gets(hook.id) && is_concerned && is_wanted && event.at >= hook.made_at
-            };
-            let takers = self.hooks.iter().filter(takes).map(|hook| (event.clone(), hook.id));
-            takers.collect::<Vec<_>>()
+    /// Every webhook that is to get an event: it gets something, it is to see this, and it is not younger.
+    fn takers(&self, event: usize) -> Vec<Uuid> {
+        let at = self.events[event].at;
+        let takes = |hook: &&Hook| self.gets(hook.id) && self.selects(hook, event) && at >= hook.made_at;
+        self.hooks.iter().filter(takes).map(|hook| hook.id).collect()
+    }
+
+    /// Whether an event is its owner's business, or the house's, and of a type that it wants.
+    fn selects(&self, hook: &Hook, event: usize) -> bool {
+        let event = &self.events[event];
+        let is_concerned = event.concerns.contains(&hook.owner) || hook.owner == self.house;
+        let is_wanted = match event.only {
+            Some(only) => only == hook.id,
+            None => hook.events == "*" || event.name.starts_with(hook.events.trim_end_matches('*')),
         };
-        next.iter().flat_map(takers).collect()
+        is_concerned && is_wanted
+    }
+
+    /// The same events once more, in their order, those from before the webhook, too; nothing if it is off.
+    fn resent(&mut self, at: i64, replay: Uuid, to: usize, ids: &[Uuid]) {
+        let Resending { webhook, from, end, .. } =
+            *self.replays.iter().find(|known| known.id == replay).unwrap();
+        if self.gets(webhook) {
+            let hook = self.hook(webhook).clone();
+            let selected: Vec<usize> = (from..to).filter(|event| self.selects(&hook, *event)).collect();
+            assert_eq!(selected.len(), ids.len());
+            for (event, id) in selected.into_iter().zip(ids) {
+                let post = self.fresh(*id, webhook, event, at);
+                self.post(Post { again: true, ..post });
+            }
+        }
+        self.replays.retain(|known| known.id != replay || to < end);
+        for known in self.replays.iter_mut().filter(|known| known.id == replay) {
+            known.from = to;
+        }
+    }
+
+    fn fresh(&self, id: Uuid, webhook: Uuid, event: usize, at: i64) -> Post {
+        let Event { name, object, .. } = self.events[event];
+        let (state, due) = ("pending", Some(at + LEASE));
+        Post { id, webhook, event, again: false, name, object, state, tries: 0, due, made_at: at }
     }
 
     /// A new one waits for those about the same thing on their way to the same webhook.
-    fn post(&mut self, id: Uuid, webhook: Uuid, (name, object): (&'static str, Uuid), at: i64, due: i64) {
-        let due = self.waiting(webhook, object).is_none().then_some(due);
-        self.posts.push(Post { id, webhook, name, object, state: "pending", tries: 0, due, made_at: at });
+    fn post(&mut self, mut post: Post) {
+        post.due = post.due.filter(|_| self.waiting(post.webhook, post.object).is_none());
+        self.posts.push(post);
     }
 
     /// The first of those on their way.
