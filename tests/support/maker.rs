@@ -63,23 +63,26 @@ impl Maker {
     /// A user who is logged in.
     pub async fn user(&self, name: &str) -> Caller {
         let user = UserId::new(self.clock.uuid().unwrap());
-        let password = PasswordHash::from_phc("*".into());
         self.run(Action::Register(Register {
             user,
             grant: TransactionId::new(self.clock.uuid().unwrap()),
             email: Email::parse(&format!("{name}@example.com")).unwrap(),
             name: Some(name.into()),
-            password: password.clone(),
+            password: PasswordHash::from_phc("*".into()),
             role: Role::Customer,
         }))
         .await;
+        self.log_in(user, TokenHash(self.clock.random().unwrap())).await
+    }
+
+    /// Another session of theirs.
+    pub async fn log_in(&self, user: UserId, access: TokenHash) -> Caller {
         let session = SessionId::new(self.clock.uuid().unwrap());
-        let access = TokenHash(self.clock.random().unwrap());
         let tokens = TokenPair { access, refresh: TokenHash(self.clock.random().unwrap()) };
         self.run(Action::OpenSession(OpenSession {
             shown: Shown::Nothing,
             user,
-            verified: password,
+            verified: PasswordHash::from_phc("*".into()),
             rehashed: None,
             session,
             tokens,
